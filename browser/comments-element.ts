@@ -1,0 +1,99 @@
+/**
+ * `<chatix-comments data-post="TOKEN" data-endpoint="/chatix-comments" [data-closed]>`: the shell.
+ *
+ * It loads the section when it comes near the viewport, and says when the page or the element goes away and
+ * comes back. Everything else is the section's.
+ */
+
+import { make } from "./dom";
+import { entryStrings } from "./i18n";
+import { loadSection } from "./load-section";
+import type { Section } from "./section";
+import { sweeping } from "./sweep";
+
+/** How far from the viewport "near" is. */
+const NEAR = "400px";
+
+export class CommentsElement extends HTMLElement {
+  #section: Section | null = null;
+  #observer: IntersectionObserver | null = null;
+  #trouble: HTMLElement | null = null;
+  /** Whether the element is on a page; asynchronous steps look whether it still is. */
+  #isActive = false;
+  #isWanted = false;
+
+  readonly #onHide = () => this.#section?.depart();
+  readonly #onShow = (event: Event) => {
+    // A first `pageshow` is not a return; only a page from the back-forward cache is persisted.
+    if (event.type === "resume" || (event as PageTransitionEvent).persisted) this.#section?.start();
+  };
+
+  connectedCallback(): void {
+    if (this.#isActive) return;
+    this.#isActive = true;
+    for (const type of ["pagehide", "pageshow"]) addEventListener(type, this.#listener(type));
+    for (const type of ["freeze", "resume"]) document.addEventListener(type, this.#listener(type));
+    this.#watch();
+  }
+
+  disconnectedCallback(): void {
+    // An element that is only moved is disconnected and connected in one go: look again afterwards.
+    queueMicrotask(() => {
+      if (this.#isActive && !this.isConnected) this.#deactivate();
+    });
+  }
+
+  #deactivate(): void {
+    this.#isActive = false;
+    this.#isWanted = false;
+    for (const type of ["pagehide", "pageshow"]) removeEventListener(type, this.#listener(type));
+    for (const type of ["freeze", "resume"]) document.removeEventListener(type, this.#listener(type));
+    this.#observer?.disconnect();
+    this.#section?.close();
+  }
+
+  #listener(type: string): (event: Event) => void {
+    return type === "pagehide" || type === "freeze" ? this.#onHide : this.#onShow;
+  }
+
+  #watch(): void {
+    this.#observer = new IntersectionObserver(
+      (entries) => {
+        if (entries.some((entry) => entry.isIntersecting)) this.#reach();
+      },
+      { rootMargin: NEAR },
+    );
+    this.#observer.observe(this);
+  }
+
+  /** The section has come near: a reader may want it. */
+  #reach(): void {
+    this.#observer?.disconnect();
+    if (this.#isWanted) return;
+    this.#isWanted = true;
+    this.#open().catch(() => this.#showTrouble());
+  }
+
+  async #open(): Promise<void> {
+    await sweeping;
+    const { openSection } = await loadSection();
+    if (!this.#isActive) return;
+    this.#trouble?.remove();
+    this.#section ??= openSection(this);
+    this.#section.start();
+  }
+
+  #showTrouble(): void {
+    if (!this.#isActive) return;
+    const button = make("button", { class: "chatix-retry", type: "button" }, entryStrings.tryAgain);
+    const message = make("p", { class: "chatix-error", role: "alert" }, entryStrings.cannotLoad);
+    this.#trouble?.remove();
+    this.#trouble = make("div", { class: "chatix-trouble" }, message, button);
+    this.querySelector(".chatix-note")?.toggleAttribute("hidden", true);
+    (this.querySelector("section") ?? this).append(this.#trouble);
+    button.addEventListener("click", () => {
+      button.disabled = true;
+      this.#open().catch(() => this.#showTrouble());
+    });
+  }
+}

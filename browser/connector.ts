@@ -1,0 +1,247 @@
+/**
+ * Keep one section connected: ask the site for access, connect, join, catch up, and all of it again whenever
+ * the line breaks, for as long as the section is shown.
+ */
+
+import { type Chat, type ChatListener, LineError } from "./sdk/chat";
+import { type Access, type Site, SiteError } from "./site";
+
+export type LineState = "connecting" | "live" | "reconnecting" | "catching-up" | "offline";
+
+/** What the section does at the steps of a connection. */
+export interface ConnectorHooks {
+  stateChanged(state: LineState): void;
+  /** The site lets us in; this is who we are there. */
+  admitted(access: Access): void | Promise<void>;
+  /** The room is joined: fetch what is missing. */
+  catchUp(chat: Chat): Promise<void>;
+  /** Nothing is missing any more. */
+  live(chat: Chat): void;
+  /** An attempt failed; there will be others. */
+  failed(error: unknown): void;
+}
+
+export type NewChat = (access: Access, listener: ChatListener) => Chat;
+
+const FIRST_DELAY_MS = 600;
+const LONGEST_DELAY_MS = 12_000;
+const LONGEST_PATIENT_DELAY_MS = 60_000;
+/** Q7: a service that lets us in and closes at once must not be asked again and again without a pause. */
+const STEADY_AFTER_MS = 10_000;
+const OFFLINE_AFTER_FAILURES = 3;
+/** A page that was hidden for so long may have slept through the end of its connection. */
+const PROBE_AFTER_HIDDEN_MS = 15_000;
+/** Less than a call's own time: somebody is looking at the page. */
+const PROBE_TIMEOUT_MS = 5_000;
+
+export class Connector {
+  readonly #site: Site;
+  readonly #newChat: NewChat;
+  readonly #listener: ChatListener;
+  readonly #hooks: ConnectorHooks;
+  #run: AbortController | null = null;
+  #chat: Chat | null = null;
+  #state: LineState = "connecting";
+  #wasLive = false;
+  #failures = 0;
+  #closed: () => void = () => {};
+  #wake: () => void = () => {};
+  #hiddenSince: number | null = null;
+
+  constructor(
+    site: Site,
+    newChat: NewChat,
+    listener: Omit<ChatListener, "lineClosed">,
+    hooks: ConnectorHooks,
+  ) {
+    this.#site = site;
+    this.#newChat = newChat;
+    this.#hooks = hooks;
+    const { received, updated, deleted, closedChanged } = listener;
+    this.#listener = { received, updated, deleted, closedChanged, lineClosed: () => this.#closed() };
+  }
+
+  /** The chat while it is joined and caught up. */
+  get liveChat(): Chat | null {
+    return this.#state === "live" ? this.#chat : null;
+  }
+
+  /** Connect and stay connected; does nothing when that is so already. */
+  start(): void {
+    if (this.#run) return;
+    this.#run = new AbortController();
+    this.#failures = 0;
+    this.#become(this.#wasLive ? "reconnecting" : "connecting");
+    this.#listen(this.#run.signal);
+    void this.#loop(this.#run.signal);
+  }
+
+  /** Stop at once, and hand over the chat, whose connection is still open, to be left and closed. */
+  halt(): Chat | null {
+    this.#run?.abort();
+    this.#run = null;
+    const chat = this.#chat;
+    this.#chat = null;
+    this.#become(this.#wasLive ? "reconnecting" : "connecting");
+    return chat;
+  }
+
+  /** Find out now whether the line still works, by asking for what is missing. */
+  async probe(): Promise<void> {
+    const chat = this.liveChat;
+    if (!chat) return this.#wake();
+    try {
+      await withinProbeTime(this.#refresh(chat));
+    } catch {
+      if (this.#chat === chat) await chat.drop();
+    }
+  }
+
+  /** On the hosted service another tab may have taken the visitor out: a section that is looked at is in. */
+  async #refresh(chat: Chat): Promise<void> {
+    if (!chat.isGapProof) await chat.join();
+    await this.#hooks.catchUp(chat);
+  }
+
+  async #loop(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      let error: unknown = null;
+      try {
+        await this.#stayConnected(signal);
+      } catch (caught) {
+        error = caught;
+      }
+      if (signal.aborted) return;
+      const delay = this.#afterTrouble(error);
+      await this.#pause(delay, signal);
+    }
+  }
+
+  /** Resolves when a connection that was live has closed; rejects when it did not come so far. */
+  async #stayConnected(signal: AbortSignal): Promise<void> {
+    const access = await this.#site.join(signal);
+    signal.throwIfAborted();
+    await this.#hooks.admitted(access);
+    signal.throwIfAborted();
+    const closed = new Promise<void>((resolve) => {
+      this.#closed = resolve;
+    });
+    const chat = await this.#reach(access);
+    try {
+      signal.throwIfAborted();
+      await chat.join();
+      signal.throwIfAborted();
+      if (this.#wasLive) this.#become("catching-up");
+      await this.#hooks.catchUp(chat);
+      signal.throwIfAborted();
+    } catch (error) {
+      if (!signal.aborted) await chat.drop();
+      throw error;
+    }
+    await this.#beLive(chat, closed);
+  }
+
+  async #beLive(chat: Chat, closed: Promise<void>): Promise<void> {
+    this.#wasLive = true;
+    this.#become("live");
+    this.#hooks.live(chat);
+    const since = Date.now();
+    await closed;
+    if (Date.now() - since >= STEADY_AFTER_MS) this.#failures = 0;
+  }
+
+  /** Restart the chat that we have, or make another one. */
+  async #reach(access: Access): Promise<Chat> {
+    const known = this.#chat;
+    if (known?.canRestart(access)) {
+      await known.restart(access);
+      return known;
+    }
+    known?.depart(false);
+    const chat = this.#newChat(access, this.#listener);
+    this.#chat = chat;
+    try {
+      await chat.start();
+    } catch (error) {
+      // A half-started SDK object is of no use; the next attempt gets a new one.
+      if (this.#chat === chat) this.#chat = null;
+      chat.depart(false);
+      throw error;
+    }
+    return chat;
+  }
+
+  /** Note an attempt that failed or a line that broke; return how long to wait, in milliseconds. */
+  #afterTrouble(error: unknown): number {
+    if (error instanceof SiteError && error.kind === "preparing") return jittered(error.retryAfterMs ?? 1000);
+    this.#failures += 1;
+    if (error !== null) this.#hooks.failed(error);
+    const isSiteTrouble = error instanceof SiteError && error.kind !== "unreachable";
+    const isOffline = isSiteTrouble || !navigator.onLine || this.#failures >= OFFLINE_AFTER_FAILURES;
+    if (isOffline) this.#become("offline");
+    else if (this.#state !== "offline") this.#become(this.#wasLive ? "reconnecting" : "connecting");
+    return jittered(this.#delayAfter(error));
+  }
+
+  #delayAfter(error: unknown): number {
+    // A refusal will hardly change.
+    if (error instanceof SiteError && !error.mayPass) return LONGEST_PATIENT_DELAY_MS;
+    const longestMs = document.hidden ? LONGEST_PATIENT_DELAY_MS : LONGEST_DELAY_MS;
+    const delayMs = Math.min(FIRST_DELAY_MS * 2 ** (this.#failures - 1), longestMs);
+    const wantedMs = error instanceof SiteError ? (error.retryAfterMs ?? 0) : 0;
+    return Math.max(delayMs, Math.min(wantedMs, LONGEST_PATIENT_DELAY_MS));
+  }
+
+  #pause(delayMs: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, delayMs);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      signal.addEventListener("abort", this.#wake, { once: true });
+    });
+  }
+
+  /** The reader is back, or the network is: no need to wait for the timer. */
+  #listen(signal: AbortSignal): void {
+    const probe = () => void this.probe();
+    addEventListener("online", probe, { signal });
+    addEventListener("offline", probe, { signal });
+    document.addEventListener("visibilitychange", () => this.#onVisibility(), { signal });
+  }
+
+  #onVisibility(): void {
+    if (document.hidden) {
+      this.#hiddenSince = Date.now();
+      return;
+    }
+    const hiddenMs = this.#hiddenSince === null ? 0 : Date.now() - this.#hiddenSince;
+    this.#hiddenSince = null;
+    const isSure = this.liveChat?.isGapProof && hiddenMs < PROBE_AFTER_HIDDEN_MS;
+    if (!isSure) void this.probe();
+  }
+
+  #become(state: LineState): void {
+    this.#state = state;
+    this.#hooks.stateChanged(state);
+  }
+}
+
+async function withinProbeTime(answer: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const silence = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new LineError("The chat service does not answer.", false)),
+      PROBE_TIMEOUT_MS,
+    );
+  });
+  try {
+    await Promise.race([answer, silence]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Many readers lose one hub at the same moment; they must not come back at the same moment. */
+const jittered = (delayMs: number): number => delayMs * (0.5 + Math.random() / 2);

@@ -1,0 +1,77 @@
+/** What readers see in words: strings, numbers and times. English, until catalogues come. */
+
+const LANGUAGE = "en";
+
+/** The few that are needed before the section is loaded; kept apart, so that the entry stays small. */
+export const entryStrings = {
+  region: "Comments",
+  cannotLoad: "The comments could not be loaded.",
+  tryAgain: "Try again",
+} as const;
+
+export const strings = {
+  name: "Name",
+  write: "Write a comment",
+  post: "Post comment",
+  posting: "Posting…",
+  willBePosted: "Not posted yet. It will be as soon as the connection is back.",
+  showEarlier: "Show earlier comments",
+  loadingEarlier: "Loading…",
+  you: "(you)",
+  anonymous: "Guest",
+  manager: "Team",
+  edited: "edited",
+  attachment: "Attachment",
+  empty: "No comments yet. Yours could be the first.",
+  closed: "Comments are closed.",
+  commentingAs: "Commenting as",
+  emptyText: "Write something first.",
+  emptyName: "Please give a name: it is shown beside your comment.",
+  longText: (limit: number, length: number) =>
+    `A comment has at most ${characters(limit)}; this one has ${formatNumber(length)}.`,
+  longName: (limit: number) => `A name has at most ${characters(limit)}.`,
+  charactersLeft: (left: number) => (left < 0 ? `${characters(-left)} too many` : `${characters(left)} left`),
+  notPosted: "Your comment was not posted. Please try again.",
+  notPostedSure: "The connection broke before your comment arrived. Post it again?",
+  cannotLoadEarlier: "Earlier comments could not be loaded. Please try again.",
+  unavailable: "The comments cannot be reached at the moment. They will come by themselves.",
+  refused: "The comments cannot be shown. Reloading the page may help.",
+  connecting: "Connecting",
+  live: "Live",
+  reconnecting: "Reconnecting",
+  "catching-up": "Catching up",
+  offline: "Offline",
+} as const;
+
+const numbers = /* @__PURE__ */ new Intl.NumberFormat(LANGUAGE);
+const relative = /* @__PURE__ */ new Intl.RelativeTimeFormat(LANGUAGE, { numeric: "auto" });
+const fullDate = /* @__PURE__ */ new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "full", timeStyle: "short" });
+const shortDate = /* @__PURE__ */ new Intl.DateTimeFormat(LANGUAGE, { day: "numeric", month: "short" });
+const shortDateWithYear = /* @__PURE__ */ new Intl.DateTimeFormat(LANGUAGE, {
+  day: "numeric",
+  month: "short",
+  year: "numeric",
+});
+
+const MINUTE_S = 60;
+const HOUR_S = 60 * MINUTE_S;
+const DAY_S = 24 * HOUR_S;
+
+const characters = (count: number): string =>
+  `${formatNumber(count)} ${count === 1 ? "character" : "characters"}`;
+
+export const formatNumber = (value: number): string => numbers.format(value);
+
+export const formatFully = (moment: Date): string => fullDate.format(moment);
+
+/** Say how long ago: "just now", "5 minutes ago", "yesterday", from a week on the date. */
+export function formatAge(moment: Date, now: Date): string {
+  // A clock that is behind the service's must not make comments come from the future.
+  const age = Math.max(0, (now.getTime() - moment.getTime()) / 1000);
+  if (age < MINUTE_S) return "just now";
+  if (age < HOUR_S) return relative.format(-Math.floor(age / MINUTE_S), "minute");
+  if (age < DAY_S) return relative.format(-Math.floor(age / HOUR_S), "hour");
+  if (age < 7 * DAY_S) return relative.format(-Math.floor(age / DAY_S), "day");
+  const isThisYear = moment.getFullYear() === now.getFullYear();
+  return (isThisYear ? shortDate : shortDateWithYear).format(moment);
+}

@@ -1,0 +1,37 @@
+/** Leave rooms of the hosted service that no tab shows, by a connection made for that. */
+
+import type { LedgerEntry } from "./room-ledger";
+import type { ChatListener } from "./sdk/chat";
+import { newChat } from "./sdk/new-chat";
+import type { Access } from "./site";
+
+const NOBODY: ChatListener = {
+  received() {},
+  updated() {},
+  deleted() {},
+  closedChanged() {},
+  lineClosed() {},
+};
+
+/** Resolves to whether all of them were left; the entries are of one service and one website. */
+export async function leaveRooms(entries: readonly LedgerEntry[]): Promise<boolean> {
+  const [first] = entries;
+  if (!first) return true;
+  const chat = newChat(accessFor(first), NOBODY);
+  try {
+    await chat.start();
+    for (const entry of entries) await chat.leave(entry.chatroomId);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    chat.depart(false);
+  }
+}
+
+function accessFor(entry: LedgerEntry): Access {
+  const { apiUrl, websiteId, chatroomId } = entry;
+  const visitor = { id: null, name: null, isManager: false, isSignedIn: false, isPersistent: false };
+  const limits = { messageChars: 0, nameChars: 0, pageSize: 1 };
+  return { mode: "hosted", isClosed: false, websiteId, apiUrl, chatroomId, ticket: null, visitor, limits };
+}

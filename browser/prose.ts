@@ -1,0 +1,62 @@
+/** What somebody wrote, as DOM nodes: links become links, everything else stays text. */
+
+/** Runs to the next space; what may follow a link in a sentence is cut off afterwards. */
+const LINK = /\bhttps?:\/\/[^\s<>"'`\u2018-\u201f\u00ab\u00bb]+/giu;
+const TRAILING = /[.,:;!?…*_~]+$/u;
+const BRACKETS: readonly (readonly [string, string])[] = [
+  ["(", ")"],
+  ["[", "]"],
+  ["{", "}"],
+];
+
+/** Return `text` as a fragment. Line breaks stay characters: the stylesheet keeps them visible. */
+export function toNodes(text: string, document: Document): DocumentFragment {
+  const fragment = document.createDocumentFragment();
+  let position = 0;
+  for (const match of text.matchAll(LINK)) {
+    const address = trimLink(match[0]);
+    const href = safeUrl(address);
+    if (!href) continue;
+    fragment.append(text.slice(position, match.index), link(document, href, address));
+    position = match.index + address.length;
+  }
+  fragment.append(text.slice(position));
+  return fragment;
+}
+
+/** Return the address if a browser can follow it without harm, else `null`. */
+export function safeUrl(address: string | null): string | null {
+  if (!address) return null;
+  try {
+    const url = new URL(address);
+    // "https://bank.example@evil.example" shows one name and leads to another.
+    const isPlain = (url.protocol === "https:" || url.protocol === "http:") && !url.username && !url.password;
+    return isPlain ? url.href : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Make a link to somebody else's page that vouches for nothing. */
+export function link(document: Document, href: string, label: string): HTMLAnchorElement {
+  const anchor = document.createElement("a");
+  anchor.href = href;
+  anchor.rel = "nofollow ugc noopener noreferrer";
+  anchor.textContent = label;
+  return anchor;
+}
+
+/** "(see https://example.org/a_(b))." ends in marks that belong to the sentence, not to the link. */
+function trimLink(address: string): string {
+  for (;;) {
+    let trimmed = address.replace(TRAILING, "");
+    for (const [open, close] of BRACKETS) {
+      const isUnpaired = trimmed.endsWith(close) && count(trimmed, close) > count(trimmed, open);
+      if (isUnpaired) trimmed = trimmed.slice(0, -1);
+    }
+    if (trimmed === address) return address;
+    address = trimmed;
+  }
+}
+
+const count = (text: string, part: string) => text.split(part).length - 1;

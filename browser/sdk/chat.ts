@@ -1,0 +1,251 @@
+/**
+ * From an SDK object to the small interface that the section uses; only this folder knows chatix-core.
+ *
+ * Every quirk of the SDK that can meet us is handled here, in the two kinds of chat (hub-chat.ts and
+ * hosted-chat.ts), or in the shims, under its number in our fact sheet of the protocol.
+ */
+
+import type ChatixCore from "chatix-core/src/js/chatixcore.js";
+import type { Access } from "../site";
+import type { Change, ThreadMessage } from "../thread-state";
+import { chatUrl, setApiBase } from "./shims/api-base";
+import type { RestartableConnection } from "./shims/signalr";
+import type { Cursor } from "./wire";
+
+const START_TIMEOUT_MS = 20_000;
+const ANSWER_TIMEOUT_MS = 15_000;
+
+/** The line broke, or an answer did not come: the connection is not to be used any more. */
+export class LineError extends Error {
+  override readonly name = "LineError";
+  /** Whether the call may have taken effect. */
+  readonly mayHaveArrived: boolean;
+
+  constructor(message: string, mayHaveArrived: boolean) {
+    super(message);
+    this.mayHaveArrived = mayHaveArrived;
+  }
+}
+
+/** The service said no; its message is for the reader. */
+export class RefusedError extends Error {
+  override readonly name = "RefusedError";
+}
+
+/** What happens in the chatroom, and to the line. */
+export interface ChatListener {
+  received(message: ThreadMessage): void;
+  updated(message: ThreadMessage): void;
+  deleted(messageId: string): void;
+  /** The thread became read-only, or writable again. */
+  closedChanged(isClosed: boolean): void;
+  lineClosed(): void;
+}
+
+export interface HistoryPage {
+  /** Oldest first. */
+  readonly messages: ThreadMessage[];
+  /** From where to ask for changes later; `null` where the service has none. */
+  readonly cursor: Cursor | null;
+}
+
+export interface Changes {
+  readonly changes: Change[];
+  readonly cursor: Cursor | null;
+  readonly hasMore: boolean;
+}
+
+/** One visitor in one chatroom. Calls reject with LineError or RefusedError, and with nothing else. */
+export abstract class Chat {
+  /** Whether the service can list changes, and knows a repeated send by its client key. */
+  abstract readonly isGapProof: boolean;
+  protected readonly listener: ChatListener;
+  protected access: Access;
+  #core: ChatixCore | null = null;
+  #isGone = false;
+
+  constructor(access: Access, listener: ChatListener) {
+    this.access = access;
+    this.listener = listener;
+  }
+
+  /** The public id under which this visitor's messages appear. */
+  abstract get selfId(): string | null;
+
+  /** The name that the chat service knows this visitor by; `null` where the site is the one to tell. */
+  abstract get selfName(): string | null;
+
+  /** Announce the visitor's name to the chat service, where the site cannot do it. */
+  abstract setName(name: string): Promise<void>;
+
+  abstract history(beforeId: string | null, limit: number): Promise<HistoryPage>;
+  abstract changes(cursor: Cursor | null): Promise<Changes>;
+  abstract send(text: string, clientKey: string): Promise<ThreadMessage>;
+
+  /** Make the SDK object; it reads the browser's storage unless it is given an id. */
+  protected abstract newCore(): Promise<ChatixCore>;
+
+  /** Listen to what the service tells of its own accord. */
+  protected abstract listen(core: ChatixCore, hub: RestartableConnection): void;
+
+  /** The public name of the open connection; the site needs it to withdraw exactly this page's interest. */
+  get connectionId(): string | null {
+    return this.hub?.connectionId ?? null;
+  }
+
+  /** Connect, and let the SDK learn who its visitor is. */
+  async start(): Promise<void> {
+    setApiBase(this.access.websiteId, this.access.apiUrl);
+    const core = await this.newCore().catch(rethrowAsLineError);
+    this.#core = core;
+    if (this.#isGone) throw new LineError("The page has gone.", false);
+    core.chat.sendPage = async () => {}; // Q24: address and title of the page are nobody's business
+    const started = await this.#answered(startOrFail(core), START_TIMEOUT_MS);
+    const hub = this.hub;
+    if (!started || !hub) throw new LineError("The chat service did not let us in.", false);
+    this.listen(core, hub);
+    hub.whenClosed(() => this.listener.lineClosed());
+  }
+
+  /** Whether `restart` can lead there; if not, another chat has to be made. */
+  canRestart(access: Access): boolean {
+    const isSame = (["mode", "websiteId", "chatroomId"] as const).every(
+      (key) => access[key] === this.access[key],
+    );
+    return isSame && !this.#isGone && this.hub?.state === "Disconnected";
+  }
+
+  /** Connect again after the line closed; what was registered on the SDK object stays. */
+  async restart(access: Access): Promise<void> {
+    const hub = this.hub;
+    if (!hub) throw new LineError("The chat was never started.", false);
+    this.access = access;
+    if (access.ticket) {
+      setApiBase(access.websiteId, access.apiUrl);
+      hub.baseUrl = chatUrl(access.apiUrl, access.websiteId, access.ticket);
+      // Q12: uploads and the next start go by this id, not by the one in the URL.
+      this.core.chat.visitor.setUuid(access.ticket);
+    }
+    await this.#answered(hub.start(), START_TIMEOUT_MS);
+  }
+
+  /** Become a member of the chatroom, again after each connection (the service may have forgotten). */
+  async join(): Promise<void> {
+    await this.call(() => this.core.connectToChatroom(this.access.chatroomId));
+  }
+
+  /**
+   * Go away at once, as a page must that is being left: nothing is awaited by the caller.
+   *
+   * @param leave Whether to leave the chatroom as well.
+   */
+  depart(leave: boolean): void {
+    this.#isGone = true;
+    const core = this.#core;
+    if (!core) return;
+    // Both calls hand over to the socket in the order in which they are made, before the page is frozen.
+    if (leave && this.#isConnected) core.disconnectFromChatroom(this.access.chatroomId).catch(ignore);
+    core.stop().catch(ignore);
+  }
+
+  /** Leave a chatroom; one that is gone, or where we are no member, counts as left. */
+  async leave(chatroomId = this.access.chatroomId): Promise<void> {
+    try {
+      await this.call(() => this.core.disconnectFromChatroom(chatroomId));
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+    }
+  }
+
+  /** Give up a line that seems dead; `restart` may follow. */
+  async drop(): Promise<void> {
+    await this.hub?.stop().catch(ignore);
+  }
+
+  protected get core(): ChatixCore {
+    if (!this.#core) throw new LineError("The chat was never started.", false);
+    return this.#core;
+  }
+
+  protected get hub(): RestartableConnection | undefined {
+    return this.#core?.chat.connection.hubConnection;
+  }
+
+  /** Make a call that is answered or fails within a time, with one of our two errors. */
+  protected async call<T>(action: () => Promise<T>): Promise<T> {
+    // Q17: the client refuses by itself while it is not connected; nothing was sent then.
+    if (!this.#isConnected) throw new LineError("There is no connection.", false);
+    return this.#answered(action(), ANSWER_TIMEOUT_MS);
+  }
+
+  get #isConnected(): boolean {
+    return this.hub?.state === "Connected";
+  }
+
+  /** Q16: neither the SDK nor its client ever gives up waiting. */
+  async #answered<T>(answer: Promise<T>, timeoutMs: number): Promise<T> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const silence = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new LineError("The chat service does not answer.", true)), timeoutMs);
+    });
+    try {
+      return await Promise.race([answer, silence]);
+    } catch (error) {
+      if (error instanceof LineError) {
+        void this.drop();
+        throw error;
+      }
+      const message = error instanceof Error ? error.message : String(error);
+      throw this.#isConnected ? new RefusedError(message) : new LineError(message, true);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** The calls of chat.js:startConnection, in their order. */
+const START_CALLS = [
+  "start",
+  "getVisitorInfo",
+  "getConnectedToConversationManagers",
+  "getMyChatrooms",
+] as const;
+
+/**
+ * Q10: `core.start()` says only "false", after writing the reason to the console. Let the SDK wait for ever
+ * instead, and reject with the reason.
+ */
+async function startOrFail(core: ChatixCore): Promise<boolean> {
+  const connection = core.chat.connection as Record<string, unknown>;
+  const failure = new Promise<never>((_, reject) => {
+    for (const name of START_CALLS) {
+      const original = connection[name] as (...parameters: unknown[]) => Promise<unknown>;
+      connection[name] = (...parameters: unknown[]) =>
+        original.apply(connection, parameters).catch((error: unknown) => {
+          reject(error);
+          return new Promise<never>(() => {});
+        });
+    }
+  });
+  try {
+    return await Promise.race([failure, core.start()]);
+  } finally {
+    // What was put on the object goes; the class's own methods come back.
+    for (const name of START_CALLS) delete connection[name];
+  }
+}
+
+/** Q15: what a handler throws must not reach the client, which would drop or log what follows. */
+export function guarded(action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    reportError(error);
+  }
+}
+
+function ignore(): void {}
+
+function rethrowAsLineError(error: unknown): never {
+  throw new LineError(error instanceof Error ? error.message : String(error), false);
+}

@@ -1,0 +1,64 @@
+/** What we use of chatix-core 1.3.3, which ships no types. The files themselves stay as published. */
+declare module "chatix-core/src/js/chatixcore.js" {
+  import type { RestartableConnection } from "./shims/signalr";
+
+  export interface SdkMessage {
+    uuid: string;
+    type: number;
+    content: string | null;
+    original_url?: string | null;
+    thumb_300_url?: string | null;
+    file_url?: string | null;
+    sender_flag: number;
+    sender_id: string;
+    sent_at: Date;
+  }
+
+  export interface SdkVisitor {
+    uuid: string | null;
+    name: string | null;
+    getUuid(): string | null;
+    setUuid(uuid: string): void;
+  }
+
+  export interface SdkChatroom {
+    id: string;
+    title: string;
+  }
+
+  export interface SdkMember {
+    uuid: string;
+    name: string | null;
+  }
+
+  export interface SdkConnection {
+    hubConnection?: RestartableConnection;
+    [method: string]: unknown;
+  }
+
+  export interface SdkChat {
+    connection: SdkConnection;
+    visitor: SdkVisitor;
+    sendPage(url: string, title: string): Promise<void>;
+  }
+
+  export default class ChatixCore {
+    constructor(websiteId: string, visitorId?: string | null);
+    chat: SdkChat;
+    onChatroomMessageReceived: (chatroomId: string, message: SdkMessage) => void;
+    onChatroomMessageUpdated: (message: SdkMessage, chatroomId?: string) => void;
+    onChatroomMessageDeleted: (messageId: string, chatroomId?: string) => void;
+    onChatroomDeleted: (chatroomId: string) => void;
+    onChatroomRestored: (chatroom: SdkChatroom) => void;
+    start(): Promise<boolean>;
+    stop(): Promise<boolean>;
+    setName(name: string): Promise<void>;
+    getVisitor(): SdkVisitor;
+    getMember(memberId: string): Promise<SdkMember>;
+    getAllManagers(): Promise<{ uuid: string; name: string | null }[]>;
+    connectToChatroom(chatroomId: string): Promise<true>;
+    disconnectFromChatroom(chatroomId: string): Promise<true>;
+    getChatroomMessages(chatroomId: string, lastId: string | null, count: number): Promise<SdkMessage[]>;
+    sendChatroomTextMessage(text: string, chatroomId: string): Promise<SdkMessage>;
+  }
+}

@@ -1,0 +1,85 @@
+import ChatixCore from "chatix-core/src/js/chatixcore.js";
+import type { ThreadMessage } from "../thread-state";
+import { type Changes, Chat, guarded, type HistoryPage, RefusedError } from "./chat";
+import type { RestartableConnection } from "./shims/signalr";
+import { type Cursor, changeFrom, type Json, listOf, messageFrom } from "./wire";
+
+/**
+ * A chat on our own hub: tickets, changes since a cursor, idempotent sends.
+ *
+ * It reads the raw records, since the SDK drops the keys that our hub adds.
+ */
+export class HubChat extends Chat {
+  override readonly isGapProof = true;
+
+  override get selfId(): string | null {
+    return this.access.visitor.id;
+  }
+
+  override get selfName(): string | null {
+    return null;
+  }
+
+  /** The site announces names to our hub (take part). */
+  override async setName(): Promise<void> {}
+
+  override async history(beforeId: string | null, limit: number): Promise<HistoryPage> {
+    const answer = await this.#invoke("GetChatroomHistory", this.access.chatroomId, beforeId, limit);
+    return { messages: listOf(answer, messageFrom), cursor: (answer?.cursor as Cursor | undefined) ?? null };
+  }
+
+  override async changes(cursor: Cursor | null): Promise<Changes> {
+    const answer = await this.#invoke("GetChatroomChanges", this.access.chatroomId, cursor, 100);
+    return {
+      changes: listOf(answer, changeFrom),
+      cursor: (answer?.cursor as Cursor | undefined) ?? cursor,
+      hasMore: answer?.has_more === true,
+    };
+  }
+
+  override async send(text: string, clientKey: string): Promise<ThreadMessage> {
+    const draft = { type: 0, content: text, uuid: clientKey };
+    const stored = await this.#invoke("SaveChatroomMessage", draft, this.access.chatroomId);
+    const message = messageFrom(stored);
+    if (!message) throw new RefusedError("The chat service's answer cannot be understood.");
+    return message;
+  }
+
+  /** With a ticket given, the SDK neither reads nor writes the browser's storage (Q27). */
+  protected override async newCore(): Promise<ChatixCore> {
+    return new ChatixCore(this.access.websiteId, this.access.ticket ?? "");
+  }
+
+  protected override listen(_core: ChatixCore, hub: RestartableConnection): void {
+    const ours = (chatroomId: unknown) => chatroomId === this.access.chatroomId;
+    // Q14, Q15: with the room id, which the SDK's own handlers drop; and a handler never throws nor returns.
+    const on = (event: string, handle: (data: unknown) => void) =>
+      hub.on(event, (data: unknown, chatroomId: unknown) => {
+        if (ours(chatroomId)) guarded(() => handle(data));
+      });
+    on("ApplyChatroomMessage", (data) =>
+      given(messageFrom(data), (message) => this.listener.received(message)),
+    );
+    on("OnUpdateChatroomMessage", (data) =>
+      given(messageFrom(data), (message) => this.listener.updated(message)),
+    );
+    on("OnDeleteChatroomMessage", (id) => this.listener.deleted(String(id)));
+    hub.on("OnUpdateChatroom", (room: Json | null) => {
+      if (ours(room?.id)) guarded(() => this.listener.closedChanged(room?.is_closed === true));
+    });
+    hub.on("OnRestoreChatroom", (room: Json | null) => {
+      if (ours(room?.id)) guarded(() => this.listener.closedChanged(room?.is_closed === true));
+    });
+    hub.on("OnDeleteChatroom", (chatroomId: unknown) => {
+      if (ours(chatroomId)) guarded(() => this.listener.closedChanged(true));
+    });
+  }
+
+  #invoke(method: string, ...parameters: unknown[]): Promise<Json | null> {
+    return this.call(async () => (await this.hub?.invoke(method, ...parameters)) ?? null);
+  }
+}
+
+function given<T>(value: T | null, action: (value: T) => void): void {
+  if (value !== null) action(value);
+}

@@ -1,0 +1,64 @@
+/** Records as they come over the line, to what the section works with. Unknown and broken ones become `null`. */
+
+import type { SdkMessage } from "chatix-core/src/js/chatixcore.js";
+import type { Change, ThreadMessage } from "../thread-state";
+
+export type Json = Record<string, unknown>;
+
+/** Opaque: it is handed back as it came. */
+export type Cursor = string | number | Json;
+
+const MANAGER_FLAG = 1;
+
+/** Read a raw Message record, our hub's four more keys included. */
+export function messageFrom(data: unknown): ThreadMessage | null {
+  if (!isRecord(data) || typeof data.uuid !== "string" || typeof data.sent_at !== "number") return null;
+  return {
+    id: data.uuid,
+    seq: typeof data.seq === "number" ? data.seq : 0,
+    sentAt: fromUnix(data.sent_at),
+    editedAt: typeof data.edited_at === "number" ? fromUnix(data.edited_at) : null,
+    senderId: String(data.sender_id),
+    senderName: textOrNull(data.sender_name),
+    isFromManager: data.sender_flag === MANAGER_FLAG,
+    text: textOrNull(data.content) ?? "",
+    url: urlOf(data),
+  };
+}
+
+/** Read an item of `GetChatroomChanges`. */
+export function changeFrom(data: unknown): Change | null {
+  if (isRecord(data) && data.is_deleted === true && typeof data.uuid === "string")
+    return { deletedId: data.uuid };
+  const message = messageFrom(data);
+  return message && { message };
+}
+
+/** Read a message as the SDK hands it over: without author's name, edit time and number. */
+export function messageFromSdk(message: SdkMessage, senderName: string | null): ThreadMessage {
+  return {
+    id: message.uuid,
+    seq: 0,
+    sentAt: message.sent_at,
+    editedAt: null,
+    senderId: message.sender_id,
+    senderName,
+    isFromManager: message.sender_flag === MANAGER_FLAG,
+    text: message.content ?? "",
+    url: urlOf(message as unknown as Json),
+  };
+}
+
+/** Read the items of a paged answer, leaving out what cannot be read. */
+export function listOf<T>(answer: Json | null, read: (item: unknown) => T | null): T[] {
+  const items = Array.isArray(answer?.items) ? answer.items : [];
+  return items.flatMap((item) => read(item) ?? []);
+}
+
+const urlOf = (data: Json): string | null => textOrNull(data.original_url) ?? textOrNull(data.file_url);
+
+const textOrNull = (value: unknown): string | null => (typeof value === "string" ? value : null);
+
+const fromUnix = (seconds: number): Date => new Date(seconds * 1000);
+
+const isRecord = (value: unknown): value is Json => typeof value === "object" && value !== null;

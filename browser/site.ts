@@ -1,0 +1,218 @@
+/** Talk to the site's own views: join a post's chatroom, take part under a name, leave. */
+
+export interface Visitor {
+  /** Public id; `null` where the chat service makes it (hosted mode). */
+  readonly id: string | null;
+  readonly name: string | null;
+  readonly isManager: boolean;
+  readonly isSignedIn: boolean;
+  /** Whether the site knows this visitor again: signed in, or has taken part. */
+  readonly isPersistent: boolean;
+}
+
+export interface Limits {
+  readonly messageChars: number;
+  readonly nameChars: number;
+  readonly pageSize: number;
+}
+
+/** All that is needed to reach a chatroom. */
+export interface Access {
+  readonly mode: "hub" | "hosted";
+  readonly isClosed: boolean;
+  readonly websiteId: string;
+  readonly apiUrl: string;
+  readonly chatroomId: string;
+  readonly ticket: string | null;
+  readonly visitor: Visitor;
+  readonly limits: Limits;
+}
+
+/** A page's interest in a chatroom, to be withdrawn. */
+export interface Leave {
+  readonly chatroomId: string;
+  readonly connectionId: string;
+}
+
+export type SiteErrorKind = "unreachable" | "unavailable" | "preparing" | "refused" | "bad-name";
+
+/** The site did not do what was asked; only "unreachable", "unavailable" and "preparing" may pass. */
+export class SiteError extends Error {
+  override readonly name = "SiteError";
+  readonly kind: SiteErrorKind;
+  /** When the site wants to be asked again; `null` when it did not say. */
+  readonly retryAfterMs: number | null;
+
+  constructor(kind: SiteErrorKind, message: string, retryAfterMs: number | null = null) {
+    super(message);
+    this.kind = kind;
+    this.retryAfterMs = retryAfterMs;
+  }
+
+  get mayPass(): boolean {
+    return this.kind !== "refused" && this.kind !== "bad-name";
+  }
+}
+
+const TIMEOUT_MS = 15_000;
+
+// biome-ignore lint/suspicious/noExplicitAny: what came over the line is checked field by field
+type Json = Record<string, any>;
+
+/**
+ * Tickets by endpoint, for as long as the page lives: several sections, and sections that are removed and put
+ * back, are one visitor. They are never stored.
+ */
+const tickets = new Map<string, string>();
+
+export class Site {
+  readonly #endpoint: string;
+  readonly #post: string;
+
+  /**
+   * @param endpoint Where the views are, for example `/chatix-comments`.
+   * @param post The signed post token of the page.
+   */
+  constructor(endpoint: string, post: string) {
+    this.#endpoint = endpoint.replace(/\/+$/, "");
+    this.#post = post;
+  }
+
+  get endpoint(): string {
+    return this.#endpoint;
+  }
+
+  /** Ask for the post's chatroom and a fresh ticket for the same visitor. */
+  async join(signal: AbortSignal): Promise<Access> {
+    const answer = await this.#ask("join", {}, signal);
+    if (answer.state === "preparing") {
+      throw new SiteError(
+        "preparing",
+        "The comments are being prepared.",
+        toMs(answer.retry_after_s) ?? 1000,
+      );
+    }
+    if (typeof answer.chatroom_id !== "string" || typeof answer.api_url !== "string") throw nonsense();
+    this.#keep(answer.ticket);
+    return {
+      mode: answer.mode === "hosted" ? "hosted" : "hub",
+      isClosed: answer.state === "closed",
+      websiteId: String(answer.website_id),
+      apiUrl: answer.api_url,
+      chatroomId: answer.chatroom_id,
+      ticket: typeof answer.ticket === "string" ? answer.ticket : null,
+      visitor: visitorFrom(answer.visitor),
+      limits: limitsFrom(answer.limits),
+    };
+  }
+
+  /** Take part as a guest of this name; from then on the site knows this visitor again. */
+  async takePart(name: string, signal: AbortSignal): Promise<Visitor> {
+    const answer = await this.#ask("take-part", { name }, signal);
+    this.#keep(answer.ticket);
+    return visitorFrom(answer.visitor);
+  }
+
+  /** Have the site withdraw what this page's connection joined: a beacon, which outlives the page. */
+  leave(leaves: readonly Leave[]): void {
+    const body = leavesBody(tickets.get(this.#endpoint) ?? null, leaves);
+    navigator.sendBeacon(`${this.#endpoint}/leave`, new Blob([body], { type: "application/json" }));
+  }
+
+  #keep(ticket: unknown): void {
+    if (typeof ticket === "string") tickets.set(this.#endpoint, ticket);
+  }
+
+  async #ask(view: string, body: Json, signal: AbortSignal): Promise<Json> {
+    const ticket = tickets.get(this.#endpoint) ?? null;
+    const timeout = new AbortController();
+    const timer = setTimeout(() => timeout.abort(), TIMEOUT_MS);
+    const abort = () => timeout.abort();
+    signal.addEventListener("abort", abort);
+    try {
+      const answer = await fetch(`${this.#endpoint}/${view}`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ post: this.#post, ticket, ...body }),
+        signal: timeout.signal,
+      });
+      return await read(answer);
+    } catch (error) {
+      if (error instanceof SiteError) throw error;
+      throw new SiteError("unreachable", "The site cannot be reached.");
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", abort);
+    }
+  }
+}
+
+/** Tell the site which rooms are no longer shown; resolves to false if that should be tried again. */
+export async function sendLeaves(endpoint: string, leaves: readonly Leave[]): Promise<boolean> {
+  const answer = await fetch(`${endpoint}/leave`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: leavesBody(null, leaves),
+    keepalive: true,
+  });
+  return answer.ok || isFinal(answer.status);
+}
+
+function leavesBody(ticket: string | null, leaves: readonly Leave[]): string {
+  const rows = leaves.map((leave) => ({ chatroom_id: leave.chatroomId, connection_id: leave.connectionId }));
+  return JSON.stringify({ ticket, leaves: rows });
+}
+
+async function read(answer: Response): Promise<Json> {
+  const body = await parse(answer);
+  if (answer.ok && body) return body;
+  const message = typeof body?.message === "string" ? body.message : "";
+  const retryAfterMs = toMs(body?.retry_after_s) ?? toMs(answer.headers.get("Retry-After"));
+  if (answer.status === 422) throw new SiteError("bad-name", message || "This name cannot be used.");
+  if (isFinal(answer.status)) throw new SiteError("refused", message);
+  throw new SiteError("unavailable", message, retryAfterMs);
+}
+
+/** 4xx says that asking again is useless, except where the status itself says "later". */
+const isFinal = (status: number) => status >= 400 && status < 500 && ![408, 425, 429].includes(status);
+
+/** Return the JSON object of an answer; `null` for anything else, such as a proxy's page of HTML. */
+async function parse(answer: Response): Promise<Json | null> {
+  const text = await answer.text();
+  try {
+    const body: unknown = JSON.parse(text);
+    return typeof body === "object" && body !== null ? body : null;
+  } catch {
+    return null;
+  }
+}
+
+const nonsense = () => new SiteError("unavailable", "The site's answer cannot be understood.");
+
+function toMs(seconds: unknown): number | null {
+  const value = Number(seconds ?? Number.NaN);
+  return Number.isFinite(value) && value >= 0 ? value * 1000 : null;
+}
+
+function visitorFrom(data: Json | undefined): Visitor {
+  return {
+    id: typeof data?.id === "string" ? data.id : null,
+    name: typeof data?.name === "string" ? data.name : null,
+    isManager: data?.is_manager === true,
+    isSignedIn: data?.is_signed_in === true,
+    isPersistent: data?.is_persistent === true,
+  };
+}
+
+function limitsFrom(data: Json | undefined): Limits {
+  return {
+    messageChars: positive(data?.message_chars, 10_000),
+    nameChars: positive(data?.name_chars, 80),
+    // The SDK accepts pages of 1 to 100 (connection.js:getChatroomHistory).
+    pageSize: Math.min(positive(data?.page_size, 30), 100),
+  };
+}
+
+function positive(value: unknown, fallback: number): number {
+  return typeof value === "number" && value >= 1 ? Math.floor(value) : fallback;
+}

@@ -1,0 +1,54 @@
+/** Leave the rooms that a crash or a closed laptop left behind; runs on every page that has the script. */
+
+import { loadSection } from "./load-section";
+import { eraseEntry, findLeftBehind, type StoredEntry } from "./room-ledger";
+import { sendLeaves } from "./site";
+
+/** A section that wants to join waits for this, so that its join comes after the leaves. */
+export let sweeping: Promise<void> = Promise.resolve();
+
+/** The site takes no more in one request; the next page goes on. */
+const MOST_AT_ONCE = 100;
+
+export function startSweep(): void {
+  sweeping = sweep().catch(() => {
+    // The entries are still there: the next page tries again.
+  });
+}
+
+async function sweep(): Promise<void> {
+  const left = (await findLeftBehind()).slice(0, MOST_AT_ONCE);
+  await Promise.all(byWay(left).map(leaveAll));
+}
+
+/** Group entries that can be left by one request or one connection. */
+function byWay(entries: StoredEntry[]): StoredEntry[][] {
+  const groups = new Map<string, StoredEntry[]>();
+  for (const entry of entries) {
+    const way = [entry.mode, entry.endpoint, entry.apiUrl, entry.websiteId].join(" ");
+    groups.set(way, [...(groups.get(way) ?? []), entry]);
+  }
+  return [...groups.values()];
+}
+
+async function leaveAll(entries: StoredEntry[]): Promise<void> {
+  const [first] = entries;
+  if (!first) return;
+  const hasLeft =
+    first.mode === "hub" ? await leaveBySite(first.endpoint, entries) : await leaveBySdk(entries);
+  if (hasLeft) for (const entry of entries) eraseEntry(entry);
+}
+
+/** The site knows who asks by its cookies, and asks the hub. */
+function leaveBySite(endpoint: string, entries: StoredEntry[]): Promise<boolean> {
+  const leaves = entries.flatMap(({ chatroomId, connectionId }) =>
+    connectionId ? { chatroomId, connectionId } : [],
+  );
+  return sendLeaves(endpoint, leaves);
+}
+
+/** The hosted service knows nothing of our site's cookies: only the visitor's own connection can leave. */
+async function leaveBySdk(entries: StoredEntry[]): Promise<boolean> {
+  const section = await loadSection();
+  return section.leaveRooms(entries);
+}

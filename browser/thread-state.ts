@@ -1,0 +1,149 @@
+/**
+ * What is known of a thread: history pages, live messages, edits and deletions merged into one order.
+ *
+ * Pure: no DOM, no clock, no network.
+ */
+
+export interface ThreadMessage {
+  readonly id: string;
+  /** The number in its chatroom, from 1; 0 where the service has none. */
+  readonly seq: number;
+  readonly sentAt: Date;
+  readonly editedAt: Date | null;
+  readonly senderId: string;
+  readonly senderName: string | null;
+  readonly isFromManager: boolean;
+  readonly text: string;
+  /** Address of an image or file, as the service gave it; not yet checked. */
+  readonly url: string | null;
+}
+
+/** A change since some moment: a message as it is now, or the id of one that is gone. */
+export type Change = { readonly message: ThreadMessage } | { readonly deletedId: string };
+
+export class ThreadState {
+  #messages: ThreadMessage[] = [];
+  readonly #byId = new Map<string, ThreadMessage>();
+  /** Deleted ids stay known, so that an answer which was under way does not bring a message back. */
+  readonly #deleted = new Set<string>();
+  #hasOlder = false;
+
+  /** All known messages, oldest first. */
+  get messages(): readonly ThreadMessage[] {
+    return this.#messages;
+  }
+
+  /** Whether there are messages before the first known one. */
+  get hasOlder(): boolean {
+    return this.#hasOlder;
+  }
+
+  get oldestId(): string | null {
+    return this.#messages[0]?.id ?? null;
+  }
+
+  has(id: string): boolean {
+    return this.#byId.has(id);
+  }
+
+  /**
+   * Merge a page of history that ends just before the oldest known message, or at the newest one.
+   *
+   * @param hasOlder Whether there are messages before this page.
+   */
+  addPage(page: readonly ThreadMessage[], hasOlder: boolean): void {
+    for (const message of page) this.#put(message);
+    this.#hasOlder = hasOlder;
+    this.#sort();
+  }
+
+  /** Merge what was sent just now, by others or by us. */
+  add(message: ThreadMessage): void {
+    this.#put(message);
+    this.#sort();
+  }
+
+  /** Show an edit; an unknown message is one of a page that is not loaded. */
+  update(message: ThreadMessage): void {
+    if (this.has(message.id)) this.add(message);
+  }
+
+  remove(id: string): void {
+    this.#deleted.add(id);
+    if (this.#byId.delete(id)) this.#messages = this.#messages.filter((message) => message.id !== id);
+  }
+
+  /** Merge what happened during an outage. Edits of pages that are not loaded are left to those pages. */
+  applyChanges(changes: readonly Change[]): void {
+    const oldest = this.#messages[0];
+    for (const change of changes) {
+      if ("deletedId" in change) this.remove(change.deletedId);
+      else if (!this.#isBefore(change.message, oldest)) this.#put(change.message);
+    }
+    this.#sort();
+  }
+
+  /**
+   * Compare with a page of history: known messages that lie within it but are not on it have been deleted.
+   *
+   * For services without a list of changes.
+   *
+   * @param before The ids that were known when the page was asked for; what came since is not judged.
+   * @param hasOlder Whether there are messages before this page.
+   * @returns Whether the page meets what was known; if not, there is a gap before it.
+   */
+  reconcile(page: readonly ThreadMessage[], before: ReadonlySet<string>, hasOlder: boolean): boolean {
+    const present = new Set(page.map((message) => message.id));
+    const start = page[0]?.sentAt.getTime() ?? 0;
+    for (const known of [...this.#messages]) {
+      const isWithin = before.has(known.id) && (!hasOlder || known.sentAt.getTime() > start);
+      if (isWithin && !present.has(known.id)) this.remove(known.id);
+    }
+    const meets = !hasOlder || page.some((message) => before.has(message.id));
+    for (const message of page) this.#put(message);
+    if (!hasOlder) this.#hasOlder = false;
+    this.#sort();
+    return meets;
+  }
+
+  /** Let go of everything before this message, because of a gap that is too wide to fill. */
+  forgetBefore(id: string): void {
+    const index = this.#messages.findIndex((message) => message.id === id);
+    if (index <= 0) return;
+    for (const message of this.#messages.splice(0, index)) this.#byId.delete(message.id);
+    this.#hasOlder = true;
+  }
+
+  #isBefore(message: ThreadMessage, oldest: ThreadMessage | undefined): boolean {
+    const isKnown = this.has(message.id);
+    return !isKnown && this.#hasOlder && oldest !== undefined && compare(message, oldest) < 0;
+  }
+
+  #put(message: ThreadMessage): void {
+    if (this.#deleted.has(message.id)) return;
+    const known = this.#byId.get(message.id);
+    if (known && isOlderVersion(message, known)) return;
+    if (known && isSame(known, message)) return;
+    this.#byId.set(message.id, message);
+    if (known) this.#messages[this.#messages.indexOf(known)] = message;
+    else this.#messages.push(message);
+  }
+
+  #sort(): void {
+    this.#messages.sort(compare);
+  }
+}
+
+/** `seq` decides where both have one; the sort is stable, so equal times keep the order of arrival. */
+function compare(a: ThreadMessage, b: ThreadMessage): number {
+  if (a.seq && b.seq) return a.seq - b.seq;
+  return a.sentAt.getTime() - b.sentAt.getTime();
+}
+
+function isOlderVersion(message: ThreadMessage, known: ThreadMessage): boolean {
+  return (known.editedAt?.getTime() ?? 0) > (message.editedAt?.getTime() ?? 0);
+}
+
+function isSame(a: ThreadMessage, b: ThreadMessage): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}

@@ -1,0 +1,203 @@
+/** The thread on the page: one `article` per message, kept in step with the state. */
+
+import { make } from "./dom";
+import { formatAge, formatFully, strings } from "./i18n";
+import { link, safeUrl, toNodes } from "./prose";
+import type { ThreadMessage, ThreadState } from "./thread-state";
+
+const TONES = 8;
+const REFRESH_AGES_MS = 30_000;
+/** Screen readers look at what has changed some time after it has. */
+const QUIET_MS = 1_000;
+
+interface Entry {
+  readonly message: ThreadMessage;
+  readonly article: HTMLElement;
+}
+
+export class ThreadView {
+  readonly element: HTMLElement;
+  readonly #list = make("div", { class: "chatix-list" });
+  readonly #empty = make("p", { class: "chatix-empty", hidden: true }, strings.empty);
+  readonly #earlier = make(
+    "button",
+    { class: "chatix-earlier", type: "button", hidden: true },
+    strings.showEarlier,
+  );
+  readonly #trouble = make("p", { class: "chatix-error", role: "alert", hidden: true });
+  readonly #entries = new Map<string, Entry>();
+  #selfId: string | null = null;
+  #ages: ReturnType<typeof setInterval> | undefined;
+  #quiet: ReturnType<typeof setTimeout> | undefined;
+
+  /** @param loadEarlier Fetches the page before the oldest message, and renders it. */
+  constructor(loadEarlier: () => Promise<void>) {
+    this.element = make(
+      "div",
+      { class: "chatix-thread" },
+      this.#earlier,
+      this.#trouble,
+      this.#list,
+      this.#empty,
+    );
+    this.#earlier.addEventListener("click", () => void this.#showEarlier(loadEarlier));
+  }
+
+  /** Say whose comments are marked as the reader's own. */
+  set selfId(id: string | null) {
+    if (id === this.#selfId) return;
+    this.#selfId = id;
+    for (const { message, article } of this.#entries.values()) this.#fillByline(article, message);
+  }
+
+  /** Bring the page in step with the state; articles that have not changed are not touched. */
+  render(state: ThreadState): void {
+    const wanted = new Set(state.messages.map((message) => message.id));
+    for (const [id, { article }] of this.#entries) {
+      if (wanted.has(id)) continue;
+      article.remove();
+      this.#entries.delete(id);
+    }
+    let next = this.#list.firstElementChild;
+    for (const message of state.messages) {
+      const article = this.#articleFor(message);
+      if (article === next) next = next.nextElementSibling;
+      else this.#list.insertBefore(article, next);
+    }
+    this.#earlier.hidden = !state.hasOlder;
+    this.#empty.hidden = state.messages.length > 0;
+  }
+
+  /** Have what comes from now on read out; history is not news. */
+  startAnnouncing(): void {
+    clearTimeout(this.#quiet);
+    this.#quiet = setTimeout(() => this.#list.setAttribute("aria-live", "polite"), QUIET_MS);
+  }
+
+  #stopAnnouncing(): void {
+    clearTimeout(this.#quiet);
+    this.#list.removeAttribute("aria-live");
+  }
+
+  /** Keep "5 minutes ago" true while the section is shown. */
+  startClock(): void {
+    this.stopClock();
+    this.#refreshAges();
+    this.#ages = setInterval(() => this.#refreshAges(), REFRESH_AGES_MS);
+  }
+
+  stopClock(): void {
+    clearInterval(this.#ages);
+  }
+
+  #articleFor(message: ThreadMessage): HTMLElement {
+    const known = this.#entries.get(message.id);
+    if (known?.message === message) return known.article;
+    const article = known?.article ?? newArticle();
+    this.#entries.set(message.id, { message, article });
+    fillArticle(article, message);
+    this.#fillByline(article, message);
+    return article;
+  }
+
+  #fillByline(article: HTMLElement, message: ThreadMessage): void {
+    const isOwn = message.senderId === this.#selfId;
+    article.classList.toggle("chatix-own", isOwn);
+    const parts: Node[] = [make("bdi", { class: "chatix-author" }, authorOf(message))];
+    if (message.isFromManager) parts.push(make("span", { class: "chatix-badge" }, strings.manager));
+    if (isOwn) parts.push(make("span", { class: "chatix-you" }, strings.you));
+    parts.push(timeOf(message));
+    if (message.editedAt) parts.push(editedMark(message.editedAt));
+    const spaced = parts.flatMap((part) => [part, " "]);
+    article.querySelector(".chatix-byline")?.replaceChildren(...spaced.slice(0, -1));
+  }
+
+  #refreshAges(): void {
+    const now = new Date();
+    for (const { message, article } of this.#entries.values()) {
+      const time = article.querySelector("time");
+      const age = formatAge(message.sentAt, now);
+      if (time && time.textContent !== age) time.textContent = age;
+    }
+  }
+
+  async #showEarlier(loadEarlier: () => Promise<void>): Promise<void> {
+    const first = this.#list.firstElementChild;
+    this.#trouble.hidden = true;
+    this.#earlier.disabled = true;
+    this.#earlier.textContent = strings.loadingEarlier;
+    this.#stopAnnouncing();
+    try {
+      await loadEarlier();
+    } catch {
+      this.#trouble.textContent = strings.cannotLoadEarlier;
+      this.#trouble.hidden = false;
+    } finally {
+      this.#earlier.disabled = false;
+      this.#earlier.textContent = strings.showEarlier;
+      this.startAnnouncing();
+    }
+    // A button that goes away while it has the focus would send the keyboard back to the top of the page.
+    if (this.#earlier.hidden && first?.previousElementSibling) focusQuietly(this.#list.firstElementChild);
+  }
+}
+
+function newArticle(): HTMLElement {
+  return make(
+    "article",
+    { class: "chatix-comment" },
+    make("span", { class: "chatix-avatar", "aria-hidden": "true" }),
+    make("p", { class: "chatix-byline" }),
+    make("div", { class: "chatix-text", dir: "auto" }),
+  );
+}
+
+function fillArticle(article: HTMLElement, message: ThreadMessage): void {
+  const avatar = article.querySelector<HTMLElement>(".chatix-avatar");
+  if (avatar) {
+    avatar.textContent = initialOf(authorOf(message));
+    avatar.dataset.tone = String(toneOf(message.senderId));
+  }
+  article.querySelector(".chatix-text")?.replaceChildren(contentOf(message));
+}
+
+function contentOf(message: ThreadMessage): Node {
+  const href = safeUrl(message.url);
+  return href ? link(document, href, strings.attachment) : toNodes(message.text, document);
+}
+
+const authorOf = (message: ThreadMessage): string => message.senderName?.trim() || strings.anonymous;
+
+function timeOf(message: ThreadMessage): HTMLElement {
+  const attributes = {
+    class: "chatix-time",
+    datetime: message.sentAt.toISOString(),
+    title: formatFully(message.sentAt),
+  };
+  return make("time", attributes, formatAge(message.sentAt, new Date()));
+}
+
+function editedMark(editedAt: Date): HTMLElement {
+  return make("span", { class: "chatix-edited", title: formatFully(editedAt) }, strings.edited);
+}
+
+/** The first letter or digit, as the reader sees it: accents and emoji are kept whole. */
+export function initialOf(name: string): string {
+  const segments =
+    "Segmenter" in Intl ? [...new Intl.Segmenter().segment(name)].map((it) => it.segment) : [...name];
+  const initial = segments.find((segment) => /\p{L}|\p{N}|\p{Emoji}/u.test(segment));
+  return (initial ?? "?").toLocaleUpperCase();
+}
+
+/** One of a few colours, always the same for the same person. */
+export function toneOf(senderId: string): number {
+  let hash = 0;
+  for (const character of senderId) hash = (hash * 31 + (character.codePointAt(0) ?? 0)) % 65_521;
+  return hash % TONES;
+}
+
+function focusQuietly(element: Element | null): void {
+  if (!(element instanceof HTMLElement)) return;
+  element.tabIndex = -1;
+  element.focus({ preventScroll: true });
+}

@@ -1,0 +1,353 @@
+"""The client of the REST API, hosted or our hub's, for the Flask side.
+
+What is called how is the table in ``operations``. Only what is repeatable is tried again: GET, and
+the rows marked idempotent. The API key is in no error, log line or ``repr``.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx
+
+from . import wire
+from .api_http import ApiCaller
+from .errors import ApiError
+from .models import Chatroom, FieldValue, Message, MessageType, Profile, SenderFlag
+from .operations import OPERATIONS, Operation, merge_operations
+
+__all__ = ["OPERATIONS", "Changes", "ChatixApi", "ChatroomPage", "Operation", "merge_operations"]
+
+MAX_ID_CHARS = 255
+# The SDK puts ids into URLs as they are; get-id may answer a whole ticket.
+_URL_SAFE_ID = re.compile(r"[A-Za-z0-9._~:=+/|@-]{1,2000}")
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class ChatroomPage:
+    """One page of the list of chatrooms.
+
+    Attributes:
+        total: How many there are in all, where the API tells.
+    """
+
+    chatrooms: tuple[Chatroom, ...]
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is new, edited or deleted in a chatroom since a cursor.
+
+    Attributes:
+        cursor: Where the next call goes on.
+        has_more: Whether it would find something at once.
+    """
+
+    messages: tuple[Message, ...]
+    deleted_ids: tuple[str, ...]
+    cursor: str
+    has_more: bool
+
+
+class ChatixApi:
+    """Calls the REST API. Safe for threads; after a fork each process connects anew.
+
+    Every method that calls raises ``ApiError``: ``ApiConnectionError`` without an answer,
+    ``ApiStatusError`` for a refusal, ``ApiPayloadError`` for an answer that is none.
+
+    Args:
+        base_url: Up to and with ``/v1``.
+        auth_header: The header's name; behind a colon, what precedes the key in it:
+            ``Authorization: Bearer``.
+        timeout_s: For each step of a request; all tries together take at most about twice as long.
+        transport: Stands in for the network.
+        sleep: Waits between two tries, in seconds.
+        clock: Seconds that never go back.
+
+    Raises:
+        ConfigError: The URL, the key or the header's name cannot be used.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        website_id: str,
+        api_key: str,
+        auth_header: str = "X-Api-Key",
+        timeout_s: float = 10.0,
+        operations: Mapping[str, Operation] = OPERATIONS,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._caller = ApiCaller(
+            base_url,
+            website_id=website_id,
+            api_key=api_key,
+            auth_header=auth_header,
+            timeout_s=timeout_s,
+            operations=operations,
+            transport=transport,
+            sleep=sleep,
+            clock=clock,
+        )
+
+    def __repr__(self) -> str:
+        return f"<ChatixApi {self._caller.base_url} website {self._caller.website_id!r}>"
+
+    def within(self, timeout_s: float) -> ChatixApi:
+        """Return the same client for calls that somebody waits for: one try of *timeout_s* each."""
+        hurried = object.__new__(ChatixApi)
+        hurried._caller = self._caller.within(timeout_s)
+        return hurried
+
+    def close(self) -> None:
+        """Close idle connections; a later call opens new ones."""
+        self._caller.close()
+
+    # Chatrooms
+
+    def create_chatroom(self, title: str, *, is_private: bool = False, external_id: str | None = None) -> Chatroom:
+        """Create a chatroom; our hub answers the one that it has for *external_id*."""
+        return self._chatroom("create_chatroom", title=title, is_private=is_private, external_id=external_id)
+
+    def get_chatroom(self, chatroom_id: str) -> Chatroom:
+        """Return a chatroom, deleted ones too; ``ApiStatusError`` 404 when there is none."""
+        return self._chatroom("get_chatroom", chatroom_id=chatroom_id)
+
+    def find_chatroom_by_external_id(self, external_id: str) -> Chatroom | None:
+        """Return the chatroom made for *external_id*, a living one if there is one, or ``None``."""
+        page = self._chatroom_page(page=1, items_per_page=100, include_deleted=True, external_id=external_id)
+        # A service that does not know the filter lists other rooms: their word counts, not the filter.
+        matches = [room for room in page.chatrooms if room.external_id == external_id]
+        return min(matches, key=lambda room: room.is_deleted, default=None)
+
+    def list_chatrooms(
+        self, *, page: int = 1, items_per_page: int = 100, include_deleted: bool = False
+    ) -> ChatroomPage:
+        """Return a page of all chatrooms; the first page is 1, one behind the last is empty."""
+        return self._chatroom_page(page=page, items_per_page=items_per_page, include_deleted=include_deleted)
+
+    def update_chatroom(
+        self,
+        chatroom_id: str,
+        *,
+        title: str | None = None,
+        is_private: bool | None = None,
+        is_closed: bool | None = None,
+    ) -> Chatroom:
+        """Change what is given; ``is_closed`` (read-only) is our hub's own."""
+        return self._chatroom(
+            "update_chatroom", chatroom_id=chatroom_id, title=title, is_private=is_private, is_closed=is_closed
+        )
+
+    def delete_chatroom(self, chatroom_id: str) -> None:
+        """Delete a chatroom; it can be restored."""
+        self._caller.call("delete_chatroom", chatroom_id=chatroom_id)
+
+    def restore_chatroom(self, chatroom_id: str) -> Chatroom:
+        """Bring a deleted chatroom back."""
+        return self._chatroom("restore_chatroom", chatroom_id=chatroom_id)
+
+    def counts(self, chatroom_ids: Collection[str]) -> dict[str, int]:
+        """Return how many messages each of these chatrooms has; unknown ones are left out."""
+        answer = self._caller.call("counts", chatroom_ids=list(chatroom_ids))
+        return self._read("counts", lambda data: {str(room): int(n) for room, n in data["counts"].items()}, answer)
+
+    # Visitors
+
+    def connect_visitor(self, chatroom_id: str, visitor_id: str) -> None:
+        """Make a visitor a member, of a private chatroom too."""
+        self._caller.call("connect_visitor", chatroom_id=chatroom_id, visitor_id=visitor_id)
+
+    def disconnect_visitor(self, chatroom_id: str, visitor_id: str, *, connection_id: str | None = None) -> None:
+        """Take a visitor out.
+
+        Args:
+            connection_id: Withdraw only what this connection and the visitor's closed ones hold (our hub).
+        """
+        self._caller.call(
+            "disconnect_visitor", chatroom_id=chatroom_id, visitor_id=visitor_id, connection_id=connection_id
+        )
+
+    def list_visitors(self, chatroom_id: str, *, page: int = 1, items_per_page: int = 100) -> list[Profile]:
+        """Return a page of a chatroom's members, with e-mail and fields."""
+        answer = self._caller.call("list_visitors", chatroom_id=chatroom_id, page=page, items_per_page=items_per_page)
+        return self._read("list_visitors", lambda data: [wire.profile_from_wire(x) for x in _items(data)], answer)
+
+    def new_visitor_id(self) -> str:
+        """Return a fresh visitor id."""
+        return self._read("new_visitor_id", _read_visitor_id, self._caller.call("new_visitor_id", is_text_allowed=True))
+
+    def get_visitor(self, visitor_id: str) -> Profile:
+        """Return what the service knows of a visitor."""
+        answer = self._caller.call("get_visitor", visitor_id=visitor_id)
+        return self._read("get_visitor", wire.profile_from_wire, answer)
+
+    def update_visitor(
+        self,
+        visitor_id: str,
+        *,
+        name: str | None = None,
+        email: str | None = None,
+        fields: Mapping[str, FieldValue] | None = None,
+        is_persistent: bool | None = None,
+        is_manager: bool | None = None,
+    ) -> Profile:
+        """Change what is given; ``None`` leaves a value as it is. The flags are our hub's own."""
+        answer = self._caller.call(
+            "update_visitor",
+            visitor_id=visitor_id,
+            name=name,
+            email=email,
+            fields=None if fields is None else wire.flat_fields(fields),
+            is_persistent=is_persistent,
+            is_manager=is_manager,
+        )
+        return self._read("update_visitor", wire.profile_from_wire, answer)
+
+    # Messages
+
+    def list_messages(self, chatroom_id: str, *, before_id: str | None = None, limit: int = 50) -> list[Message]:
+        """Return the *limit* messages (1 to 100) just before *before_id*, or the newest, oldest first."""
+        answer = self._caller.call("list_messages", chatroom_id=chatroom_id, before_id=before_id, limit=limit)
+        return self._read(
+            "list_messages",
+            lambda data: [wire.message_from_wire(item, chatroom_id=chatroom_id) for item in _items(data)],
+            answer,
+        )
+
+    def list_changes(self, chatroom_id: str, *, cursor: str | None = None, limit: int = 100) -> Changes:
+        """Return what is new, edited or deleted since *cursor* (our hub)."""
+        answer = self._caller.call("list_changes", chatroom_id=chatroom_id, cursor=cursor, limit=limit)
+        return self._read("list_changes", lambda data: _read_changes(data, chatroom_id), answer)
+
+    def send_message(
+        self,
+        chatroom_id: str,
+        *,
+        sender_id: str,
+        sender_flag: SenderFlag = SenderFlag.VISITOR,
+        type: MessageType = MessageType.TEXT,
+        content: str | None = None,
+        thumb_100_url: str | None = None,
+        thumb_300_url: str | None = None,
+        original_url: str | None = None,
+        file_url: str | None = None,
+    ) -> Message:
+        """Post a message in somebody's name; live readers get it at once."""
+        return self._message(
+            "send_message",
+            chatroom_id=chatroom_id,
+            sender_id=sender_id,
+            sender_flag=int(sender_flag),
+            type=int(type),
+            content=content,
+            thumb_100_url=thumb_100_url,
+            thumb_300_url=thumb_300_url,
+            original_url=original_url,
+            file_url=file_url,
+        )
+
+    def update_message(self, chatroom_id: str, message_id: str, *, content: str) -> Message:
+        """Replace a message's text."""
+        return self._message("update_message", chatroom_id=chatroom_id, message_id=message_id, content=content)
+
+    def delete_message(self, chatroom_id: str, message_id: str) -> None:
+        """Delete a message for everybody."""
+        self._caller.call("delete_message", chatroom_id=chatroom_id, message_id=message_id)
+
+    def send_whisper(self, chatroom_id: str, *, sender_id: str, content: str) -> Message:
+        """Post a message that only managers see."""
+        return self._message("send_whisper", chatroom_id=chatroom_id, sender_id=sender_id, content=content)
+
+    # Our hub's health
+
+    def ping(self, timeout_s: float = 1.0) -> bool:
+        """Tell whether our hub, for this website, answers at the base URL."""
+        try:
+            answer = self._caller.within(timeout_s).health()
+        except ApiError:
+            return False
+        if not isinstance(answer, dict):
+            return False
+        return answer.get("status") == "ok" and answer.get("website_id") == self._caller.website_id
+
+    def wait_until_up(self, timeout_s: float) -> bool:
+        """Wait for a hub that is starting; tell whether it came in time."""
+        clock = self._caller.clock
+        deadline = clock() + timeout_s
+        while not self.ping(max(0.05, min(1.0, deadline - clock()))):
+            if clock() >= deadline:
+                return False
+            self._caller.sleep(0.05)
+        return True
+
+    def _chatroom(self, name: str, **arguments: Any) -> Chatroom:
+        return self._read(name, _read_chatroom, self._caller.call(name, **arguments))
+
+    def _chatroom_page(self, **arguments: Any) -> ChatroomPage:
+        answer = self._caller.call("list_chatrooms", **arguments)
+        return self._read("list_chatrooms", _read_chatroom_page, answer)
+
+    def _message(self, name: str, *, chatroom_id: str, **arguments: Any) -> Message:
+        answer = self._caller.call(name, chatroom_id=chatroom_id, **arguments)
+        return self._read(name, lambda data: wire.message_from_wire(data, chatroom_id=chatroom_id), answer)
+
+    def _read(self, name: str, reader: Callable[[Any], _T], answer: Any) -> _T:
+        try:
+            return reader(answer)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as exc:
+            raise self._caller.nonsense(name, "JSON that has not what was asked for") from exc
+
+
+def _items(data: Any) -> list[Any]:
+    """Return the items of a list, in its envelope or bare."""
+    items = data["items"] if isinstance(data, Mapping) else data
+    if not isinstance(items, list):
+        raise TypeError("not a list")
+    return items
+
+
+def _checked_id(text: Any, *, max_chars: int = MAX_ID_CHARS) -> str:
+    if not _URL_SAFE_ID.fullmatch(str(text)) or len(str(text)) > max_chars:
+        raise ValueError("not an id that can stand in a URL")
+    return str(text)
+
+
+def _read_chatroom(data: Any) -> Chatroom:
+    room = wire.chatroom_from_wire(data)
+    _checked_id(room.chatroom_id)
+    return room
+
+
+def _read_chatroom_page(data: Any) -> ChatroomPage:
+    total = data.get("total") if isinstance(data, Mapping) else None
+    rooms = tuple(_read_chatroom(item) for item in _items(data))
+    return ChatroomPage(rooms, total if isinstance(total, int) else None)
+
+
+def _read_changes(data: Any, chatroom_id: str) -> Changes:
+    items = _items(data)
+    return Changes(
+        messages=tuple(
+            wire.message_from_wire(item, chatroom_id=chatroom_id) for item in items if not item.get("is_deleted")
+        ),
+        deleted_ids=tuple(str(item["uuid"]) for item in items if item.get("is_deleted")),
+        cursor=str(data["cursor"]),
+        has_more=bool(data["has_more"]),
+    )
+
+
+def _read_visitor_id(data: Any) -> str:
+    if not isinstance(data, (str, int)) or isinstance(data, bool):
+        raise TypeError("not an id")
+    return _checked_id(data, max_chars=2000)

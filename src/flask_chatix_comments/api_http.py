@@ -1,0 +1,288 @@
+"""Calls of the REST API over HTTP: requests by the table, timeouts, tries, and what failed how.
+
+``api`` stands on it and gives the results their types. Everything that httpx raises ends here.
+"""
+
+from __future__ import annotations
+
+import copy
+import ipaddress
+import json
+import os
+import random
+import re
+import time
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from .errors import ApiConnectionError, ApiError, ApiPayloadError, ApiStatusError, ApiTimeoutError, ConfigError
+from .operations import Operation
+
+ATTEMPTS = 3
+FIRST_PAUSE_S = 0.2
+MAX_PAUSE_S = 2.0
+MAX_RETRY_AFTER_S = 5.0
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
+_RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+# uvicorn drops an idle connection after 5 s: be the first, so that no request meets the drop.
+_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=64, keepalive_expiry=4.0)
+_HINTS = {
+    401: " Check CHATIX_API_KEY, and CHATIX_API_AUTH_HEADER for the header that carries it.",
+    404: " If it should exist: check CHATIX_API_URL and CHATIX_API_OPERATIONS.",
+}
+
+
+class ApiCaller:
+    """Sends what ``ChatixApi`` asks for; its arguments are described there."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        website_id: str,
+        api_key: str,
+        auth_header: str,
+        timeout_s: float,
+        operations: Mapping[str, Operation],
+        transport: httpx.BaseTransport | None,
+        sleep: Callable[[float], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.base_url = _checked_url(base_url)
+        self.website_id = website_id
+        self.sleep = sleep
+        self.clock = clock
+        self._api_key = api_key
+        self._headers = _auth_headers(auth_header, api_key)
+        self._timeout_s = timeout_s
+        self._attempts = ATTEMPTS
+        self._operations = operations
+        # A proxy of the environment is for the world outside, not for a hub on this machine.
+        self._client = _ProcessClient(transport, trust_env=not _is_loopback(self.base_url))
+
+    def within(self, timeout_s: float) -> ApiCaller:
+        """Return a caller over the same connections, with one try of *timeout_s*."""
+        hurried = copy.copy(self)
+        hurried._timeout_s = timeout_s
+        hurried._attempts = 1
+        return hurried
+
+    def close(self) -> None:
+        """Close idle connections; a later call opens new ones."""
+        self._client.close()
+
+    def call(self, name: str, /, *, is_text_allowed: bool = False, **arguments: Any) -> Any:
+        """Call until there is an answer or another try is not worth it; return the result as parsed.
+
+        Args:
+            is_text_allowed: Whether an answer that is no JSON is a result: its text.
+        """
+        operation = self._operations[name]
+        started = self.clock()
+        attempt = 1
+        while True:
+            try:
+                content = self._exchange(operation, arguments, headers=self._headers)
+                return self._result(operation, content, is_text_allowed=is_text_allowed)
+            except (ApiConnectionError, ApiStatusError) as exc:
+                pause_s = self._pause_s(operation, exc, attempt)
+                if pause_s is None or self.clock() + pause_s > started + 2 * self._timeout_s:
+                    raise
+            self.sleep(pause_s)
+            attempt += 1
+
+    def health(self) -> Any:
+        """Return what our hub says of itself. Without the key: who knows who listens there."""
+        operation = Operation("ping", "GET", "/health")
+        return self._result(operation, self._exchange(operation, {}, headers={}), is_text_allowed=False)
+
+    def nonsense(self, name: str, what: str) -> ApiPayloadError:
+        """Return the error for an answer that is not what the table promises."""
+        return ApiPayloadError(
+            f"The API at {self.base_url} answered {name} with {what}. "
+            "Check CHATIX_API_URL and this row of CHATIX_API_OPERATIONS.",
+            operation=name,
+        )
+
+    def _pause_s(self, operation: Operation, error: ApiError, attempt: int) -> float | None:
+        """Return how long to wait before the next try; ``None``: there is none."""
+        if attempt >= self._attempts or not operation.is_repeatable:
+            return None
+        if isinstance(error, ApiStatusError):
+            if error.status_code not in _RETRY_STATUSES:
+                return None
+            if error.retry_after_s is not None:
+                return error.retry_after_s if error.retry_after_s <= MAX_RETRY_AFTER_S else None
+        return min(MAX_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)
+
+    def _exchange(self, operation: Operation, arguments: Mapping[str, Any], *, headers: Mapping[str, str]) -> bytes:
+        """Send one request and return the body of the answer, whose status is a success.
+
+        Raises:
+            ApiError: There is none.
+        """
+        given = {"website_id": self.website_id, **arguments}
+        given = {name: value for name, value in given.items() if value is not None}
+        path = operation.path.format_map({name: quote(str(value), safe="") for name, value in given.items()})
+        body = {theirs: given[ours] for ours, theirs in operation.body.items() if ours in given}
+        deadline = self.clock() + self._timeout_s
+        try:
+            with self._client.get().stream(
+                operation.method,
+                self.base_url + path,
+                params={theirs: given[ours] for ours, theirs in operation.query.items() if ours in given},
+                json=body if operation.body else None,
+                headers={"Accept": "application/json", **headers},
+                timeout=self._timeout_s,
+            ) as response:
+                content = self._body(operation, response, deadline)
+        except httpx.TimeoutException as exc:
+            raise self._too_slow(operation, may_have_arrived=not isinstance(exc, _NEVER_SENT)) from exc
+        except httpx.DecodingError as exc:
+            raise self.nonsense(operation.name, "a body that cannot be decompressed") from exc
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise ApiConnectionError(
+                f"No answer from the API at {self.base_url} to {operation.name}: {exc or type(exc).__name__}.",
+                operation=operation.name,
+                may_have_arrived=not isinstance(exc, _NEVER_SENT),
+            ) from exc
+        if not response.is_success:
+            raise self._refusal(operation, response, content)
+        return content
+
+    def _body(self, operation: Operation, response: httpx.Response, deadline: float) -> bytes:
+        """Read the body, neither endless nor for ever: httpx's timeout starts anew with each piece."""
+        content = bytearray()
+        for piece in response.iter_bytes():
+            content += piece
+            if len(content) > MAX_ANSWER_BYTES:
+                raise self.nonsense(operation.name, f"more than {MAX_ANSWER_BYTES} bytes")
+            if self.clock() > deadline:
+                raise self._too_slow(operation, may_have_arrived=True)
+        return bytes(content)
+
+    def _too_slow(self, operation: Operation, *, may_have_arrived: bool) -> ApiTimeoutError:
+        return ApiTimeoutError(
+            f"The API at {self.base_url} did not answer {operation.name} within {self._timeout_s:g} s.",
+            operation=operation.name,
+            timeout_s=self._timeout_s,
+            may_have_arrived=may_have_arrived,
+        )
+
+    def _refusal(self, operation: Operation, response: httpx.Response, content: bytes) -> ApiStatusError:
+        status_code = response.status_code
+        hint = " It redirects: check CHATIX_API_URL." if response.is_redirect else _HINTS.get(status_code, "")
+        return ApiStatusError(
+            f"The API at {self.base_url} refused {operation.name} with status {status_code}"
+            f"{self._reason(content)}.{hint}",
+            operation=operation.name,
+            status_code=status_code,
+            retry_after_s=_retry_after_s(response.headers.get("Retry-After")),
+        )
+
+    def _result(self, operation: Operation, content: bytes, *, is_text_allowed: bool) -> Any:
+        """Parse the body of a success; find the result in it."""
+        try:
+            data = _parsed(content)
+        except (ValueError, RecursionError) as exc:
+            if is_text_allowed:
+                return content.decode(errors="replace").strip()
+            raise self.nonsense(operation.name, "something that is not JSON") from exc
+        if isinstance(data, dict) and data.get("is_success") is False:
+            raise ApiStatusError(
+                f"The API at {self.base_url} refused {operation.name}{self._reason(content)}.",
+                operation=operation.name,
+                status_code=200,
+            )
+        for key in operation.result.split(".") if operation.result else ():
+            if not isinstance(data, dict) or key not in data:
+                raise self.nonsense(operation.name, f"no {operation.result!r} in it")
+            data = data[key]
+        return data
+
+    def _reason(self, content: bytes) -> str:
+        """Return the API's own sentence as ``: sentence``, on one line, without the key; or nothing."""
+        try:
+            data = _parsed(content)
+        except (ValueError, RecursionError):
+            return ""
+        texts = [data.get(key) for key in ("error", "description")] if isinstance(data, dict) else []
+        text = next((text for text in texts if isinstance(text, str) and text.strip()), "")
+        text = "".join(c if c.isprintable() else " " for c in text.replace(self._api_key, "…"))
+        return f": {' '.join(text.split())[:200].rstrip('.')}" if text else ""
+
+
+class _ProcessClient:
+    """The ``httpx.Client`` of this process, made on first use: sockets must not be shared over a fork."""
+
+    def __init__(self, transport: httpx.BaseTransport | None, *, trust_env: bool) -> None:
+        self._transport = transport
+        self._trust_env = trust_env
+        self._clients: dict[int, httpx.Client] = {}
+
+    def get(self) -> httpx.Client:
+        # No lock: a fork might copy it locked. Of two clients made at once, one is kept and one never used.
+        # A parent's client stays where it is: closing it here would end the parent's TLS connections.
+        client = self._clients.get(os.getpid())
+        return client if client is not None else self._clients.setdefault(os.getpid(), self._make())
+
+    def _make(self) -> httpx.Client:
+        return httpx.Client(
+            transport=self._transport, trust_env=self._trust_env, limits=_LIMITS, follow_redirects=False
+        )
+
+    def close(self) -> None:
+        client = self._clients.pop(os.getpid(), None)
+        if client is not None:
+            client.close()
+
+
+def _parsed(content: bytes) -> Any:
+    """Return *content* as JSON; an empty body, as some services answer to a deed, is ``None``."""
+    return json.loads(content) if content.strip() else None
+
+
+def _retry_after_s(value: str | None) -> float | None:
+    """Read the header, a number of seconds or a date (RFC 9110, section 10.2.3)."""
+    if value is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,9}", value.strip()):
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _checked_url(base_url: str) -> str:
+    try:
+        url = httpx.URL(base_url)
+    except (httpx.InvalidURL, TypeError):
+        raise ConfigError("CHATIX_API_URL", "It is not a URL.") from None
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise ConfigError("CHATIX_API_URL", "It starts with http:// or https:// and names a host.")
+    if url.userinfo or url.query or url.fragment:
+        raise ConfigError("CHATIX_API_URL", "It has no user, query or fragment; the key is CHATIX_API_KEY.")
+    return str(url).rstrip("/")
+
+
+def _auth_headers(auth_header: str, api_key: str) -> dict[str, str]:
+    name, _, scheme = (part.strip() for part in auth_header.partition(":"))
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or not scheme.isascii() or not scheme.isprintable():
+        raise ConfigError("CHATIX_API_AUTH_HEADER", "It is a header's name, or like 'Authorization: Bearer'.")
+    if not api_key or not api_key.isascii() or not api_key.isprintable() or api_key != api_key.strip():
+        raise ConfigError("CHATIX_API_KEY", "It is printable ASCII without blanks around it, and not empty.")
+    return {name: f"{scheme} {api_key}".strip()}
+
+
+def _is_loopback(base_url: str) -> bool:
+    host = httpx.URL(base_url).host
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,227 @@
+"""Chatrooms for many posts at once, and posts read from a file.
+
+Streaming: memory does not grow with the number of posts. Doing it again is safe, and quick, since
+posts that have their chatroom cost one lookup each.
+"""
+
+from __future__ import annotations
+
+import csv
+import enum
+import functools
+import itertools
+import json
+import logging
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any, Literal, TextIO
+
+from .errors import ChatixCommentsError, PostError
+from .models import MAX_POST_ID_CHARS, Post, normalize_post_id
+from .rooms import RoomService
+
+FileFormat = Literal["jsonl", "csv"]
+
+logger = logging.getLogger(__name__)
+
+# How many posts wait for each worker, so that none is idle while the caller prints a result.
+_AHEAD = 2
+_TRUTHS = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
+
+
+class Outcome(enum.StrEnum):
+    """What became of one post."""
+
+    CREATED = "created"
+    EXISTING = "existing"
+    WOULD_CREATE = "would_create"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillResult:
+    """What became of one post.
+
+    Attributes:
+        post_id: Normalised; as given, shortened, when it cannot be used.
+        error: Why it failed, for people; ``None`` otherwise.
+    """
+
+    post_id: str
+    outcome: Outcome
+    error: str | None = None
+
+
+def backfill(
+    rooms: RoomService, posts: Iterable[Post], *, concurrency: int = 8, dry_run: bool = False
+) -> Generator[BackfillResult, None, None]:
+    """Make the chatrooms that are missing; yield a result for each post as it is done.
+
+    One post's failure does not stop the others. When *posts* itself raises, what was begun is
+    finished and yielded first. Closing the iterator finishes what is begun and starts nothing more.
+
+    Args:
+        posts: Read as it goes, in this thread.
+        concurrency: How many API calls at once, at least 1.
+        dry_run: Only tell what would be done; the API is not called.
+    """
+    if concurrency < 1:
+        raise ValueError("concurrency is at least 1")
+    work = _look if dry_run else _ensure
+    source = iter(posts)
+    failure: Exception | None = None
+    is_open = True
+    running: set[Future[BackfillResult]] = set()
+    executor = ThreadPoolExecutor(concurrency, thread_name_prefix="chatix-backfill")
+    try:
+        while is_open or running:
+            while is_open and len(running) < concurrency * _AHEAD:
+                try:
+                    running.add(executor.submit(work, rooms, next(source)))
+                except StopIteration:
+                    is_open = False
+                except Exception as exc:
+                    is_open, failure = False, exc
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+    finally:
+        executor.shutdown(cancel_futures=True)
+    if failure is not None:
+        raise failure
+
+
+def _ensure(rooms: RoomService, post: Post) -> BackfillResult:
+    def make(post_id: str) -> BackfillResult:
+        # Long enough to take over from one that died with the claim in its hands.
+        entry, is_ours = rooms.obtain(post, wait_s=rooms.lease_s + 5)
+        if entry.chatroom_id is None:
+            return BackfillResult(post_id, Outcome.FAILED, "Someone else is still creating its chatroom; run it again.")
+        return BackfillResult(post_id, Outcome.CREATED if is_ours else Outcome.EXISTING)
+
+    return _guarded(make, post)
+
+
+def _look(rooms: RoomService, post: Post) -> BackfillResult:
+    def look(post_id: str) -> BackfillResult:
+        entry = rooms.find(post_id)
+        is_missing = entry is None or entry.chatroom_id is None
+        return BackfillResult(post_id, Outcome.WOULD_CREATE if is_missing else Outcome.EXISTING)
+
+    return _guarded(look, post)
+
+
+def _guarded(work: Callable[[str], BackfillResult], post: Post) -> BackfillResult:
+    """Do *work* for the post; whatever goes wrong is a result."""
+    try:
+        return work(normalize_post_id(post.id))
+    except ChatixCommentsError as exc:
+        return BackfillResult(_label(post), Outcome.FAILED, str(exc))
+    except Exception as exc:
+        logger.exception("The backfill of the post %r failed.", _label(post))
+        return BackfillResult(_label(post), Outcome.FAILED, f"Unexpected {type(exc).__name__}; the log has more.")
+
+
+def _label(post: Post) -> str:
+    """Return the post's ID, or what stands in its place, so that it can be printed anywhere."""
+    return str(getattr(post, "id", post))[:MAX_POST_ID_CHARS].encode(errors="backslashreplace").decode()
+
+
+def read_posts(
+    stream: TextIO,
+    *,
+    format: FileFormat | None = None,
+    on_error: Callable[[PostError], None] | None = None,
+) -> Iterator[Post]:
+    """Read posts from JSON lines or from CSV with a header; the keys are ``id``, ``title``, ``is_private``.
+
+    Only ``id`` must be there; other keys and columns are ignored, and so are empty lines.
+
+    Args:
+        stream: Text as UTF-8; for CSV opened with ``newline=""``.
+        format: ``None``: JSON lines when the first character is a brace, else CSV.
+        on_error: Gets what is wrong with a line, which is then left out. Without it the first such
+            line ends the reading.
+
+    Raises:
+        PostError: A line is wrong; the message has its number.
+    """
+    lines = _lines(stream)
+    head = list(_through_first_text(lines))
+    if not head or not head[-1].strip():
+        return
+    if format is None:
+        format = "jsonl" if head[-1].lstrip().startswith("{") else "csv"
+    lines = itertools.chain(head, lines)
+    for number, read in (_read_jsonl if format == "jsonl" else _read_csv)(lines):
+        try:
+            post = read()
+        except PostError as exc:
+            error = PostError(f"Line {number}: {exc}")
+            if on_error is None:
+                raise error from exc
+            on_error(error)
+        else:
+            yield post
+
+
+def _lines(stream: TextIO) -> Iterator[str]:
+    count = 0
+    try:
+        for line in stream:
+            count += 1
+            yield line.removeprefix("\ufeff") if count == 1 else line
+    except UnicodeDecodeError as exc:
+        # The decoder reads blocks, so that the line is not known exactly; nor can reading go on.
+        raise PostError(f"Behind line {count} something is not UTF-8. Save the file as UTF-8.") from exc
+
+
+def _through_first_text(lines: Iterator[str]) -> Iterator[str]:
+    """Yield lines up to the first that is not empty, inclusive."""
+    for line in lines:
+        yield line
+        if line.strip():
+            return
+
+
+def _read_jsonl(lines: Iterator[str]) -> Iterator[tuple[int, Callable[[], Post]]]:
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            yield number, functools.partial(_post_from_json, line)
+
+
+def _post_from_json(line: str) -> Post:
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError) as exc:
+        raise PostError("It is not JSON.") from exc
+    if not isinstance(data, dict):
+        raise PostError('It is not an object such as {"id": "my-post", "title": "My post"}.')
+    title, is_private = data.get("title"), data.get("is_private", False)
+    if title is not None and not isinstance(title, str):
+        raise PostError("'title' is not a text.")
+    if not isinstance(is_private, bool):
+        raise PostError("'is_private' is not true or false.")
+    if "id" not in data:
+        raise PostError("There is no 'id'.")
+    return Post(normalize_post_id(data["id"]), title, is_private)
+
+
+def _read_csv(lines: Iterator[str]) -> Iterator[tuple[int, Callable[[], Post]]]:
+    reader = csv.DictReader(lines, strict=True)
+    try:
+        if "id" not in (reader.fieldnames or ()):
+            raise PostError("Line 1: the header has no column 'id'.")
+        for row in reader:
+            yield reader.line_num, functools.partial(_post_from_csv, row)
+    except csv.Error as exc:
+        raise PostError(f"Line {reader.reader.line_num}: it is not CSV: {exc}.") from exc
+
+
+def _post_from_csv(row: dict[str | Any, str | Any]) -> Post:
+    if None in row:
+        raise PostError("It has more values than the header has columns. Is a comma not in quotes?")
+    is_private = (row.get("is_private") or "").strip().lower()
+    if is_private not in _TRUTHS:
+        raise PostError("'is_private' is not true or false.")
+    return Post(normalize_post_id(row["id"] or ""), row.get("title") or None, _TRUTHS[is_private])

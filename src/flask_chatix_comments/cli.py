@@ -1,0 +1,206 @@
+"""``flask chatix ...``: what an operator does by hand or by cron.
+
+Data goes to stdout, everything else to stderr. Exit status: 0 done, 1 something failed, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, Literal, ParamSpec, TextIO, TypeVar
+
+import click
+from flask.cli import AppGroup
+
+from .backfill import BackfillResult, Outcome, read_posts
+from .errors import ApiError, ChatixCommentsError, PostError
+from .extension import HUB_START_TIMEOUT_S, AppState, ChatixComments, RoomInfo, get_state
+from .models import Post
+
+P = ParamSpec("P")
+T = TypeVar("T")
+LINE_EVERY = 100
+
+chatix = AppGroup("chatix", help="Chatrooms of the comment section.")
+
+
+def _explained(command: Callable[P, T]) -> Callable[P, T]:
+    """Turn our errors into one line on stderr and exit status 1."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return command(*args, **kwargs)
+        except ChatixCommentsError as exc:
+            raise click.ClickException(str(exc)) from exc
+
+    return run
+
+
+def _note(text: str) -> None:
+    click.echo(text, err=True)
+
+
+@chatix.command("backfill")
+@click.option("--from-file", "path", metavar="FILE", help="JSON lines or CSV with id and title; - for stdin.")
+@click.option("--format", "file_format", type=click.Choice(["jsonl", "csv"]), help="Of FILE; else seen from its start.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
+@click.option("--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="API calls at once.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON document.")
+@_explained
+def backfill_command(
+    path: str | None, file_format: Literal["jsonl", "csv"] | None, dry_run: bool, concurrency: int, as_json: bool
+) -> None:
+    """Make the chatrooms of all posts that have none yet.
+
+    The posts come from the site's posts_loader, or from a file. To do it again is safe and quick.
+    """
+    state = get_state()
+    bad_lines: list[str] = []
+    with _posts(state, path, file_format, bad_lines) as posts:
+        if not dry_run:
+            _require_api(state)
+        results = state.extension.backfill(posts, concurrency=concurrency, dry_run=dry_run)
+        counts, failures = _consume(results, total=len(posts) if isinstance(posts, (list, tuple)) else None)
+    failures = [{"post_id": None, "error": line} for line in bad_lines] + failures
+    _print_summary(counts, failures, as_json=as_json)
+    if failures:
+        sys.exit(1)
+
+
+@contextlib.contextmanager
+def _posts(
+    state: AppState, path: str | None, file_format: Literal["jsonl", "csv"] | None, bad_lines: list[str]
+) -> Iterator[Iterable[Post]]:
+    """Yield the posts to work on; what is wrong with single lines of a file goes to *bad_lines*."""
+    if path is None:
+        yield state.extension.load_posts()
+        return
+
+    def note_bad_line(error: PostError) -> None:
+        bad_lines.append(str(error))
+        _note(str(error))
+
+    with _open(path) as stream:
+        yield read_posts(stream, format=file_format, on_error=note_bad_line)
+
+
+def _open(path: str) -> AbstractContextManager[TextIO]:
+    """Open FILE as UTF-8, whatever the terminal's locale says; csv wants its line ends untouched."""
+    if path == "-":
+        return contextlib.nullcontext(io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", newline=""))
+    try:
+        return open(path, encoding="utf-8", newline="")
+    except OSError as exc:
+        raise click.ClickException(f"{path}: {exc.strerror}") from exc
+
+
+def _consume(
+    results: Iterable[BackfillResult], *, total: int | None
+) -> tuple[Counter[Outcome], list[dict[str, str | None]]]:
+    """Run the backfill to its end, showing how far it is: a bar on a terminal, a line now and then elsewhere."""
+    counts: Counter[Outcome] = Counter()
+    failures: list[dict[str, str | None]] = []
+    progress: AbstractContextManager[Iterable[BackfillResult]]
+    if sys.stderr.isatty():
+        progress = click.progressbar(results, length=total, label="Posts", file=sys.stderr, show_pos=True)
+    else:
+        progress = contextlib.nullcontext(results)
+    with progress as shown:
+        for number, result in enumerate(shown, start=1):
+            counts[result.outcome] += 1
+            if result.outcome is Outcome.FAILED:
+                failures.append({"post_id": result.post_id, "error": result.error})
+                _note(f"{result.post_id}: {result.error}")
+            if number % LINE_EVERY == 0 and not sys.stderr.isatty():
+                _note(f"{number} posts done")
+    return counts, failures
+
+
+def _print_summary(counts: Counter[Outcome], failures: list[dict[str, str | None]], *, as_json: bool) -> None:
+    numbers = {str(outcome): counts[outcome] for outcome in Outcome} | {"failed": len(failures)}
+    if as_json:
+        click.echo(json.dumps(numbers | {"failures": failures}, ensure_ascii=False))
+    else:
+        shown = [f"{number} {name.replace('_', ' ')}" for name, number in numbers.items() if number]
+        click.echo(", ".join(shown) or "There are no posts.")
+
+
+@chatix.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
+@_explained
+def list_command(as_json: bool) -> None:
+    """List the posts that have a chatroom."""
+    rooms = _with_or_without_api(lambda comments, is_up: comments.list_rooms(with_visitors=is_up))
+    if as_json:
+        _print_array(_row(room) for room in rooms)
+        return
+    for room in rooms:
+        visitors = "?" if room.number_of_visitors is None else room.number_of_visitors
+        click.echo("\t".join([room.post_id, room.chatroom_id or "-", room.state, str(visitors), room.title]))
+
+
+@chatix.command("show")
+@click.argument("post_id")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@_explained
+def show_command(post_id: str, as_json: bool) -> None:
+    """Show the chatroom of one post."""
+    get_state().registry.get(post_id)
+    row = _row(_with_or_without_api(lambda comments, is_up: comments.show(post_id, with_visitors=is_up)))
+    if as_json:
+        click.echo(json.dumps(row, ensure_ascii=False))
+        return
+    width = max(map(len, row))
+    for key, value in row.items():
+        click.echo(f"{key:<{width}}  {'?' if value is None else value}")
+
+
+def _row(room: RoomInfo) -> dict[str, Any]:
+    return {
+        "post_id": room.post_id,
+        "chatroom_id": room.chatroom_id,
+        "title": room.title,
+        "is_private": room.is_private,
+        "state": str(room.state),
+        "created_at": room.created_at.isoformat(),
+        "number_of_visitors": room.number_of_visitors,
+    }
+
+
+def _print_array(rows: Iterator[dict[str, Any]]) -> None:
+    """Print a JSON array row by row: a registry may be long."""
+    separator = "["
+    for row in rows:
+        click.echo(separator + json.dumps(row, ensure_ascii=False), nl=False)
+        separator = ",\n"
+    click.echo("]" if separator == ",\n" else "[]")
+
+
+def _with_or_without_api(ask: Callable[[ChatixComments, bool], T]) -> T:
+    """Ask with numbers of visitors; without them, and a note on stderr, when the API does not tell."""
+    state = get_state()
+    try:
+        _require_api(state)
+        return ask(state.extension, True)
+    except (ApiError, click.ClickException) as exc:
+        _note(f"Without numbers of visitors: {exc}")
+        return ask(state.extension, False)
+
+
+def _require_api(state: AppState) -> None:
+    """Wait for a hub that is starting; fail with what to do when none comes."""
+    if state.config.is_hosted or state.api().ping():
+        return
+    _note(f"Waiting up to {HUB_START_TIMEOUT_S:g} s for the hub at {state.api_url} ...")
+    if not state.api().wait_until_up(HUB_START_TIMEOUT_S):
+        raise click.ClickException(
+            f"No hub for the website {state.config.website_id!r} answers at {state.api_url}. Start the site with"
+            " flask run and open one of its pages, which starts the hub; or set CHATIX_API_URL."
+        )

@@ -1,0 +1,249 @@
+"""Read every setting once, check it at once, keep it frozen and typed.
+
+Nothing else in this package reads ``app.config``. A value may be of its own type or text, as it
+comes from the environment; ``None`` and empty text are "not set".
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from . import setting_values as values
+from .errors import ConfigError
+from .setting_values import SECRET_COMMAND
+
+T = TypeVar("T")
+
+SETTINGS: tuple[str, ...] = (
+    "CHATIX_WEBSITE_ID",
+    "CHATIX_API_KEY",
+    "CHATIX_API_URL",
+    "CHATIX_API_OPERATIONS",
+    "CHATIX_API_AUTH_HEADER",
+    "CHATIX_API_TIMEOUT",
+    "CHATIX_DATABASE_URL",
+    "CHATIX_CREATE",
+    "CHATIX_URL_PREFIX",
+    "CHATIX_HUB_PORT",
+    "CHATIX_HUB_HOST",
+    "CHATIX_HUB_URL",
+    "CHATIX_HUB_WEBSITE_ID",
+    "CHATIX_HUB_DATABASE_URL",
+    "CHATIX_HUB_ALLOWED_ORIGINS",
+    "CHATIX_TICKET_KEY",
+    "CHATIX_POST_KEY",
+    "CHATIX_HUB_API_KEY",
+    "CHATIX_MAX_LENGTH",
+    "CHATIX_PAGE_SIZE",
+    "CHATIX_GUEST_COOKIE",
+)
+
+HUB_PACKAGES = ("starlette", "uvicorn", "msgspec", "websockets")
+
+# For debug and tests only. Whoever reaches a debugger owns the site anyway.
+_DEVELOPMENT_SECRET = b"flask-chatix-comments: for development only"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatixConfig:
+    """The settings of one application; what each is for stands in the documentation's list of settings.
+
+    Attributes:
+        api_key: Key of the hosted service; ``None`` means the built-in hub.
+        api_url: Where the REST API is, when it was set.
+        hub_host: Where the built-in hub listens; ``None``: at the development server's own address.
+        hub_url: The hub as readers see it, ending in ``/v1``; ``None`` when the site runs it itself.
+        secrets: ``SECRET_KEY`` and its fallbacks, newest first.
+        ticket_keys, post_keys, hub_api_keys: Newest first; empty means derived from *secrets*.
+        is_secret_for_development: Whether *secrets* is a stand-in that only debug and tests may use.
+    """
+
+    website_id: str
+    api_key: str | None = field(repr=False)
+    api_url: str | None
+    api_operations: Mapping[str, Mapping[str, Any]]
+    api_auth_header: str
+    api_timeout_s: float
+    database_url: str = field(repr=False)
+    create: Literal["reach", "render"]
+    url_prefix: str
+    hub_port: int
+    hub_host: str | None
+    hub_url: str | None
+    hub_database_url: str = field(repr=False)
+    hub_lock_path: Path
+    hub_allowed_origins: tuple[str, ...]
+    ticket_keys: tuple[str, ...] = field(repr=False)
+    post_keys: tuple[str, ...] = field(repr=False)
+    hub_api_keys: tuple[str, ...] = field(repr=False)
+    max_message_chars: int
+    page_size: int
+    guest_cookie: str
+    secrets: tuple[bytes, ...] = field(repr=False)
+    is_secret_for_development: bool
+
+    @property
+    def is_hosted(self) -> bool:
+        """Whether the chat is the vendor's service rather than our hub."""
+        return self.api_key is not None
+
+    @property
+    def runs_hub(self) -> bool:
+        """Whether the development server of this site starts the hub."""
+        return not self.is_hosted and self.hub_url is None
+
+    @classmethod
+    def from_mapping(
+        cls,
+        mapping: Mapping[str, Any],
+        *,
+        debug: bool = False,
+        instance_path: str | Path = "instance",
+        is_installed: Callable[[str], bool] = lambda name: importlib.util.find_spec(name) is not None,
+    ) -> ChatixConfig:
+        """Read the ``CHATIX_...`` settings, ``SECRET_KEY``, ``SECRET_KEY_FALLBACKS`` and ``TESTING``.
+
+        Args:
+            debug: Whether weak secrets pass, as they do in tests.
+            instance_path: Where the SQLite files are kept by default.
+            is_installed: Tells whether a top-level package can be imported.
+
+        Raises:
+            ConfigError: A setting is unknown, malformed, missing or contradicts another.
+        """
+        _refuse_unknown(mapping)
+        read = _Reader(mapping)
+        website_id, api_key = _website(read)
+        is_lenient = debug or bool(mapping.get("TESTING"))
+        secrets = _secrets(mapping, is_lenient=is_lenient)
+        hub_database_url = _database(read, "CHATIX_HUB_DATABASE_URL", instance_path, "chatix_hub.sqlite3")
+        config = cls(
+            website_id=website_id,
+            api_key=api_key,
+            api_url=read("CHATIX_API_URL", values.api_url, None),
+            api_operations=read("CHATIX_API_OPERATIONS", values.table, {}),
+            api_auth_header=read("CHATIX_API_AUTH_HEADER", values.header_name, "X-Api-Key"),
+            api_timeout_s=read("CHATIX_API_TIMEOUT", values.number_between(0.1, 120), 10.0),
+            database_url=_database(read, "CHATIX_DATABASE_URL", instance_path, "chatix_comments.sqlite3"),
+            create=read("CHATIX_CREATE", values.create_when, "reach"),
+            url_prefix=read("CHATIX_URL_PREFIX", values.url_prefix, "/chatix-comments"),
+            hub_port=read("CHATIX_HUB_PORT", values.int_between(0, 65535), 5001),
+            hub_host=read("CHATIX_HUB_HOST", values.host, None),
+            hub_url=read("CHATIX_HUB_URL", values.hub_url, None),
+            hub_database_url=hub_database_url,
+            hub_lock_path=_lock_path(hub_database_url, instance_path),
+            hub_allowed_origins=read("CHATIX_HUB_ALLOWED_ORIGINS", values.origins, ()),
+            ticket_keys=read("CHATIX_TICKET_KEY", values.key_list, ()),
+            post_keys=read("CHATIX_POST_KEY", values.key_list, ()),
+            hub_api_keys=read("CHATIX_HUB_API_KEY", values.key_list, ()),
+            max_message_chars=read("CHATIX_MAX_LENGTH", values.int_between(1, 50_000), 10_000),
+            page_size=read("CHATIX_PAGE_SIZE", values.int_between(1, 100), 30),
+            guest_cookie=read("CHATIX_GUEST_COOKIE", values.cookie_name, "chatix_guest"),
+            secrets=secrets or (_DEVELOPMENT_SECRET + str(instance_path).encode(),),
+            is_secret_for_development=not secrets,
+        )
+        _check_together(config, is_installed)
+        return config
+
+
+class _Reader:
+    """Look a setting up, parse it, and name it when it cannot be used."""
+
+    def __init__(self, mapping: Mapping[str, Any]) -> None:
+        self._mapping = mapping
+
+    def __call__(self, key: str, parse: Callable[[Any], T], default: T) -> T:
+        value = self._mapping.get(key)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            return default
+        try:
+            return parse(value.strip() if isinstance(value, str) else value)
+        except (TypeError, ValueError, OverflowError, RecursionError) as exc:
+            # The value is not repeated: it may be a secret, or a URL with a password.
+            raise ConfigError(key, str(exc)) from exc
+
+
+def _refuse_unknown(mapping: Mapping[str, Any]) -> None:
+    for key in mapping:
+        if isinstance(key, str) and key.startswith("CHATIX_") and key not in SETTINGS:
+            near = difflib.get_close_matches(key, SETTINGS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(SETTINGS)}."
+            raise ConfigError(key, f"there is no such setting; {hint}")
+
+
+def _website(read: _Reader) -> tuple[str, str | None]:
+    """Decide between the hosted service and the hub."""
+    website_id = read("CHATIX_WEBSITE_ID", values.identifier, "")
+    api_key = read("CHATIX_API_KEY", values.text, "")
+    if website_id and not api_key:
+        message = "is missing although CHATIX_WEBSITE_ID is set; set both for the hosted service, none for the hub."
+        raise ConfigError("CHATIX_API_KEY", message)
+    if api_key and not website_id:
+        message = "is missing although CHATIX_API_KEY is set; set both for the hosted service, none for the hub."
+        raise ConfigError("CHATIX_WEBSITE_ID", message)
+    return (website_id, api_key) if api_key else (read("CHATIX_HUB_WEBSITE_ID", values.identifier, "local"), None)
+
+
+def _check_together(config: ChatixConfig, is_installed: Callable[[str], bool]) -> None:
+    if config.is_hosted and config.hub_url:
+        message = "contradicts CHATIX_WEBSITE_ID and CHATIX_API_KEY; remove it, or remove those two."
+        raise ConfigError("CHATIX_HUB_URL", message)
+    missing = [name for name in HUB_PACKAGES if not is_installed(name)] if config.runs_hub else []
+    if missing:
+        raise ConfigError(
+            "CHATIX_HUB_URL",
+            f"the built-in hub needs {', '.join(missing)}; run pip install 'flask-chatix-comments[hub]', or set this to"
+            " the URL of a hub elsewhere, or set CHATIX_WEBSITE_ID and CHATIX_API_KEY for the hosted service.",
+        )
+
+
+def _secrets(mapping: Mapping[str, Any], *, is_lenient: bool) -> tuple[bytes, ...]:
+    """Return the app's secrets, newest first; none at all only where weak ones pass."""
+    current = mapping.get("SECRET_KEY")
+    if not current:
+        if is_lenient:
+            return ()
+        raise ConfigError("SECRET_KEY", f"is not set (before init_app); set the output of: {SECRET_COMMAND}")
+    fallbacks = mapping.get("SECRET_KEY_FALLBACKS") or ()
+    if not isinstance(fallbacks, (list, tuple)):
+        raise ConfigError("SECRET_KEY_FALLBACKS", f"must be a list of keys, not {type(fallbacks).__name__}.")
+    named = [("SECRET_KEY", current), *(("SECRET_KEY_FALLBACKS", value) for value in fallbacks if value)]
+    return tuple(_strong(key, value, is_lenient=is_lenient) for key, value in named)
+
+
+def _strong(key: str, value: object, *, is_lenient: bool) -> bytes:
+    if not isinstance(value, (str, bytes)):
+        raise ConfigError(key, f"is {type(value).__name__}, not text or bytes.")
+    secret = value.encode() if isinstance(value, str) else value
+    weakness = None if is_lenient else values.weakness(secret)
+    if weakness:
+        raise ConfigError(
+            key, f"{weakness}, so that anyone could sign in its name; set the output of: {SECRET_COMMAND}"
+        )
+    return secret
+
+
+def _database(read: _Reader, key: str, instance_path: str | Path, name: str) -> str:
+    """Return a database URL; a relative SQLite path counts from the instance folder, wherever the process stands."""
+    url = read(key, values.database_url, f"sqlite:///{name}")
+    scheme, _, path = url.partition(":///")
+    if (
+        scheme.split("+")[0] != "sqlite"
+        or not path
+        or path.startswith((":memory:", "file:"))
+        or Path(path).is_absolute()
+    ):
+        return url
+    return f"{scheme}:///{Path(instance_path).resolve() / path}"
+
+
+def _lock_path(database_url: str, instance_path: str | Path) -> Path:
+    """Return the file whose lock admits one hub to a database: beside it where it is a file."""
+    scheme, _, path = database_url.partition(":///")
+    is_file = scheme.split("+")[0] == "sqlite" and path and not path.startswith((":memory:", "file:"))
+    return Path(f"{path}.lock") if is_file else Path(instance_path).resolve() / "chatix_hub.lock"

@@ -1,0 +1,219 @@
+"""The registry's tables, how its values are stored, and the engine: what ``registry`` stands on.
+
+SQLite, PostgreSQL, MariaDB and MySQL keep the same bytes, sort them alike and answer what time it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import weakref
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Dialect, Engine, make_url
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from .errors import RegistryError
+
+BUSY_TIMEOUT_S = 10
+MAX_KEY_CHARS = 255
+_MYSQL = frozenset({"mysql", "mariadb"})
+DIALECTS = _MYSQL | {"sqlite", "postgresql"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class ExactText(TypeDecorator[str]):
+    """Text that is compared byte for byte: no folding of case, accents or trailing blanks.
+
+    MySQL and MariaDB share no collation that leaves trailing blanks alone, so they get bytes. The
+    order, too, is the same everywhere: that of code points.
+    """
+
+    impl = sa.String
+    cache_ok = True
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self.length = length
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose the column's type."""
+        if dialect.name in _MYSQL:
+            return dialect.type_descriptor(sa.VARBINARY(4 * self.length))
+        collation = "C" if dialect.name == "postgresql" else "BINARY"
+        return dialect.type_descriptor(sa.String(self.length, collation=collation))
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
+        """Python to database."""
+        return value.encode() if value is not None and dialect.name in _MYSQL else value
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> str | None:
+        """Database to Python."""
+        return bytes(value).decode() if value is not None and dialect.name in _MYSQL else value
+
+
+class Moment(TypeDecorator[datetime]):
+    """A point in time as microseconds since 1970: the one form in which all databases add a lease alike."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        """Database to Python; nothing goes the other way, since only the database's clock is asked."""
+        return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+class DatabaseNow(FunctionElement[int]):
+    """The database's clock, in microseconds since 1970; it goes on during a transaction."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+    name = "database_now"
+
+
+@compiles(DatabaseNow, "sqlite")
+def _sqlite_now(element: DatabaseNow, compiler: SQLCompiler, **kw: Any) -> str:
+    # unixepoch('subsec') would need SQLite 3.42; julianday goes by milliseconds.
+    return "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)"
+
+
+@compiles(DatabaseNow, "postgresql")
+def _postgresql_now(element: DatabaseNow, compiler: SQLCompiler, **kw: Any) -> str:
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
+
+
+@compiles(DatabaseNow, "mysql", "mariadb")
+def _mysql_now(element: DatabaseNow, compiler: SQLCompiler, **kw: Any) -> str:
+    return "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
+
+
+metadata = sa.MetaData(naming_convention={"pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"})
+_TABLE_OPTIONS: dict[str, Any] = {
+    f"{dialect}_{key}": value for dialect in _MYSQL for key, value in (("engine", "InnoDB"), ("charset", "utf8mb4"))
+}
+
+chatrooms = sa.Table(
+    "chatix_chatrooms",
+    metadata,
+    sa.Column("post_id", ExactText(MAX_KEY_CHARS), primary_key=True),
+    # Unique: two posts must never share a thread, whatever a service answers.
+    sa.Column("chatroom_id", ExactText(MAX_KEY_CHARS), unique=True),
+    sa.Column("title", sa.String(255), nullable=False),
+    sa.Column("is_private", sa.Boolean, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("claim_token", sa.String(64)),
+    sa.Column("claim_owner", sa.String(255)),
+    sa.Column("claim_number", sa.Integer, nullable=False),
+    sa.Column("claim_expires_at", Moment),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    **_TABLE_OPTIONS,
+)
+
+visitors = sa.Table(
+    "chatix_visitors",
+    metadata,
+    sa.Column("visitor_key", ExactText(MAX_KEY_CHARS), primary_key=True),
+    sa.Column("visitor_id", ExactText(MAX_KEY_CHARS), nullable=False, unique=True),
+    sa.Column("created_at", Moment, nullable=False),
+    **_TABLE_OPTIONS,
+)
+
+
+def explain(engine: Engine, exc: Exception) -> str:
+    """Say what is wrong and what to do, without user name or password."""
+    reason = str(exc.orig) if isinstance(exc, DBAPIError) else str(exc)
+    first_line = (reason.splitlines() or [type(exc).__name__])[0]
+    if engine.dialect.name == "sqlite":
+        place = engine.url.database or ":memory:"
+        remedy = "Check that this file and its folder can be written, or set CHATIX_DATABASE_URL to another."
+    else:
+        place = f"{engine.url.host or 'local'}/{engine.url.database}"
+        remedy = "Check that the database runs and that CHATIX_DATABASE_URL names it and a user who may write."
+    return f"The room registry in {place} failed: {first_line}. {remedy}"
+
+
+def create_registry_engine(database_url: str) -> Engine:
+    """Return an engine for *database_url*, safe for threads and for processes that fork.
+
+    The folder of an SQLite file is created. An SQLite database in memory lives as long as the engine.
+
+    Raises:
+        RegistryError: The URL is none, its driver is not installed or the folder cannot be created.
+    """
+    try:
+        url = make_url(database_url)
+    except (SQLAlchemyError, ValueError):
+        # Without the cause: it may quote a piece of the password.
+        raise _unusable("it is no SQLAlchemy URL") from None
+    is_sqlite = url.get_backend_name() == "sqlite"
+    try:
+        if is_sqlite and _is_file(url):
+            Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(url, **(_sqlite_options(url) if is_sqlite else _SERVER_OPTIONS))
+    except (NoSuchModuleError, ImportError, OSError) as exc:
+        raise _unusable(str(exc)) from exc
+    if is_sqlite:
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+    _guard_forks()
+    _engines.add(engine)
+    return engine
+
+
+def _unusable(reason: str) -> RegistryError:
+    return RegistryError(
+        f"The database that CHATIX_DATABASE_URL names cannot be used: {reason}. It is a URL such as "
+        "sqlite:////srv/blog/chatix.sqlite, its folder must be writable and its driver installed."
+    )
+
+
+def _is_file(url: URL) -> bool:
+    return bool(url.database) and url.database != ":memory:" and not str(url.database).startswith("file:")
+
+
+def _sqlite_options(url: URL) -> dict[str, Any]:
+    options: dict[str, Any] = {"poolclass": sa.QueuePool, "connect_args": {"check_same_thread": False}}
+    # One connection, lent to one thread at a time, is what keeps a database in memory alive and whole.
+    return options if _is_file(url) else options | {"pool_size": 1, "max_overflow": 0}
+
+
+_SERVER_OPTIONS: dict[str, Any] = {"pool_pre_ping": True, "isolation_level": "READ COMMITTED"}
+
+
+def _prepare_sqlite(connection: Any, record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA synchronous = FULL")
+    # The change to WAL does not wait for a lock. Whoever holds one is changing to it as well, or the
+    # next connection will; a database that cannot be written says so when it is.
+    with contextlib.suppress(connection.OperationalError):
+        cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.close()
+
+
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+_inherited: list[object] = []
+
+
+@functools.cache
+def _guard_forks() -> None:
+    if hasattr(os, "register_at_fork"):  # pragma: no branch - only Windows has none, and it never forks
+        os.register_at_fork(after_in_child=_abandon_connections)
+
+
+def _abandon_connections() -> None:
+    """In a forked child: never use, nor close, the parent's connections."""
+    for engine in list(_engines):
+        # Kept for ever: to close a connection here would end it, or drop its locks, in the parent.
+        _inherited.append(engine.pool)
+        engine.dispose(close=False)

@@ -1,0 +1,143 @@
+"""The hub as an ASGI application: everything is wired here, and nothing else is done."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.types import ASGIApp
+
+from ..errors import InvocationError, RequestRefusedError, StoreError
+from .backplane.local import LocalBackplane
+from .broadcast import Broadcast
+from .config import HubConfig
+from .dispatcher import Dispatcher
+from .entrance import Entrance
+from .membership import Membership
+from .origins import CorsMiddleware, OriginPolicy
+from .rest import RestApi, refusal_to_response
+from .service import ChatService, Context
+from .signalr.connection import ConnectionLimits
+from .store.base import MessageStore
+from .store.sql import SqlStore
+from .transports.channel import Channels
+from .transports.websocket import WebSocketTransport
+
+logger = logging.getLogger(__name__)
+
+BASE_PATH = "/v1"
+CHANNEL_TICK_S = 1.0
+
+
+def new_id() -> str:
+    """Return an id that nobody can guess: 128 bits. Hexadecimal, so that it never looks like an option."""
+    return secrets.token_hex(16)
+
+
+def create_hub(
+    config: HubConfig, *, store: MessageStore | None = None, clock: Callable[[], float] = time.time
+) -> ASGIApp:
+    """Return the hub's application. Its lifespan opens the store, which nothing else may use meanwhile.
+
+    Args:
+        store: Instead of the one in the configuration's database.
+        clock: Seconds since 1970.
+
+    Raises:
+        ConfigError: The database URL cannot be used.
+    """
+    store = store if store is not None else SqlStore(config.database_url)
+    membership, backplane = Membership(), LocalBackplane()
+    service = ChatService(Context(config, store, membership, backplane, clock, new_id))
+    broadcast = Broadcast(membership, website_id=config.website_id, is_manager=service.visitors.is_manager)
+    backplane.listen(broadcast.deliver)
+    limits = ConnectionLimits(max_record_bytes=config.max_record_bytes)
+    channels = Channels(limits=limits, clock=time.monotonic, new_token=lambda: secrets.token_urlsafe(24))
+    policy = OriginPolicy(config.allowed_origins)
+    entrance = Entrance(service, channels, policy, website_id=config.website_id)
+    api = RestApi(
+        service,
+        website_id=config.website_id,
+        api_keys=config.api_keys,
+        max_body_bytes=config.max_record_bytes,
+        check_website=entrance.check_website,
+    )
+    dispatcher = Dispatcher(service, broadcast, website_id=config.website_id)
+    routes = [
+        Route("/health", entrance.health),
+        Route("/visitor/get-id", entrance.get_id),
+        Route("/chat/negotiate", entrance.negotiate, methods=["POST"]),
+        WebSocketRoute("/chat", WebSocketTransport(dispatcher, channels, admit=entrance.admit)),
+        *api.routes(),
+    ]
+    app = Starlette(
+        routes=[Mount(BASE_PATH, routes=routes)],
+        lifespan=_lifespan(store, service, channels, interval_s=config.presence_interval_s),
+        exception_handlers={
+            HTTPException: _http_error,
+            RequestRefusedError: refusal_to_response,
+            InvocationError: refusal_to_response,
+            StoreError: refusal_to_response,
+            Exception: _unexpected,
+        },
+    )
+    return CorsMiddleware(app, policy)
+
+
+def _lifespan(
+    store: MessageStore, service: ChatService, channels: Channels, *, interval_s: float
+) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        store.open()
+        try:
+            await service.start()
+            tasks = [
+                asyncio.create_task(_every(CHANNEL_TICK_S, _tick(channels))),
+                asyncio.create_task(_every(interval_s, service.tick)),
+            ]
+            yield
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+        finally:
+            await store.close()
+
+    return lifespan
+
+
+def _tick(channels: Channels) -> Callable[[], Awaitable[None]]:
+    async def tick() -> None:
+        channels.tick()
+
+    return tick
+
+
+async def _every(interval_s: float, action: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(interval_s)
+        try:
+            await action()
+        except Exception:
+            logger.exception("What the hub does from time to time has failed; it will be tried again.")
+
+
+async def _http_error(_: Request, exc: Exception) -> Response:
+    status_code = exc.status_code if isinstance(exc, HTTPException) else 500
+    message = {404: "There is nothing at this address.", 405: "This address does not take this method."}
+    return JSONResponse({"error": message.get(status_code, "The request failed.")}, status_code=status_code)
+
+
+async def _unexpected(_: Request, exc: Exception) -> Response:
+    """Tell the client nothing; the server logs the traceback."""
+    return JSONResponse({"error": "The hub failed. Please try again."}, status_code=500)

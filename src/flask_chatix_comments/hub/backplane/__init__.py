@@ -1,0 +1,1 @@
+"""How processes of one hub tell each other what happened; today there is one process."""

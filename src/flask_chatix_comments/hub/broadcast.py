@@ -1,0 +1,202 @@
+"""Tell connections what happened: events become records, each serialised once for all who get the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..models import Manager
+from ..wire import HubEvent
+from .backplane.base import (
+    ChatroomChanged,
+    ChatroomStep,
+    Event,
+    MemberMoved,
+    MessageDeleted,
+    MessageEdited,
+    MessagePosted,
+    Move,
+    PresenceChanged,
+    ProfileChanged,
+    Typing,
+)
+from .membership import Membership
+from .presenter import present_chatroom, present_member, present_message, present_person
+from .service import Caller
+from .signalr.json_protocol import serialize_message
+from .signalr.messages import Invocation
+
+SendRecord = Callable[[str], None]
+#: The arguments of an event, as this connection sees them; ``None``: as everybody else does.
+Arguments = Callable[[Caller | None], list[Any]]
+
+CHATROOM_TARGETS = {
+    ChatroomStep.CREATED: HubEvent.CHATROOM_CREATED,
+    ChatroomStep.UPDATED: HubEvent.CHATROOM_UPDATED,
+    ChatroomStep.DELETED: HubEvent.CHATROOM_DELETED,
+    ChatroomStep.RESTORED: HubEvent.CHATROOM_RESTORED,
+}
+MOVE_TARGETS = {
+    (Move.JOINED, False): HubEvent.MEMBER_JOINED,
+    (Move.LEFT, False): HubEvent.MEMBER_LEFT,
+    (Move.JOINED, True): HubEvent.MANAGER_JOINED,
+    (Move.LEFT, True): HubEvent.MANAGER_LEFT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    caller: Caller
+    send_record: SendRecord
+
+
+class Broadcast:
+    """The connections of this process, and what they hear.
+
+    Args:
+        is_manager: Whether a visitor who is here is a manager now.
+    """
+
+    def __init__(self, membership: Membership, *, website_id: str, is_manager: Callable[[str], bool]) -> None:
+        self._membership = membership
+        self._website_id = website_id
+        self._is_manager = is_manager
+        self._listeners: dict[str, _Listener] = {}
+
+    def add(self, caller: Caller, send_record: SendRecord) -> None:
+        """Let a connection hear of events from now on."""
+        self._listeners[caller.connection_id] = _Listener(caller, send_record)
+
+    def remove(self, caller: Caller) -> None:
+        """Forget a connection."""
+        self._listeners.pop(caller.connection_id, None)
+
+    def deliver(self, event: Event) -> None:
+        """Send an event to all who should hear of it."""
+        match event:
+            case MessagePosted():
+                self._message_posted(event)
+            case MessageEdited(message):
+                audience = self._readers_of(message.chatroom_id, is_whisper=message.is_whisper)
+                self._send(
+                    audience,
+                    HubEvent.MESSAGE_UPDATED,
+                    lambda caller: [present_message(message, caller), message.chatroom_id],
+                    own_id=message.sender_id,
+                )
+            case MessageDeleted(message):
+                audience = self._readers_of(message.chatroom_id, is_whisper=message.is_whisper)
+                arguments = [message.message_id, message.chatroom_id]
+                self._send(audience, HubEvent.MESSAGE_DELETED, lambda _: arguments)
+            case MemberMoved():
+                self._member_moved(event)
+            case PresenceChanged(chatroom_id, count):
+                self._send(self._in(chatroom_id), HubEvent.PRESENCE, lambda _: [chatroom_id, count])
+            case ChatroomChanged():
+                self._chatroom_changed(event)
+            case ProfileChanged():
+                self._profile_changed(event)
+            case Typing(chatroom_id, by_visitor_id):
+                audience = (one for one in self._in(chatroom_id) if one.caller.visitor_id != by_visitor_id)
+                self._send(audience, HubEvent.TYPING, lambda _: [chatroom_id])
+
+    def _message_posted(self, event: MessagePosted) -> None:
+        message = event.message
+        audience = (
+            one
+            for one in self._readers_of(message.chatroom_id, is_whisper=message.is_whisper)
+            # The sender has it as the result of its call; the vendor's app would show it twice.
+            if one.caller.connection_id != event.by_connection_id
+        )
+        self._send(
+            audience,
+            HubEvent.MESSAGE_RECEIVED,
+            lambda caller: [present_message(message, caller), message.chatroom_id],
+            own_id=message.sender_id,
+        )
+
+    def _member_moved(self, event: MemberMoved) -> None:
+        def arguments(caller: Caller | None) -> list[Any]:
+            return [present_person(event.who, caller), event.chatroom_id]
+
+        target = MOVE_TARGETS[event.move, isinstance(event.who, Manager)]
+        if event.is_known:
+            others = (one for one in self._in(event.chatroom_id) if one.caller.visitor_id != event.visitor_id)
+            self._send(others, target, arguments)
+        if event.was_taken:
+            self._send(self._of(event.visitor_id), target, arguments, own_id=event.visitor_id)
+
+    def _chatroom_changed(self, event: ChatroomChanged) -> None:
+        chatroom = event.chatroom
+        data: Any = present_chatroom(chatroom, self._website_id)
+        if event.step is ChatroomStep.DELETED:
+            data = chatroom.chatroom_id
+        audience = {one.caller.connection_id: one for one in self._in(chatroom.chatroom_id)}
+        audience |= {one.caller.connection_id: one for one in self._watchers(is_private=chatroom.is_private)}
+        self._send(audience.values(), CHATROOM_TARGETS[event.step], lambda _: [data])
+
+    def _watchers(self, *, is_private: bool) -> Iterator[_Listener]:
+        """Yield those who follow the list of chatrooms.
+
+        Pages with a site ticket show one chatroom each: telling them of all others, a thousand readers of
+        each of a thousand new posts, would be of use to nobody.
+        """
+        for one in self._listeners.values():
+            if (one.caller.is_lasting and not is_private) or self._is_manager(one.caller.visitor_id):
+                yield one
+
+    def _profile_changed(self, event: ProfileChanged) -> None:
+        visitor_id = event.member.visitor_id
+        audience = {one.caller.connection_id: one for one in self._of(visitor_id)}
+        for chatroom_id in event.chatroom_ids:
+            audience |= {one.caller.connection_id: one for one in self._in(chatroom_id)}
+        self._send(
+            audience.values(),
+            HubEvent.VISITOR_CHANGED,
+            lambda caller: [present_member(event.member, caller)],
+            own_id=visitor_id,
+        )
+
+    def _readers_of(self, chatroom_id: str, *, is_whisper: bool) -> Iterator[_Listener]:
+        for one in self._in(chatroom_id):
+            if not is_whisper or self._is_manager(one.caller.visitor_id):
+                yield one
+
+    def _in(self, chatroom_id: str) -> Iterator[_Listener]:
+        return self._known(self._membership.connections_in(chatroom_id))
+
+    def _of(self, visitor_id: str) -> Iterator[_Listener]:
+        return self._known(self._membership.connections_of(visitor_id))
+
+    def _known(self, connection_ids: Iterable[str]) -> Iterator[_Listener]:
+        for connection_id in connection_ids:
+            listener = self._listeners.get(connection_id)
+            if listener is not None:
+                yield listener
+
+    def _send(
+        self,
+        audience: Iterable[_Listener],
+        target: HubEvent,
+        arguments: Arguments,
+        *,
+        own_id: str | None = None,
+    ) -> None:
+        """Send one event.
+
+        Args:
+            own_id: The visitor whose own connections see it in their own way.
+        """
+        common: str | None = None
+        for listener in audience:
+            if listener.caller.visitor_id == own_id:
+                listener.send_record(_record(target, arguments(listener.caller)))
+                continue
+            if common is None:
+                common = _record(target, arguments(None))
+            listener.send_record(common)
+
+
+def _record(target: HubEvent, arguments: list[Any]) -> str:
+    return serialize_message(Invocation(target=target, arguments=arguments))

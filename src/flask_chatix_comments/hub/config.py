@@ -1,0 +1,77 @@
+"""What a hub needs to know: read once, checked at once, frozen."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from ..errors import ConfigError
+
+Presence = Literal["count", "members", "off"]
+
+DAY_S = 86_400.0
+# chatix-core puts the id into query strings as it is.
+_WEBSITE_ID = re.compile(r"[A-Za-z0-9._~-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubConfig:
+    """The settings of one hub, which serves one website.
+
+    Attributes:
+        website_id: What clients call the website; public.
+        database_url: An SQLAlchemy URL; a file of SQLite in practice.
+        ticket_keys: Keys of visitor tickets, newest first: all are accepted, the first one signs.
+        api_keys: Keys of the REST API, newest first: all are accepted.
+        allowed_origins: Pages on these may use the hub, besides those on a host of the hub's own name:
+            ``https://blog.example``.
+        presence: ``count``: readers see how many are there, and names only of those who have posted.
+            ``members``: all joins are told by name. ``off``: nobody is told anything.
+        grace_s: How long a visitor with a site ticket stays a member after its last connection dropped.
+        ticket_lifetime_s: How long a get-id ticket is good; it is renewed past half of that.
+        edit_window_s: How long visitors may edit and delete their own messages.
+        presence_interval_s: Joins are told together, once in this time for each chatroom.
+        max_connections_per_visitor: One browser tab is one connection.
+    """
+
+    website_id: str
+    database_url: str
+    ticket_keys: tuple[bytes, ...]
+    api_keys: tuple[str, ...]
+    allowed_origins: tuple[str, ...] = ()
+    presence: Presence = "count"
+    max_message_chars: int = 10_000
+    max_name_chars: int = 80
+    grace_s: float = 60.0
+    ticket_lifetime_s: float = 180 * DAY_S
+    edit_window_s: float = 900.0
+    presence_interval_s: float = 1.0
+    max_connections_per_visitor: int = 100
+
+    def __post_init__(self) -> None:
+        if not _WEBSITE_ID.fullmatch(self.website_id):
+            raise ConfigError("website_id", "use 1 to 64 of the characters A-Z a-z 0-9 . _ ~ - only.")
+        if not self.ticket_keys or not all(self.ticket_keys):
+            raise ConfigError("ticket_keys", "give at least one key, none of them empty.")
+        if not self.api_keys or not all(key.isascii() and key.isprintable() and key.strip() for key in self.api_keys):
+            raise ConfigError("api_keys", "give at least one key, all of them printable ASCII.")
+        if self.presence not in ("count", "members", "off"):
+            raise ConfigError("presence", "choose 'count', 'members' or 'off'.")
+        for origin in self.allowed_origins:
+            _check_origin(origin)
+        for name in ("max_message_chars", "max_name_chars", "grace_s", "ticket_lifetime_s", "edit_window_s"):
+            if getattr(self, name) < 0:
+                raise ConfigError(name, "a negative number makes no sense here.")
+
+    @property
+    def max_record_bytes(self) -> int:
+        """The largest record that a client may send: the longest message fits however it is escaped."""
+        return max(262_144, self.max_message_chars * 12 + 4096)
+
+
+def _check_origin(origin: str) -> None:
+    parts = urlsplit(origin)
+    if parts.scheme not in ("http", "https") or origin != f"{parts.scheme}://{parts.netloc}" or not parts.hostname:
+        raise ConfigError("allowed_origins", f"{origin!r} is not an origin like 'https://blog.example'.")

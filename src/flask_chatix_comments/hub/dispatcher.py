@@ -1,0 +1,288 @@
+"""The table of hub methods: arguments in, service call, completion out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .. import wire
+from ..errors import InvalidArgumentError, InvocationError, NotAllowedError, StoreError, UnknownMethodError
+from ..tokens import VisitorTicket
+from ..wire import HubMethod
+from . import limits
+from .broadcast import Broadcast, SendRecord
+from .presenter import (
+    present_changes,
+    present_chatroom,
+    present_history,
+    present_member,
+    present_message,
+    present_self,
+)
+from .service import Caller, ChatService
+from .service.messages import draft_from
+from .service.visitors import ProfileUpdate
+from .signalr.messages import Completion, Invocation
+
+logger = logging.getLogger(__name__)
+
+HUB_FAILED = "The hub could not do this. Please try again."
+STORE_FAILED = "The hub could not store or read this. Please try again later."
+
+Parse = Callable[[Any], Any]
+Handler = Callable[..., Awaitable[Any]]
+
+
+def _chatroom_id(value: Any) -> str:
+    return limits.check_id(value, name="The chatroom's id")
+
+
+def _message_id(value: Any) -> str:
+    return limits.check_id(value, name="The message's id")
+
+
+def _message_id_or_none(value: Any) -> str | None:
+    return None if value is None else _message_id(value)
+
+
+def _person_id(value: Any) -> str:
+    if not isinstance(value, str):
+        raise InvalidArgumentError("The visitor's id is missing.")
+    return value
+
+
+def _items_per_page(value: Any) -> int:
+    return limits.check_number(value, name="itemsPerPage", largest=limits.MAX_PAGE_ITEMS)
+
+
+def _page(value: Any) -> int:
+    return limits.check_number(value, name="page", largest=limits.MAX_PAGE)
+
+
+def _count(value: Any) -> int:
+    return limits.check_number(value, name="count", largest=limits.MAX_PAGE_ITEMS)
+
+
+def _object(value: Any) -> Any:
+    return limits.dict_of(value, name="The argument")
+
+
+def _anything(value: Any) -> Any:
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Method:
+    """A row of the table.
+
+    Attributes:
+        handler: Called with the caller and the arguments; what it returns is the result.
+        parameters: Checks each argument, in wire order; what the client leaves out is null.
+        is_void: Whether the completion carries no result.
+    """
+
+    handler: Handler
+    parameters: tuple[Parse, ...] = ()
+    is_void: bool = False
+
+
+class Dispatcher:
+    """Connect callers, and answer what they invoke."""
+
+    def __init__(self, service: ChatService, broadcast: Broadcast, *, website_id: str) -> None:
+        self._service = service
+        self._broadcast = broadcast
+        self._website_id = website_id
+        self._methods = {str(name).lower(): method for name, method in self._table().items()}
+
+    async def connect(
+        self, connection_id: str, ticket: VisitorTicket, ticket_text: str, send_record: SendRecord
+    ) -> Caller:
+        """Note that a connection is open; events go to *send_record* from now on."""
+        caller = await self._service.attendance.connect(connection_id, ticket, ticket_text)
+        self._broadcast.add(caller, send_record)
+        return caller
+
+    def disconnect(self, caller: Caller) -> None:
+        """Note that a connection is gone."""
+        self._broadcast.remove(caller)
+        self._service.attendance.disconnect(caller)
+
+    async def invoke(self, caller: Caller, invocation: Invocation) -> Completion | None:
+        """Call a hub method; ``None`` when the client wants no answer."""
+        outcome = await self._attempt(caller, invocation)
+        if invocation.invocation_id is None:
+            return None
+        if isinstance(outcome, _Failure):
+            return Completion(invocation_id=invocation.invocation_id, error=outcome.message)
+        if outcome is _VOID:
+            return Completion(invocation_id=invocation.invocation_id)
+        return Completion(invocation_id=invocation.invocation_id, result=outcome)
+
+    async def _attempt(self, caller: Caller, invocation: Invocation) -> Any:
+        try:
+            return await self._call(caller, invocation)
+        except InvocationError as exc:
+            return _Failure(str(exc))
+        except StoreError:
+            return _Failure(STORE_FAILED)
+        except Exception:
+            logger.exception("A hub method failed.")
+            return _Failure(HUB_FAILED)
+
+    async def _call(self, caller: Caller, invocation: Invocation) -> Any:
+        method = self._methods.get(invocation.target.lower())
+        if method is None:
+            raise UnknownMethodError("The hub has no such method.")
+        given = invocation.arguments
+        if len(given) > len(method.parameters):
+            raise InvalidArgumentError(f"This method takes {len(method.parameters)} arguments, not {len(given)}.")
+        given = [*given, *[None] * (len(method.parameters) - len(given))]
+        arguments = [parse(value) for parse, value in zip(method.parameters, given, strict=True)]
+        result = await method.handler(caller, *arguments)
+        return _VOID if method.is_void else result
+
+    def _table(self) -> dict[HubMethod, _Method]:
+        return {
+            HubMethod.GET_VISITOR_INFO: _Method(self._get_visitor_info, (_anything,)),
+            HubMethod.SAVE_VISITOR_INFO: _Method(self._save_visitor_info, (_object,)),
+            HubMethod.GET_VISITOR_BY_VISITOR: _Method(self._get_member, (_person_id,)),
+            HubMethod.GET_MANAGERS: _Method(self._nobody),
+            HubMethod.GET_WEB_CHAT_MANAGERS: _Method(self._list_managers),
+            HubMethod.GET_MANAGER_INFO: _Method(self._get_manager, (_person_id,)),
+            HubMethod.GET_WEB_CHAT_INFO: _Method(self._get_web_chat_info),
+            HubMethod.GET_MY_CHATROOMS: _Method(self._list_my_chatrooms, (_items_per_page, _page, _anything)),
+            HubMethod.GET_ALL_CHATROOMS: _Method(self._list_chatrooms, (_items_per_page, _page, _anything)),
+            HubMethod.GET_CHATROOM: _Method(self._get_chatroom, (_chatroom_id,)),
+            HubMethod.CONNECT_TO_CHATROOM: _Method(self._join, (_chatroom_id,)),
+            HubMethod.DISCONNECT_FROM_CHATROOM: _Method(self._leave, (_chatroom_id,)),
+            HubMethod.SAVE_CHATROOM_MESSAGE: _Method(self._post, (_object, _anything)),
+            HubMethod.GET_CHATROOM_HISTORY: _Method(self._get_history, (_chatroom_id, _message_id_or_none, _count)),
+            HubMethod.GET_CHATROOM_VISITORS: _Method(self._list_members, (_chatroom_id, _items_per_page, _page)),
+            HubMethod.GET_CHATROOM_CHANGES: _Method(self._get_changes, (_chatroom_id, _anything, _count)),
+            HubMethod.UPDATE_CHATROOM_MESSAGE: _Method(self._edit, (_message_id, _anything, _chatroom_id)),
+            HubMethod.DELETE_CHATROOM_MESSAGE: _Method(self._delete, (_message_id, _chatroom_id)),
+            HubMethod.CHATROOM_TYPING: _Method(self._service.messages.typing, (_chatroom_id,), is_void=True),
+            # What a comment section has no use for: answered, so that no client waits, and not kept.
+            HubMethod.SAVE_PAGE_INFO: _Method(self._nothing, (_anything, _anything), is_void=True),
+            HubMethod.VISITOR_TYPE: _Method(self._nothing, (_anything,), is_void=True),
+            HubMethod.ALLOW_SCREEN_CAST: _Method(self._nothing, (_anything,), is_void=True),
+            HubMethod.INTERRUPT_SCREEN_CAST: _Method(self._nothing, is_void=True),
+            HubMethod.POST_SCREEN_DATA: _Method(self._nothing, (_anything, _anything), is_void=True),
+            HubMethod.POST_SCREEN_EVENT: _Method(self._nothing, (_anything, _anything, _anything), is_void=True),
+            HubMethod.SAVE_MESSAGE: _Method(self._refuse_conversation, (_anything, _anything)),
+            HubMethod.GET_HISTORY: _Method(self._get_conversation, (_anything, _anything, _anything)),
+        }
+
+    # Visitors and managers
+
+    async def _get_visitor_info(self, caller: Caller, _: Any) -> Any:
+        self._service.visitors.renew(caller)
+        return present_self(await self._service.visitors.get(caller.visitor_id), caller)
+
+    async def _save_visitor_info(self, caller: Caller, data: Any) -> Any:
+        update = ProfileUpdate.from_mapping(data)
+        return present_self(await self._service.visitors.save_own(caller, update), caller)
+
+    async def _get_member(self, caller: Caller, visitor_id: str) -> Any:
+        public_id = self._service.visitors.public_id(visitor_id)
+        return present_member(await self._service.visitors.get_member(public_id), caller)
+
+    async def _list_managers(self, _: Caller) -> Any:
+        return [wire.manager_to_wire(manager) for manager in await self._service.visitors.list_managers()]
+
+    async def _get_manager(self, _: Caller, manager_id: str) -> Any:
+        return wire.manager_to_wire(await self._service.visitors.get_manager(manager_id))
+
+    async def _get_web_chat_info(self, _: Caller) -> Any:
+        return {"id": self._website_id}
+
+    # Chatrooms
+
+    async def _list_my_chatrooms(self, caller: Caller, items_per_page: int, page: int, _: Any) -> Any:
+        return await self._list_visible(caller, items_per_page, page, mine_only=True)
+
+    async def _list_chatrooms(self, caller: Caller, items_per_page: int, page: int, _: Any) -> Any:
+        return await self._list_visible(caller, items_per_page, page, mine_only=False)
+
+    async def _list_visible(self, caller: Caller, items_per_page: int, page: int, *, mine_only: bool) -> Any:
+        rooms = await self._service.chatrooms.list_visible(
+            caller, page=page, items_per_page=items_per_page, mine_only=mine_only
+        )
+        items = [present_chatroom(room, self._website_id) for room in rooms]
+        return {"items": items, "page": page, "items_per_page": items_per_page}
+
+    async def _get_chatroom(self, caller: Caller, chatroom_id: str) -> Any:
+        room = await self._service.chatrooms.get_visible(caller, chatroom_id)
+        (described,) = await self._service.chatrooms.describe([room])
+        return present_chatroom(described, self._website_id)
+
+    async def _join(self, caller: Caller, chatroom_id: str) -> Any:
+        try:
+            await self._service.attendance.join(caller, chatroom_id)
+        except InvocationError as exc:
+            return {"is_success": False, "description": str(exc)}
+        return {"is_success": True}
+
+    async def _leave(self, caller: Caller, chatroom_id: str) -> Any:
+        await self._service.attendance.leave(caller, chatroom_id)
+        return {"is_success": True}
+
+    async def _list_members(self, caller: Caller, chatroom_id: str, items_per_page: int, page: int) -> Any:
+        members = await self._service.attendance.list_members_for(
+            caller, chatroom_id, page=page, items_per_page=items_per_page
+        )
+        items = [present_member(member, caller) for member in members]
+        return {"items": items, "page": page, "items_per_page": items_per_page}
+
+    # Messages
+
+    async def _post(self, caller: Caller, data: Any, chatroom_id: Any) -> Any:
+        message = await self._service.messages.post(caller, _chatroom_id(chatroom_id), draft_from(data))
+        # Whoever has the key may see it, even one that came back under another id to send again.
+        return present_message(message, caller) | (
+            {"client_key": message.client_key} if message.client_key is not None else {}
+        )
+
+    async def _edit(self, caller: Caller, message_id: str, content: Any, chatroom_id: str) -> Any:
+        return present_message(await self._service.messages.edit(caller, chatroom_id, message_id, content), caller)
+
+    async def _delete(self, caller: Caller, message_id: str, chatroom_id: str) -> Any:
+        await self._service.messages.delete(caller, chatroom_id, message_id)
+        return {"is_success": True}
+
+    async def _get_history(self, caller: Caller, chatroom_id: str, before_id: str | None, count: int) -> Any:
+        history = await self._service.messages.history(caller, chatroom_id, before_id=before_id, limit=count)
+        return present_history(history, caller)
+
+    async def _get_changes(self, caller: Caller, chatroom_id: str, cursor: Any, count: int) -> Any:
+        changes = await self._service.messages.changes(caller, chatroom_id, cursor=cursor, limit=count)
+        return present_changes(changes, caller)
+
+    # What this hub does not do
+
+    async def _nobody(self, _: Caller) -> Any:
+        return []
+
+    async def _nothing(self, _: Caller, *arguments: Any) -> None:
+        del arguments
+
+    async def _get_conversation(self, _: Caller, *arguments: Any) -> Any:
+        del arguments
+        return {"items": []}
+
+    async def _refuse_conversation(self, _: Caller, *arguments: Any) -> Any:
+        del arguments
+        raise NotAllowedError("This hub has chatrooms only, no private conversations.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why there is no result, in words for the caller."""
+
+    message: str
+
+
+_VOID = object()

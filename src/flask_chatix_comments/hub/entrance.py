@@ -1,0 +1,88 @@
+"""The way in: get-id, negotiate, and the check at the connection itself. And a sign of life, for whoever asks.
+
+All refusals happen here: a client that is let in and sent away again comes back at once, and again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ..errors import RequestRefusedError, TokenError
+from ..tokens import VisitorTicket
+from .origins import OriginPolicy
+from .service import ChatService
+from .signalr.negotiate import answer, parse_version
+from .transports.channel import Channel, Channels
+
+#: What negotiate announces, the preferred one first.
+TRANSPORTS = ("WebSockets",)
+MAX_PARAMETERS = 50
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+class Entrance:
+    """The endpoints that need no API key."""
+
+    def __init__(self, service: ChatService, channels: Channels, policy: OriginPolicy, *, website_id: str) -> None:
+        self._service = service
+        self._channels = channels
+        self._policy = policy
+        self._website_id = website_id
+
+    async def health(self, request: Request) -> Response:
+        """Answer that the hub is there, and for which website."""
+        return JSONResponse({"status": "ok", "website_id": self._website_id}, headers=NO_STORE)
+
+    async def get_id(self, request: Request) -> Response:
+        """Answer a ticket for somebody new."""
+        self.check_website(_parameters(request.scope).get("websiteId"))
+        return JSONResponse(self._service.visitors.new_ticket(), headers=NO_STORE)
+
+    async def negotiate(self, request: Request) -> Response:
+        """Answer how to connect (TransportProtocols.md, "POST [endpoint-base]/negotiate")."""
+        parameters = _parameters(request.scope)
+        self.check_website(parameters.get("websiteId"))
+        text = parameters.get("visitorId", "")
+        ticket = self._check_ticket(text)
+        version = parse_version(parameters.get("negotiateVersion"))
+        if not self._service.attendance.may_connect(ticket.visitor_id):
+            raise RequestRefusedError(429, "This visitor has too many connections.")
+        negotiation = self._channels.negotiate(version, ticket, text)
+        return JSONResponse(answer(negotiation, TRANSPORTS), headers=NO_STORE)
+
+    def admit(self, scope: MutableMapping[str, Any]) -> Channel:
+        """Return the channel that a WebSocket request connects.
+
+        Raises:
+            RequestRefusedError: It is from a page that may not, or was not negotiated by this visitor.
+        """
+        if not self._policy.is_allowed(scope["headers"]):
+            raise RequestRefusedError(403, "Pages of this origin may not use the hub.")
+        parameters = _parameters(scope)
+        self.check_website(parameters.get("websiteId"))
+        return self._channels.attach(parameters.get("id"), parameters.get("visitorId"))
+
+    def check_website(self, website_id: str | None) -> None:
+        """Refuse requests for other websites than ours."""
+        if website_id != self._website_id:
+            raise RequestRefusedError(404, "The hub does not serve this website.")
+
+    def _check_ticket(self, text: str) -> VisitorTicket:
+        try:
+            return self._service.visitors.check_ticket(text)
+        except TokenError as exc:
+            raise RequestRefusedError(401, "The visitor's id is not accepted. Please get a new one.") from exc
+
+
+def _parameters(scope: MutableMapping[str, Any]) -> dict[str, str]:
+    """Return the query's parameters; of several of one name, the first."""
+    try:
+        pairs = parse_qsl(scope["query_string"].decode("ascii"), keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
+    except ValueError as exc:
+        raise RequestRefusedError(400, "The query cannot be read.") from exc
+    return dict(reversed(pairs))

@@ -1,0 +1,296 @@
+"""The REST API: routes onto the service, for the site, which has a key.
+
+Every failure is an HTTP status and ``{"error": "a sentence"}``.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from .. import wire
+from ..errors import (
+    InvalidArgumentError,
+    InvocationError,
+    NotAllowedError,
+    NotFoundError,
+    RequestRefusedError,
+    StoreError,
+)
+from ..models import Chatroom, Profile
+from .limits import MAX_PAGE, MAX_PAGE_ITEMS, check_id, check_number
+from .presenter import present_changes, present_history, present_message
+from .service import ChatService
+from .service.messages import draft_from
+from .service.visitors import ProfileUpdate
+
+logger = logging.getLogger(__name__)
+
+API_KEY_HEADER = "x-api-key"
+MAX_ITEMS_PER_PAGE = 500
+SUCCESS: dict[str, Any] = {"is_success": True}
+STATUS_BY_ERROR = {NotFoundError: 404, NotAllowedError: 403, InvocationError: 400}
+
+Json = dict[str, Any]
+Answer = Awaitable[Any]
+Operation = Callable[["Call"], Answer]
+
+
+class Call:
+    """A request, parsed: its query and its body."""
+
+    def __init__(self, query: Mapping[str, str], body: Mapping[str, Any]) -> None:
+        self.query = query
+        self.body = body
+
+    def id(self, name: str) -> str:
+        """Return an id of the query."""
+        return check_id(self.query.get(name), name=name)
+
+    def optional_id(self, name: str) -> str | None:
+        """Return an id of the query, if it is there."""
+        return self.id(name) if self.query.get(name) else None
+
+    def number(self, name: str, *, default: int, largest: int) -> int:
+        """Return a whole number of the query."""
+        text = self.query.get(name)
+        if text is None:
+            return default
+        number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+        return check_number(number, name=name, largest=largest)
+
+    def flag(self, name: str) -> bool:
+        """Return a flag of the query; false when it is not there."""
+        text = self.query.get(name, "false").lower()
+        if text not in ("true", "false", "1", "0"):
+            raise InvalidArgumentError(f"{name} is true or false.")
+        return text in ("true", "1")
+
+    def page(self) -> dict[str, int]:
+        """Return which page is wanted."""
+        return {
+            "page": self.number("page", default=1, largest=MAX_PAGE),
+            "items_per_page": self.number("itemsPerPage", default=100, largest=MAX_ITEMS_PER_PAGE),
+        }
+
+
+class RestApi:
+    """The operations, and the routes to them.
+
+    Args:
+        api_keys: All are accepted.
+        check_website: Raises ``RequestRefusedError`` for another website than ours.
+    """
+
+    def __init__(
+        self,
+        service: ChatService,
+        *,
+        website_id: str,
+        api_keys: tuple[str, ...],
+        max_body_bytes: int,
+        check_website: Callable[[str | None], None],
+    ) -> None:
+        self._service = service
+        self._website_id = website_id
+        self._api_keys = tuple(key.encode() for key in api_keys)
+        self._max_body_bytes = max_body_bytes
+        self._check_website = check_website
+
+    def routes(self) -> list[Route]:
+        """Return the routes, relative to the API's base."""
+        table: list[tuple[str, str, Operation]] = [
+            ("POST", "/chatroom/create", self._create_chatroom),
+            ("GET", "/chatroom/get", self._get_chatroom),
+            ("GET", "/chatroom/list", self._list_chatrooms),
+            ("POST", "/chatroom/update", self._update_chatroom),
+            ("POST", "/chatroom/delete", self._delete_chatroom),
+            ("POST", "/chatroom/restore", self._restore_chatroom),
+            ("POST", "/chatroom/connect-visitor", self._connect_visitor),
+            ("POST", "/chatroom/disconnect-visitor", self._disconnect_visitor),
+            ("GET", "/chatroom/visitors", self._list_visitors),
+            ("GET", "/chatroom/messages", self._list_messages),
+            ("GET", "/chatroom/changes", self._list_changes),
+            ("POST", "/chatroom/counts", self._count_messages),
+            ("POST", "/chatroom/send-message", self._send_message),
+            ("POST", "/chatroom/update-message", self._update_message),
+            ("POST", "/chatroom/delete-message", self._delete_message),
+            ("POST", "/chatroom/send-whisper", self._send_whisper),
+            ("GET", "/visitor/get", self._get_visitor),
+            ("POST", "/visitor/update", self._update_visitor),
+        ]
+        return [Route(path, self._endpoint(operation), methods=[method]) for method, path, operation in table]
+
+    def _endpoint(self, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            self._check_key(request)
+            self._check_website(request.query_params.get("websiteId"))
+            body = await self._body(request) if request.method == "POST" else {}
+            return JSONResponse(await operation(Call(request.query_params, body)))
+
+        return endpoint
+
+    def _check_key(self, request: Request) -> None:
+        given = request.headers.get(API_KEY_HEADER, "").encode("utf-8", "surrogateescape")
+        # All of them are compared: how long that takes tells nothing.
+        if not any([hmac.compare_digest(given, key) for key in self._api_keys]):
+            raise RequestRefusedError(401, "The API key is missing or wrong.")
+
+    async def _body(self, request: Request) -> Mapping[str, Any]:
+        data = bytearray()
+        async for chunk in request.stream():
+            data += chunk
+            if len(data) > self._max_body_bytes:
+                raise RequestRefusedError(413, f"The body is larger than the {self._max_body_bytes} bytes allowed.")
+        if not data:
+            return {}
+        try:
+            body = msgspec.json.decode(bytes(data))
+        except (msgspec.MsgspecError, RecursionError) as exc:
+            raise InvalidArgumentError("The body is not JSON.") from exc
+        if not isinstance(body, dict):
+            raise InvalidArgumentError("The body is not a JSON object.")
+        return body
+
+    # Chatrooms
+
+    def _chatroom(self, chatroom: Chatroom) -> Json:
+        return wire.chatroom_to_wire(chatroom, web_chat_id=self._website_id, for_api=True)
+
+    async def _create_chatroom(self, call: Call) -> Json:
+        chatroom = await self._service.chatrooms.create(
+            call.body.get("title"),
+            is_private=call.body.get("is_private") or False,
+            external_id=call.body.get("external_id"),
+        )
+        return self._chatroom(chatroom)
+
+    async def _get_chatroom(self, call: Call) -> Json:
+        return self._chatroom(await self._service.chatrooms.get(call.id("chatroomId")))
+
+    async def _list_chatrooms(self, call: Call) -> Json:
+        page, include_deleted = call.page(), call.flag("includeDeleted")
+        external_id = call.query.get("externalId")
+        if external_id:
+            chatrooms = await self._service.chatrooms.list_by_external_id(external_id, include_deleted=include_deleted)
+            total = len(chatrooms)
+            chatrooms = chatrooms if page["page"] == 1 else []
+        else:
+            chatrooms, total = await self._service.chatrooms.list_all(**page, include_deleted=include_deleted)
+        return {"items": [self._chatroom(chatroom) for chatroom in chatrooms], **page, "total": total}
+
+    async def _update_chatroom(self, call: Call) -> Json:
+        return self._chatroom(await self._service.chatrooms.update(call.id("chatroomId"), dict(call.body)))
+
+    async def _delete_chatroom(self, call: Call) -> Json:
+        await self._service.chatrooms.delete(call.id("chatroomId"))
+        return SUCCESS
+
+    async def _restore_chatroom(self, call: Call) -> Json:
+        return self._chatroom(await self._service.chatrooms.restore(call.id("chatroomId")))
+
+    async def _count_messages(self, call: Call) -> Json:
+        return {"counts": await self._service.chatrooms.count_messages(call.body.get("chatroom_ids"))}
+
+    # Members
+
+    def _visitor_id(self, text: object) -> str:
+        return self._service.visitors.public_id(text)
+
+    async def _connect_visitor(self, call: Call) -> Json:
+        await self._service.attendance.admit(self._visitor_id(call.query.get("visitorId")), call.id("chatroomId"))
+        return SUCCESS
+
+    async def _disconnect_visitor(self, call: Call) -> Json:
+        visitor_id, chatroom_id = self._visitor_id(call.query.get("visitorId")), call.id("chatroomId")
+        connection_id = call.optional_id("connectionId")
+        if connection_id is None:
+            await self._service.attendance.expel(visitor_id, chatroom_id)
+        else:
+            await self._service.attendance.withdraw(visitor_id, chatroom_id, connection_id)
+        return SUCCESS
+
+    async def _list_visitors(self, call: Call) -> Json:
+        page = call.page()
+        profiles = await self._service.attendance.list_members(call.id("chatroomId"), **page)
+        return {"items": [_visitor(profile) for profile in profiles], **page}
+
+    # Messages
+
+    async def _list_messages(self, call: Call) -> Json:
+        history = await self._service.messages.history_for_api(
+            call.id("chatroomId"),
+            before_id=call.optional_id("lastMessageId"),
+            limit=call.number("count", default=50, largest=MAX_PAGE_ITEMS),
+        )
+        return present_history(history, None)
+
+    async def _list_changes(self, call: Call) -> Json:
+        changes = await self._service.messages.changes_for_api(
+            call.id("chatroomId"),
+            cursor=call.query.get("cursor"),
+            limit=call.number("count", default=100, largest=MAX_PAGE_ITEMS),
+        )
+        return present_changes(changes, None)
+
+    async def _send_message(self, call: Call) -> Json:
+        message = await self._service.messages.post_by_api(
+            call.id("chatroomId"),
+            draft_from({"type": 0, **call.body}),
+            sender_id=self._visitor_id(call.body.get("sender_id")),
+            sender_flag=call.body.get("sender_flag", 0),
+            sender_name=call.body.get("sender_name"),
+        )
+        return present_message(message, None)
+
+    async def _update_message(self, call: Call) -> Json:
+        message = await self._service.messages.edit_by_api(
+            call.id("chatroomId"), call.id("messageId"), call.body.get("content")
+        )
+        return present_message(message, None)
+
+    async def _delete_message(self, call: Call) -> Json:
+        await self._service.messages.delete_by_api(call.id("chatroomId"), call.id("messageId"))
+        return SUCCESS
+
+    async def _send_whisper(self, call: Call) -> Json:
+        message = await self._service.messages.whisper(
+            call.id("chatroomId"), call.body.get("content"), sender_id=self._visitor_id(call.body.get("sender_id"))
+        )
+        return present_message(message, None)
+
+    # Visitors
+
+    async def _get_visitor(self, call: Call) -> Json:
+        return _visitor(await self._service.visitors.get(self._visitor_id(call.query.get("visitorId"))))
+
+    async def _update_visitor(self, call: Call) -> Json:
+        visitor_id = self._visitor_id(call.query.get("visitorId"))
+        return _visitor(await self._service.visitors.update(visitor_id, ProfileUpdate.from_mapping(call.body)))
+
+
+def _visitor(profile: Profile) -> Json:
+    flags = {"is_manager": profile.is_manager, "is_persistent": profile.is_persistent}
+    return wire.profile_to_wire(profile) | flags
+
+
+async def refusal_to_response(_: Request, exc: Exception) -> Response:
+    """Answer what was raised on purpose."""
+    if isinstance(exc, RequestRefusedError):
+        return _error(exc.status_code, str(exc))
+    if isinstance(exc, StoreError):
+        return _error(503, "The hub's database cannot be used right now.")
+    status = next(status for kind, status in STATUS_BY_ERROR.items() if isinstance(exc, kind))
+    return _error(status, str(exc))
+
+
+def _error(status_code: int, message: str) -> Response:
+    headers = {"Retry-After": "1"} if status_code in (429, 503) else {}
+    return JSONResponse({"error": message}, status_code=status_code, headers={"Cache-Control": "no-store", **headers})

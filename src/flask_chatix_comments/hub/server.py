@@ -1,0 +1,241 @@
+"""Run a hub: in the foreground, or in a thread beside a development server or a test.
+
+One database has one hub: an OS lock on a file beside it sees to that, and ends with the process, however
+that ends. The port is bound before the server starts, so that a taken one is a clear error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import logging
+import os
+import re
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import uvicorn
+
+from ..errors import ConfigError, HubLockedError, HubPortError, HubStartError, StoreError
+from .app import create_hub
+from .config import HubConfig
+from .store.sql import SqlStore
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+logger = logging.getLogger(__name__)
+
+BACKLOG = 2048
+PING_INTERVAL_S = 20.0
+SHUTDOWN_S = 3
+_QUERY = re.compile(r"\?[^\s\"]*")
+
+
+class HubThread:
+    """A hub in a daemon thread of this process. Made once, started once.
+
+    Args:
+        port: 0 lets the system choose.
+        lock_path: The file of the lock; beside the database, whose only hub this will be.
+    """
+
+    def __init__(self, config: HubConfig, *, host: str, port: int, lock_path: Path) -> None:
+        self._config = config
+        self._host = host
+        self._port = port
+        self._lock_path = lock_path
+        self._settled = threading.Event()
+        self._start_lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._server: _Server | None = None
+        self._must_stop = False
+        self._error: HubStartError | None = None
+
+    @property
+    def error(self) -> HubStartError | None:
+        """Why the hub could not start, or that it failed later; ``None`` otherwise."""
+        return self._error
+
+    @property
+    def port(self) -> int:
+        """The port; where 0 was asked for, the real one once the hub is ready."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """The base of the API and of the hub, on the address that the hub is bound to."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}/v1"
+
+    def start(self) -> None:
+        """Begin to start; return at once. Called again, it does nothing."""
+        with self._start_lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="chatix-hub", daemon=True)
+                self._thread.start()
+                atexit.register(self.stop)
+
+    def wait_ready(self, timeout_s: float) -> bool:
+        """Wait until the hub listens; false when it does not in time, or has failed: see ``error``."""
+        return self._settled.wait(timeout_s) and self._error is None and not self._must_stop
+
+    def stop(self, timeout_s: float = 5) -> None:
+        """Send the clients away, finish what was begun, and end the thread. Called again, it does nothing."""
+        self._must_stop = True
+        server, thread = self._server, self._thread
+        if server is not None:
+            server.should_exit = True
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout_s)
+        atexit.unregister(self.stop)
+
+    def _run(self) -> None:
+        try:
+            with _ready_to_serve(self._config, self._host, self._port, self._lock_path) as (listener, store):
+                self._port = listener.getsockname()[1]
+                self._server = _make_server(self._config, store, when_started=self._settled)
+                self._server.should_exit = self._must_stop
+                asyncio.run(self._server.serve(sockets=[listener]))
+        except HubStartError as exc:
+            self._error = exc
+        except (Exception, SystemExit) as exc:
+            logger.exception("The built-in hub has failed.")
+            self._error = HubStartError(f"The built-in hub has failed: {type(exc).__name__}. The log has the details.")
+        finally:
+            self._settled.set()
+
+
+def run_hub(config: HubConfig, *, host: str, port: int, lock_path: Path) -> None:
+    """Run a hub until it is told to stop by SIGINT or SIGTERM.
+
+    Raises:
+        HubStartError: It cannot start.
+    """
+    with _ready_to_serve(config, host, port, lock_path) as (listener, store):
+        server = _make_server(config, store)
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(server.serve(sockets=[listener]))
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, when_started: threading.Event | None) -> None:
+        super().__init__(config)
+        self._when_started = when_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self._when_started is not None and self.started:
+            self._when_started.set()
+
+
+def _make_server(config: HubConfig, store: SqlStore, *, when_started: threading.Event | None = None) -> _Server:
+    server_log = logging.getLogger("uvicorn.error")
+    if not any(isinstance(one, _DiscretionFilter) for one in server_log.filters):
+        server_log.addFilter(_DiscretionFilter())
+    settings = uvicorn.Config(
+        create_hub(config, store=store),
+        loop="asyncio",
+        http="h11",
+        ws="websockets-sansio",
+        ws_max_size=config.max_record_bytes,
+        ws_per_message_deflate=False,
+        ws_ping_interval=PING_INTERVAL_S,
+        ws_ping_timeout=PING_INTERVAL_S,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+    )
+    return _Server(settings, when_started)
+
+
+class _DiscretionFilter(logging.Filter):
+    """Keep tickets, which stand in query strings, and what people write out of the server's log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let a line pass without its query strings; at the level DEBUG it would hold whole frames."""
+        if record.levelno < logging.INFO:
+            return False
+        record.msg, record.args = _QUERY.sub("?...", record.getMessage()), None
+        return True
+
+
+@contextmanager
+def _ready_to_serve(
+    config: HubConfig, host: str, port: int, lock_path: Path
+) -> Iterator[tuple[socket.socket, SqlStore]]:
+    """Take the lock, the port and the database; give them back in the end.
+
+    Raises:
+        HubStartError: One of them cannot be had.
+    """
+    with _lock(lock_path), contextlib.closing(_bind(host, port)) as listener:
+        try:
+            store = SqlStore(config.database_url)
+            store.open()
+        except (StoreError, ConfigError) as exc:
+            raise HubStartError(f"The built-in hub cannot start. {exc}") from exc
+        yield listener, store
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold an OS lock: it ends with the process, so that a crash never leaves it behind."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+b")
+    except OSError as exc:
+        raise HubStartError(f"The built-in hub cannot write its lock file {path}: {exc.strerror}.") from exc
+    with file:
+        try:
+            _lock_file(file)
+        except OSError as exc:
+            raise HubLockedError(f"Another process runs the hub already: it holds the lock {path}.") from exc
+        yield
+
+
+if sys.platform == "win32":
+
+    def _lock_file(file: IO[bytes]) -> None:
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+
+else:
+
+    def _lock_file(file: IO[bytes]) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as exc:
+        raise HubPortError(f"The built-in hub cannot listen on {host}: {exc.strerror}.", port=port) from exc
+    try:
+        if os.name == "posix":
+            # A hub that was killed leaves connections that would keep the port for a minute.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as exc:
+        listener.close()
+        message = f"The built-in hub cannot listen on {host} port {port}: {exc.strerror}. Set another port for it."
+        raise HubPortError(message, port=port) from exc
+    return listener

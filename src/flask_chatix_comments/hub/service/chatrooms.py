@@ -1,0 +1,177 @@
+"""What chatrooms there are, and who may know of them.
+
+Unknown, deleted, and private ones of which one is no member, read the same to a visitor: not found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ...errors import ChatroomNotFoundError, InvalidArgumentError
+from ...models import Chatroom, normalize_title
+from ..backplane.base import ChatroomChanged, ChatroomStep
+from ..limits import is_text
+from .base import Caller, Context
+from .visitors import Visitors
+
+MAX_EXTERNAL_ID_CHARS = 255
+MAX_COUNTED = 500
+
+
+class Chatrooms:
+    """Find, list and change chatrooms."""
+
+    def __init__(self, context: Context, visitors: Visitors) -> None:
+        self._context = context
+        self._store = context.store
+        self._visitors = visitors
+
+    # For visitors
+
+    async def get_visible(self, caller: Caller, chatroom_id: str) -> Chatroom:
+        """Return a chatroom that this visitor may know of, without the numbers of ``describe``."""
+        room = await self._store.find_chatroom(chatroom_id)
+        if room is None or room.is_deleted:
+            raise ChatroomNotFoundError("There is no such chatroom.")
+        is_member = self._context.membership.is_member(caller.visitor_id, chatroom_id)
+        if room.is_private and not is_member and not self._visitors.is_manager(caller.visitor_id):
+            raise ChatroomNotFoundError("There is no such chatroom.")
+        return room
+
+    async def list_visible(
+        self, caller: Caller, *, page: int, items_per_page: int, mine_only: bool = False
+    ) -> list[Chatroom]:
+        """Return a page of the chatrooms that this visitor may know of, or is in, by title."""
+        rooms = await self._store.list_chatrooms_for(
+            caller.visitor_id,
+            page=page,
+            items_per_page=items_per_page,
+            mine_only=mine_only,
+            with_private=self._visitors.is_manager(caller.visitor_id),
+        )
+        return await self.describe(rooms)
+
+    async def describe(self, rooms: Sequence[Chatroom], *, for_api: bool = False) -> list[Chatroom]:
+        """Add who is in the chatrooms, as far as the asker may know."""
+        if self._context.config.presence == "off" and not for_api:
+            return list(rooms)
+        ids = [room.chatroom_id for room in rooms]
+        counts = await self._store.count_members(ids)
+        posted_only = self._context.config.presence == "count" and not for_api
+        managers = await self._store.managers_in(ids, posted_only=posted_only)
+        return [
+            replace(
+                room,
+                number_of_visitors=counts.get(room.chatroom_id, 0),
+                managers=tuple(self._visitors.as_manager(profile) for profile in managers.get(room.chatroom_id, ())),
+            )
+            for room in rooms
+        ]
+
+    # For the API
+
+    async def create(self, title: object, *, is_private: object, external_id: object) -> Chatroom:
+        """Make a chatroom; the same external id again gives the chatroom that has it."""
+        if not isinstance(title, str):
+            raise InvalidArgumentError("title is missing.")
+        wanted = Chatroom(
+            chatroom_id=self._context.new_id(),
+            title=normalize_title(title),
+            is_private=_flag(is_private, name="is_private"),
+            external_id=_external_id(external_id),
+        )
+        room = await self._store.create_chatroom(wanted, now=self._context.now())
+        if room.chatroom_id == wanted.chatroom_id:
+            await self._tell(ChatroomStep.CREATED, room)
+        return await self._described_for_api(room)
+
+    async def get(self, chatroom_id: str) -> Chatroom:
+        """Return a chatroom, deleted or not."""
+        return await self._described_for_api(await self.get_stored(chatroom_id))
+
+    async def get_stored(self, chatroom_id: str) -> Chatroom:
+        """Return a chatroom, deleted or not, without the numbers of ``describe``."""
+        room = await self._store.find_chatroom(chatroom_id)
+        if room is None:
+            raise ChatroomNotFoundError("There is no such chatroom.")
+        return room
+
+    async def list_all(self, *, page: int, items_per_page: int, include_deleted: bool) -> tuple[list[Chatroom], int]:
+        """Return a page of all chatrooms, oldest first, and how many there are."""
+        rooms, total = await self._store.list_chatrooms(
+            page=page, items_per_page=items_per_page, include_deleted=include_deleted
+        )
+        return await self.describe(rooms, for_api=True), total
+
+    async def list_by_external_id(self, external_id: str, *, include_deleted: bool) -> list[Chatroom]:
+        """Return the chatroom that has the external id, or nothing."""
+        room = await self._store.find_chatroom_by_external_id(external_id)
+        if room is None or (room.is_deleted and not include_deleted):
+            return []
+        return await self.describe([room], for_api=True)
+
+    async def update(self, chatroom_id: str, changes: dict[str, Any]) -> Chatroom:
+        """Change title, privacy or whether the thread is read-only; what is not named stays."""
+        return await self._change(chatroom_id, ChatroomStep.UPDATED, _checked_changes(changes))
+
+    async def delete(self, chatroom_id: str) -> None:
+        """Take a chatroom away from everybody; it can be restored."""
+        await self._change(chatroom_id, ChatroomStep.DELETED, {"is_deleted": True})
+
+    async def restore(self, chatroom_id: str) -> Chatroom:
+        """Bring a deleted chatroom back, with all that was in it."""
+        return await self._change(chatroom_id, ChatroomStep.RESTORED, {"is_deleted": False})
+
+    async def _change(self, chatroom_id: str, step: ChatroomStep, changes: dict[str, Any]) -> Chatroom:
+        async with self._context.chatroom_turns.of(chatroom_id):
+            before = await self.get_stored(chatroom_id)
+            after = replace(before, **changes)
+            if after != before:
+                await self._store.update_chatroom(after)
+                # Nobody knows of a deleted chatroom, so nobody hears that its title has changed.
+                if not (before.is_deleted and after.is_deleted):
+                    await self._tell(step, after)
+        return await self._described_for_api(after)
+
+    async def count_messages(self, chatroom_ids: object) -> dict[str, int]:
+        """Return how many messages each of the living chatrooms has; others are left out."""
+        if not isinstance(chatroom_ids, list) or not all(isinstance(one, str) for one in chatroom_ids):
+            raise InvalidArgumentError("chatroom_ids is a list of ids.")
+        if len(chatroom_ids) > MAX_COUNTED:
+            raise InvalidArgumentError(f"Ask for at most {MAX_COUNTED} chatrooms at once.")
+        return await self._store.count_messages(chatroom_ids)
+
+    async def _described_for_api(self, room: Chatroom) -> Chatroom:
+        return (await self.describe([room], for_api=True))[0]
+
+    async def _tell(self, step: ChatroomStep, room: Chatroom) -> None:
+        (described,) = await self.describe([room])
+        await self._context.backplane.publish(ChatroomChanged(step, described))
+
+
+def _checked_changes(changes: dict[str, Any]) -> dict[str, Any]:
+    checked: dict[str, Any] = {}
+    if changes.get("title") is not None:
+        if not isinstance(changes["title"], str):
+            raise InvalidArgumentError("title is text.")
+        checked["title"] = normalize_title(changes["title"])
+    for name in ("is_private", "is_closed"):
+        if changes.get(name) is not None:
+            checked[name] = _flag(changes[name], name=name)
+    return checked
+
+
+def _flag(value: object, *, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidArgumentError(f"{name} is true or false.")
+    return value
+
+
+def _external_id(value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_EXTERNAL_ID_CHARS or not is_text(value):
+        raise InvalidArgumentError(f"external_id is text of 1 to {MAX_EXTERNAL_ID_CHARS} characters.")
+    return value

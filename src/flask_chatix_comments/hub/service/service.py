@@ -1,0 +1,46 @@
+"""The service as one thing: what the doors of the hub are given."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from .attendance import Attendance
+from .base import Context
+from .chatrooms import Chatrooms
+from .messages import Messages
+from .visitors import Visitors
+
+CLIENT_KEYS_KEPT = timedelta(days=30)
+CLEANING_INTERVAL_S = 3600.0
+
+
+class ChatService:
+    """The rules of one hub.
+
+    Attributes:
+        visitors: Who somebody is.
+        chatrooms: What chatrooms there are.
+        attendance: Who is in them.
+        messages: What is said.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.visitors = Visitors(context)
+        self.chatrooms = Chatrooms(context, self.visitors)
+        self.attendance = Attendance(context, self.visitors, self.chatrooms)
+        self.messages = Messages(context, self.visitors, self.chatrooms, self.attendance)
+        self._clean_at = 0.0
+
+    async def start(self) -> None:
+        """Take up where an earlier run ended."""
+        await self.attendance.resume()
+
+    async def tick(self) -> None:
+        """Do what time brings: called about once a second."""
+        await self.attendance.expire()
+        await self.attendance.tell_presence()
+        now = self._context.clock()
+        if now >= self._clean_at:
+            self._clean_at = now + CLEANING_INTERVAL_S
+            await self._context.store.forget_client_keys(before=self._context.now() - CLIENT_KEYS_KEPT)

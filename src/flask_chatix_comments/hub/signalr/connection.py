@@ -1,0 +1,191 @@
+"""One SignalR connection as a state machine: handshake, open, closing, closed.
+
+Text that came goes into ``receive_text``, time into ``tick``; what is to be sent is taken by
+``data_to_send``. Nothing waits in here but text.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from ...errors import HandshakeError, ProtocolError
+from .framing import RecordReader
+from .json_protocol import parse_handshake, parse_message, serialize_handshake, serialize_message
+from .messages import (
+    Close,
+    Completion,
+    HandshakeResponse,
+    Invocation,
+    Message,
+    Ping,
+    StreamInvocation,
+)
+
+PING_RECORD = serialize_message(Ping())
+NO_STREAMS = "The hub has no methods that return a stream."
+
+
+class ConnectionState(enum.Enum):
+    """Where a connection is in its life."""
+
+    HANDSHAKE = "handshake"
+    OPEN = "open"
+    #: Our last record is waiting to be sent; nothing more is read.
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """What one connection may take.
+
+    Attributes:
+        max_record_bytes: The largest record that a client may send.
+        max_waiting_chars: How much may wait to be sent; a client that reads slower is closed.
+        handshake_timeout_s: How long a client may take for its handshake.
+        keep_alive_s: After so long a silence of ours we send a ping; the clients' default is to give up
+            on a hub that is silent for 30 s.
+        client_timeout_s: How long a client may be silent; ``None`` where the transport notices dead
+            peers. Browsers run the timers of hidden tabs about once a minute: stay above 120 s.
+    """
+
+    max_record_bytes: int = 262_144
+    max_waiting_chars: int = 1_048_576
+    handshake_timeout_s: float = 15.0
+    keep_alive_s: float = 15.0
+    client_timeout_s: float | None = None
+
+
+class Connection:
+    """The hub's side of one connection.
+
+    Args:
+        now: Seconds on any clock that goes on steadily; ``tick`` and ``receive_text`` must use the same.
+
+    Attributes:
+        state: Where the connection is in its life.
+        failure: Why the hub closed it, when the client broke the protocol.
+    """
+
+    __slots__ = (
+        "_last_received",
+        "_last_sent",
+        "_limits",
+        "_opened",
+        "_reader",
+        "_waiting",
+        "_waiting_chars",
+        "failure",
+        "state",
+    )
+
+    def __init__(self, *, now: float, limits: ConnectionLimits) -> None:
+        self.state = ConnectionState.HANDSHAKE
+        self.failure: ProtocolError | None = None
+        self._limits = limits
+        self._reader = RecordReader(limit_bytes=limits.max_record_bytes)
+        self._waiting: list[str] = []
+        self._waiting_chars = 0
+        self._opened = self._last_received = self._last_sent = now
+
+    def receive_text(self, text: str, *, now: float) -> list[Invocation]:
+        """Take what came from the client; return the invocations to answer, in order.
+
+        A broken protocol closes the connection: see ``failure``. What came before the break counts.
+        """
+        invocations: list[Invocation] = []
+        if not self._is_reading():
+            return invocations
+        self._last_received = now
+        try:
+            for record in self._reader.feed(text):
+                if self.state is ConnectionState.HANDSHAKE:
+                    self._shake_hands(record)
+                elif self._is_reading():
+                    invocations += self._receive(parse_message(record))
+        except ProtocolError as exc:
+            self._fail(exc)
+        return invocations
+
+    def send(self, message: Message) -> None:
+        """Queue *message* for the client; without effect unless the connection is open."""
+        self.send_record(serialize_message(message))
+
+    def send_record(self, record: str) -> None:
+        """Queue what is already serialised: one event for many connections is serialised once."""
+        if self.state is not ConnectionState.OPEN:
+            return
+        if self._waiting_chars + len(record) > self._limits.max_waiting_chars:
+            # The client lost records now, so it has to come again and ask for what it missed.
+            self._drop_waiting()
+            self.close(error="The client reads too slowly.", allow_reconnect=True)
+            return
+        self._queue(record)
+
+    def data_to_send(self, *, now: float) -> str:
+        """Return all that waits, in one text, and count it as sent."""
+        text = "".join(self._waiting)
+        self._drop_waiting()
+        if text:
+            self._last_sent = now
+        return text
+
+    def tick(self, now: float) -> None:
+        """Let time pass: late handshakes and silent clients are closed, and pings become due."""
+        if self.state is ConnectionState.HANDSHAKE:
+            if now - self._opened >= self._limits.handshake_timeout_s:
+                self._fail(HandshakeError("The handshake did not come in time."))
+        elif self.state is ConnectionState.OPEN:
+            timeout_s = self._limits.client_timeout_s
+            if timeout_s is not None and now - self._last_received >= timeout_s:
+                self.close(error="The client was silent for too long.", allow_reconnect=True)
+            elif now - self._last_sent >= self._limits.keep_alive_s and not self._waiting:
+                self._queue(PING_RECORD)
+
+    def close(self, *, error: str | None = None, allow_reconnect: bool = False) -> None:
+        """Say goodbye; the transport closes once ``data_to_send`` has been sent."""
+        if self.state is ConnectionState.OPEN:
+            self._queue(serialize_message(Close(error=error, allow_reconnect=allow_reconnect)))
+        if self._is_reading():
+            self.state = ConnectionState.CLOSING
+
+    def connection_lost(self) -> None:
+        """Note that the transport is gone."""
+        self.state = ConnectionState.CLOSED
+        self._drop_waiting()
+
+    def _is_reading(self) -> bool:
+        return self.state in (ConnectionState.HANDSHAKE, ConnectionState.OPEN)
+
+    def _shake_hands(self, record: str) -> None:
+        parse_handshake(record)
+        self.state = ConnectionState.OPEN
+        self._queue(serialize_handshake(HandshakeResponse()))
+
+    def _receive(self, message: Message | None) -> list[Invocation]:
+        match message:
+            case Invocation():
+                return [message]
+            case StreamInvocation(invocation_id=invocation_id):
+                self.send(Completion(invocation_id=invocation_id, error=NO_STREAMS))
+            case Close():
+                self.state = ConnectionState.CLOSING
+            case _:
+                # Pings have done their work by coming; the rest belongs to streams, and to calls of ours.
+                pass
+        return []
+
+    def _fail(self, failure: ProtocolError) -> None:
+        self.failure = failure
+        if self.state is ConnectionState.HANDSHAKE:
+            self._queue(serialize_handshake(HandshakeResponse(error=str(failure))))
+        self.close(error=str(failure))
+
+    def _queue(self, record: str) -> None:
+        self._waiting.append(record)
+        self._waiting_chars += len(record)
+
+    def _drop_waiting(self) -> None:
+        self._waiting.clear()
+        self._waiting_chars = 0

@@ -1,0 +1,55 @@
+"""Records: each is one JSON text that ends in 0x1E (HubProtocol.md, "JSON Encoding").
+
+Only whole records are ever emitted: clients refuse parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...errors import MessageTooLargeError
+
+RECORD_SEPARATOR = "\x1e"
+
+
+class RecordReader:
+    """Collect text until a record is whole.
+
+    Args:
+        limit_bytes: How large a record may be, in UTF-8, its separator not counted.
+    """
+
+    __slots__ = ("_limit_bytes", "_parts", "_size_bytes")
+
+    def __init__(self, *, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._parts: list[str] = []
+        self._size_bytes = 0
+
+    def feed(self, text: str) -> Iterator[str]:
+        """Yield the records that *text* completes, without their separators.
+
+        Raises:
+            MessageTooLargeError: A record, whole or begun, is larger than allowed; those before it have
+                been yielded.
+        """
+        *ends, rest = text.split(RECORD_SEPARATOR)
+        for end in ends:
+            self._keep(end)
+            record = "".join(self._parts)
+            self._parts.clear()
+            self._size_bytes = 0
+            yield record
+        if rest:
+            self._keep(rest)
+
+    def _keep(self, part: str) -> None:
+        self._size_bytes += len(part.encode("utf-8", "surrogatepass"))
+        if self._size_bytes > self._limit_bytes:
+            raise MessageTooLargeError(size_bytes=self._size_bytes, limit_bytes=self._limit_bytes)
+        self._parts.append(part)
+
+
+def frame(text: str) -> str:
+    """Return *text* as a record."""
+    return text + RECORD_SEPARATOR

@@ -1,0 +1,1 @@
+"""Where the hub keeps chatrooms, messages, members and visitors."""

@@ -1,0 +1,192 @@
+"""What the hub asks of its database: ``MessageStore``.
+
+Every method is one transaction, done when it returns. A write that has returned survives a crash of the
+process and of the machine. Any of them raises ``StoreError`` when the database cannot do it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from ...models import Chatroom, Message, Profile
+
+
+class Hold(enum.StrEnum):
+    """Why a membership lasts, once no connection is open."""
+
+    #: The visitor joined with a site ticket: it ends a grace time after the last connection.
+    GRACE = "grace"
+    #: The visitor joined with a get-id ticket: it lasts until the visitor leaves.
+    LASTING = "lasting"
+    #: The API joined the visitor, who has not joined by itself since.
+    API = "api"
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of a message that was to be stored.
+
+    Attributes:
+        message: As it is stored now.
+        is_new: False when its client key was known: somebody sends again what was stored before.
+    """
+
+    message: Message
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a reader knows a chatroom's changes.
+
+    Attributes:
+        change: Number of the last change that all may see.
+        whisper_change: The same for whispers, which have numbers of their own: a gap would betray them.
+    """
+
+    change: int = 0
+    whisper_change: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A page of messages, oldest first.
+
+    Attributes:
+        cursor: What the reader knows once it has read this page and every newer one.
+    """
+
+    messages: Sequence[Message]
+    cursor: Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is new, edited or deleted, in the order in which it happened.
+
+    Attributes:
+        cursor: Where to go on.
+        has_more: Whether there is more already.
+    """
+
+    messages: Sequence[Message]
+    cursor: Cursor
+    has_more: bool
+
+
+class MessageStore(Protocol):
+    """Storage only: who may do what is decided by the service."""
+
+    def open(self) -> None:
+        """Make the tables where they are missing. Called again, it does nothing."""
+
+    async def close(self) -> None:
+        """Finish what was begun, then let go of the database."""
+
+    # Chatrooms. Nobody counts their visitors here: see ``count_members``.
+
+    async def create_chatroom(self, chatroom: Chatroom, *, now: datetime) -> Chatroom:
+        """Store a new chatroom; return the one that has its ``external_id`` already, if any."""
+
+    async def find_chatroom(self, chatroom_id: str) -> Chatroom | None:
+        """Return the chatroom, deleted or not."""
+
+    async def find_chatroom_by_external_id(self, external_id: str) -> Chatroom | None:
+        """Return the chatroom, deleted or not."""
+
+    async def update_chatroom(self, chatroom: Chatroom) -> Chatroom | None:
+        """Store title and flags of a chatroom that exists."""
+
+    async def list_chatrooms(
+        self, *, page: int, items_per_page: int, include_deleted: bool
+    ) -> tuple[list[Chatroom], int]:
+        """Return a page of all chatrooms, oldest first, and how many there are."""
+
+    async def list_chatrooms_for(
+        self, visitor_id: str, *, page: int, items_per_page: int, mine_only: bool, with_private: bool
+    ) -> list[Chatroom]:
+        """Return a page of the living chatrooms that a visitor may know of, by title.
+
+        Args:
+            mine_only: Whether to list only those where the visitor is a member.
+            with_private: Whether to list private chatrooms where the visitor is no member.
+        """
+
+    # Messages
+
+    async def append_message(self, draft: Message, *, now: datetime) -> Appended | None:
+        """Store a message under the chatroom's next number; ``None`` when the chatroom is gone or closed.
+
+        Number and time are taken under the chatroom's row lock: ``sent_at`` is *now*, or the time of the
+        previous message if that is later. ``seq``, ``change`` and ``sent_at`` of *draft* do not count.
+        """
+
+    async def find_message(self, chatroom_id: str, message_id: str) -> Message | None:
+        """Return the message, deleted or not."""
+
+    async def edit_message(self, chatroom_id: str, message_id: str, content: str, *, now: datetime) -> Message | None:
+        """Change the text of a message that lives; ``None`` when there is none."""
+
+    async def delete_message(self, chatroom_id: str, message_id: str) -> Message | None:
+        """Delete a message for good, except that it was there; ``None`` when there is none alive."""
+
+    async def page_before(
+        self, chatroom_id: str, before: Message | None, *, limit: int, with_whispers: bool
+    ) -> History:
+        """Return the living messages just before *before*, or the newest."""
+
+    async def changes_since(self, chatroom_id: str, cursor: Cursor, *, limit: int, with_whispers: bool) -> Changes:
+        """Return what has changed since *cursor*, deleted messages included."""
+
+    async def count_messages(self, chatroom_ids: Collection[str]) -> dict[str, int]:
+        """Return how many living messages, whispers aside, each of the living chatrooms has."""
+
+    async def forget_client_keys(self, *, before: datetime) -> int:
+        """Forget the idempotency keys of messages older than *before*; return how many."""
+
+    # Members
+
+    async def put_member(self, chatroom_id: str, visitor_id: str, hold: Hold, *, is_manager: bool) -> None:
+        """Make the visitor a member, or change what holds its membership."""
+
+    async def remove_member(self, chatroom_id: str, visitor_id: str) -> bool:
+        """End a membership; return whether there was one."""
+
+    async def memberships(self, visitor_id: str) -> dict[str, Hold]:
+        """Return the chatrooms of which the visitor is a member."""
+
+    async def members_on_grace(self) -> list[tuple[str, str]]:
+        """Return the memberships that end without a connection: visitor and chatroom."""
+
+    async def count_members(self, chatroom_ids: Collection[str]) -> dict[str, int]:
+        """Return how many members, managers aside, each of the chatrooms has; those with none are left out."""
+
+    async def list_members(
+        self, chatroom_id: str, *, page: int, items_per_page: int, posted_only: bool
+    ) -> list[Profile]:
+        """Return a page of members with what is stored about them.
+
+        Args:
+            posted_only: Whether to leave out those who have not written in this chatroom.
+        """
+
+    async def managers_in(self, chatroom_ids: Collection[str], *, posted_only: bool) -> dict[str, list[Profile]]:
+        """Return the managers who are members of each of the chatrooms."""
+
+    async def chatrooms_posted_in(self, visitor_id: str, chatroom_ids: Collection[str]) -> set[str]:
+        """Return those of the chatrooms where the visitor has written what all may see."""
+
+    # Visitors
+
+    async def find_visitor(self, visitor_id: str) -> tuple[Profile, datetime] | None:
+        """Return what is stored about a visitor, and when that was said."""
+
+    async def save_visitor(self, profile: Profile, *, now: datetime) -> None:
+        """Store what is known about a visitor."""
+
+    async def list_managers(self) -> list[Profile]:
+        """Return all visitors who are managers, by name."""

@@ -1,0 +1,95 @@
+"""Statements about chatrooms; each function is part of a transaction that its caller opened."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from ...models import Chatroom
+from .tables import chatroom_from_row, chatrooms, members, to_ms
+
+_by_id = sa.select(chatrooms).where(chatrooms.c.id == sa.bindparam("key"))
+_by_external_id = sa.select(chatrooms).where(chatrooms.c.external_id == sa.bindparam("key"))
+
+
+def find(connection: sa.Connection, chatroom_id: str) -> Chatroom | None:
+    """Return the chatroom."""
+    row = connection.execute(_by_id, {"key": chatroom_id}).first()
+    return chatroom_from_row(row) if row else None
+
+
+def find_by_external_id(connection: sa.Connection, external_id: str) -> Chatroom | None:
+    """Return the chatroom that was made under this name."""
+    row = connection.execute(_by_external_id, {"key": external_id}).first()
+    return chatroom_from_row(row) if row else None
+
+
+def create(connection: sa.Connection, chatroom: Chatroom, now: datetime) -> Chatroom:
+    """Insert the chatroom, unless its external id is known."""
+    if chatroom.external_id is not None:
+        existing = find_by_external_id(connection, chatroom.external_id)
+        if existing:
+            return existing
+    connection.execute(
+        chatrooms.insert(),
+        {
+            **_changeable(chatroom),
+            "id": chatroom.chatroom_id,
+            "external_id": chatroom.external_id,
+            "created_ms": to_ms(now),
+            "message_count": 0,
+            "last_seq": 0,
+            "last_sub": 0,
+            "last_change": 0,
+            "last_whisper_change": 0,
+            "last_sent_ms": 0,
+        },
+    )
+    return chatroom
+
+
+def update(connection: sa.Connection, chatroom: Chatroom) -> Chatroom | None:
+    """Store title and flags."""
+    statement = chatrooms.update().where(chatrooms.c.id == chatroom.chatroom_id).values(_changeable(chatroom))
+    return chatroom if connection.execute(statement).rowcount else None
+
+
+def _changeable(chatroom: Chatroom) -> dict[str, str | bool]:
+    return {
+        "title": chatroom.title,
+        "is_private": chatroom.is_private,
+        "is_deleted": chatroom.is_deleted,
+        "is_closed": chatroom.is_closed,
+    }
+
+
+def list_all(
+    connection: sa.Connection, page: int, items_per_page: int, include_deleted: bool
+) -> tuple[list[Chatroom], int]:
+    """Return a page, oldest first, and the total."""
+    wanted = sa.true() if include_deleted else ~chatrooms.c.is_deleted
+    total = connection.scalar(sa.select(sa.func.count()).select_from(chatrooms).where(wanted)) or 0
+    statement = sa.select(chatrooms).where(wanted).order_by(chatrooms.c.number)
+    rows = connection.execute(statement.limit(items_per_page).offset((page - 1) * items_per_page))
+    return [chatroom_from_row(row) for row in rows], total
+
+
+def list_for(
+    connection: sa.Connection, visitor_id: str, page: int, items_per_page: int, mine_only: bool, with_private: bool
+) -> list[Chatroom]:
+    """Return a page of what this visitor may know of, by title."""
+    is_mine = (
+        sa.exists()
+        .where(members.c.chatroom_id == chatrooms.c.id, members.c.visitor_id == visitor_id)
+        .correlate(chatrooms)
+    )
+    wanted = [~chatrooms.c.is_deleted]
+    if mine_only:
+        mine = sa.select(members.c.chatroom_id).where(members.c.visitor_id == visitor_id)
+        wanted.append(chatrooms.c.id.in_(mine))
+    elif not with_private:
+        wanted.append(~chatrooms.c.is_private | is_mine)
+    statement = sa.select(chatrooms).where(*wanted).order_by(chatrooms.c.title, chatrooms.c.id)
+    rows = connection.execute(statement.limit(items_per_page).offset((page - 1) * items_per_page))
+    return [chatroom_from_row(row) for row in rows]

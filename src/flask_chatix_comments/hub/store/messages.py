@@ -1,0 +1,189 @@
+"""Statements about messages; each function is part of a transaction that its caller opened."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from ...models import Message
+from .base import Appended, Changes, Cursor, History
+from .tables import chatrooms, from_ms, message_from_row, message_to_row, messages, to_ms
+
+_lock_chatroom = (
+    sa.select(
+        chatrooms.c.is_deleted,
+        chatrooms.c.is_closed,
+        chatrooms.c.message_count,
+        chatrooms.c.last_seq,
+        chatrooms.c.last_sub,
+        chatrooms.c.last_change,
+        chatrooms.c.last_whisper_change,
+        chatrooms.c.last_sent_ms,
+    )
+    .where(chatrooms.c.id == sa.bindparam("key"))
+    .with_for_update()
+)
+_count_on = chatrooms.update().where(chatrooms.c.id == sa.bindparam("key"))
+_by_client_key = sa.select(messages).where(
+    messages.c.chatroom_id == sa.bindparam("room"), messages.c.client_key == sa.bindparam("client_key")
+)
+_by_id = sa.select(messages).where(messages.c.chatroom_id == sa.bindparam("room"), messages.c.id == sa.bindparam("key"))
+_living_by_id = _by_id.where(~messages.c.is_deleted)
+_change = messages.update().where(messages.c.id == sa.bindparam("key"))
+_insert = messages.insert()
+_cursor = sa.select(chatrooms.c.last_change, chatrooms.c.last_whisper_change).where(
+    chatrooms.c.id == sa.bindparam("key")
+)
+
+
+def append(connection: sa.Connection, draft: Message, now: datetime) -> Appended | None:
+    """Insert the message under the next numbers of its chatroom."""
+    room = connection.execute(_lock_chatroom, {"key": draft.chatroom_id}).first()
+    if room is None or room.is_deleted:
+        return None
+    if draft.client_key is not None:
+        known = {"room": draft.chatroom_id, "client_key": draft.client_key}
+        row = connection.execute(_by_client_key, known).first()
+        if row:
+            return Appended(message_from_row(row), is_new=False)
+    if room.is_closed:
+        return None
+    sent_ms = max(to_ms(now), room.last_sent_ms)
+    seq, sub = (room.last_seq, room.last_sub + 1) if draft.is_whisper else (room.last_seq + 1, 0)
+    counters = _next_change(room, draft) | {"last_seq": seq, "last_sub": sub, "last_sent_ms": sent_ms}
+    if not draft.is_whisper:
+        counters["message_count"] = room.message_count + 1
+    message = replace(draft, seq=seq, change=_change_number(counters), sent_at=from_ms(sent_ms))
+    connection.execute(_count_on, {"key": draft.chatroom_id, **counters})
+    connection.execute(_insert, message_to_row(message, sub=sub))
+    return Appended(message, is_new=True)
+
+
+def _next_change(room: sa.Row[*tuple[Any, ...]], message: Message) -> dict[str, int]:
+    """Return the new value of the counter that goes on when *message* changes."""
+    if message.is_whisper:
+        return {"last_whisper_change": room.last_whisper_change + 1}
+    return {"last_change": room.last_change + 1}
+
+
+def _change_number(counters: dict[str, int]) -> int:
+    return counters.get("last_change") or counters["last_whisper_change"]
+
+
+def find(connection: sa.Connection, chatroom_id: str, message_id: str) -> Message | None:
+    """Return the message."""
+    row = connection.execute(_by_id, {"room": chatroom_id, "key": message_id}).first()
+    return message_from_row(row) if row else None
+
+
+def edit(connection: sa.Connection, chatroom_id: str, message_id: str, content: str, now: datetime) -> Message | None:
+    """Change the text."""
+    return _alter(connection, chatroom_id, message_id, {"content": content, "edited_ms": to_ms(now)}, is_end=False)
+
+
+def delete(connection: sa.Connection, chatroom_id: str, message_id: str) -> Message | None:
+    """Leave nothing of the message but its place."""
+    emptied = {
+        "content": "",
+        "thumb_100_url": None,
+        "thumb_300_url": None,
+        "original_url": None,
+        "file_url": None,
+        "sender_name": None,
+        "is_deleted": True,
+    }
+    return _alter(connection, chatroom_id, message_id, emptied, is_end=True)
+
+
+def _alter(
+    connection: sa.Connection, chatroom_id: str, message_id: str, values: dict[str, Any], *, is_end: bool
+) -> Message | None:
+    room = connection.execute(_lock_chatroom, {"key": chatroom_id}).first()
+    row = connection.execute(_living_by_id, {"room": chatroom_id, "key": message_id}).first()
+    if room is None or row is None:
+        return None
+    counters = _next_change(room, message_from_row(row))
+    changed = values | {"change": _change_number(counters)}
+    if is_end and not row.is_whisper:
+        counters["message_count"] = room.message_count - 1
+    connection.execute(_count_on, {"key": chatroom_id, **counters})
+    connection.execute(_change, {"key": message_id, **changed})
+    return find(connection, chatroom_id, message_id)
+
+
+def page_before(
+    connection: sa.Connection, chatroom_id: str, before: Message | None, limit: int, with_whispers: bool
+) -> History:
+    """Return the living messages just before *before*, oldest first."""
+    cursor = _read_cursor(connection, chatroom_id, with_whispers)
+    wanted = [messages.c.chatroom_id == chatroom_id, ~messages.c.is_deleted]
+    if not with_whispers:
+        wanted.append(~messages.c.is_whisper)
+    if before is not None:
+        sub = connection.scalar(sa.select(messages.c.sub).where(messages.c.id == before.message_id)) or 0
+        wanted.append((messages.c.seq < before.seq) | ((messages.c.seq == before.seq) & (messages.c.sub < sub)))
+    newest_first = (
+        sa.select(messages).where(*wanted).order_by(messages.c.seq.desc(), messages.c.sub.desc()).limit(limit)
+    )
+    found = [message_from_row(row) for row in connection.execute(newest_first)]
+    return History(found[::-1], cursor)
+
+
+def _read_cursor(connection: sa.Connection, chatroom_id: str, with_whispers: bool) -> Cursor:
+    row = connection.execute(_cursor, {"key": chatroom_id}).first()
+    if row is None:
+        return Cursor()
+    return Cursor(row.last_change, row.last_whisper_change if with_whispers else 0)
+
+
+def changes_since(
+    connection: sa.Connection, chatroom_id: str, cursor: Cursor, limit: int, with_whispers: bool
+) -> Changes:
+    """Return what happened after *cursor*: what all may see first, then whispers."""
+    seen = _changed(connection, chatroom_id, cursor.change, limit + 1, is_whisper=False)
+    found = seen[:limit]
+    reached = Cursor(found[-1].change if found else cursor.change, cursor.whisper_change)
+    if len(seen) > limit or not with_whispers:
+        return Changes(found, reached, has_more=len(seen) > limit)
+    room_left = limit - len(found)
+    whispers = _changed(connection, chatroom_id, cursor.whisper_change, room_left + 1, is_whisper=True)
+    if len(whispers) > room_left:
+        del whispers[room_left:]
+        return Changes([*found, *whispers], _past(reached, whispers), has_more=True)
+    return Changes([*found, *whispers], _past(reached, whispers), has_more=False)
+
+
+def _past(cursor: Cursor, whispers: list[Message]) -> Cursor:
+    return replace(cursor, whisper_change=whispers[-1].change) if whispers else cursor
+
+
+def _changed(connection: sa.Connection, chatroom_id: str, after: int, limit: int, *, is_whisper: bool) -> list[Message]:
+    statement = (
+        sa.select(messages)
+        .where(messages.c.chatroom_id == chatroom_id, messages.c.is_whisper == is_whisper, messages.c.change > after)
+        .order_by(messages.c.change)
+        .limit(limit)
+    )
+    return [message_from_row(row) for row in connection.execute(statement)]
+
+
+def count(connection: sa.Connection, chatroom_ids: Collection[str]) -> dict[str, int]:
+    """Return how many living messages all may see, for each living chatroom."""
+    statement = sa.select(chatrooms.c.id, chatrooms.c.message_count).where(
+        chatrooms.c.id.in_(chatroom_ids), ~chatrooms.c.is_deleted
+    )
+    return {row.id: row.message_count for row in connection.execute(statement)}
+
+
+def forget_client_keys(connection: sa.Connection, before: datetime) -> int:
+    """Forget the keys of old messages."""
+    statement = (
+        messages.update()
+        .where(messages.c.sent_ms < to_ms(before), messages.c.client_key.is_not(None))
+        .values(client_key=None)
+    )
+    return connection.execute(statement).rowcount

@@ -1,0 +1,263 @@
+"""The store in an SQL database, a file of SQLite in practice.
+
+SQLite keeps a write-ahead log and flushes it at every commit, so that what has been acknowledged
+survives the loss of power. The event loop never waits for the disk: see ``writer``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from ...errors import ConfigError, StoreError
+from ...models import Chatroom, Message, Profile
+from . import chatrooms, messages, people
+from .base import Appended, Changes, Cursor, History, Hold
+from .tables import SCHEMA_VERSION, metadata, schema_info
+from .writer import DatabaseThreads, store_error
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT_S = 10
+READER_THREADS = 2
+#: So many writes that wait share one commit.
+MAX_BATCH = 200
+CACHED_CHATROOMS = 10_000
+
+
+class SqlStore:
+    """A ``MessageStore``. One process has one: it keeps chatrooms in memory.
+
+    Args:
+        database_url: An SQLAlchemy URL.
+
+    Raises:
+        ConfigError: It is no such URL, or names a database in memory, which no second connection sees.
+    """
+
+    def __init__(self, database_url: str) -> None:
+        try:
+            url = sa.make_url(database_url)
+            is_file = url.get_backend_name() == "sqlite"
+            if is_file and (not url.database or ":memory:" in url.database):
+                raise ConfigError("database_url", "the hub needs a file; an SQLite database in memory loses all.")
+            self._reading = _create_engine(url, begin="BEGIN")
+            self._writing = _create_engine(url, begin="BEGIN IMMEDIATE")
+        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as exc:
+            raise ConfigError("database_url", f"not a database URL that can be used: {exc}") from exc
+        self._file = Path(url.database) if is_file and url.database else None
+        self._lock = threading.Lock()
+        self._readers: DatabaseThreads | None = None
+        self._writer: DatabaseThreads | None = None
+        self._cache: OrderedDict[str, Chatroom] = OrderedDict()
+        self._cache_age = 0
+
+    def open(self) -> None:
+        """Make the tables where they are missing, and start the threads.
+
+        Raises:
+            StoreError: The database cannot be used; the message names it and says why.
+        """
+        with self._lock:
+            if self._writer is not None:
+                return
+            try:
+                if self._file is not None:
+                    self._file.parent.mkdir(parents=True, exist_ok=True)
+                with self._writing.begin() as connection:
+                    _prepare(connection)
+            except (SQLAlchemyError, OSError) as exc:
+                place = self._file or self._writing.url.render_as_string(hide_password=True)
+                raise StoreError(f"The hub's database {place} cannot be used: {_reason(exc)}") from exc
+            self._writer = DatabaseThreads(self._writing, name="chatix-hub-writer", count=1, max_batch=MAX_BATCH)
+            self._readers = DatabaseThreads(self._reading, name="chatix-hub-reader", count=READER_THREADS, max_batch=1)
+
+    async def close(self) -> None:
+        """Finish what was begun, then let go of the database."""
+        writer, readers = self._writer, self._readers
+        self._writer = self._readers = None
+        if writer and readers:
+            await writer.close()
+            await readers.close()
+        self._reading.dispose()
+        self._writing.dispose()
+
+    async def _read(self, statement: Callable[..., T], *args: Any) -> T:
+        if self._readers is None:
+            raise StoreError("The hub's database is not open.")
+        return await self._readers.submit(lambda connection: statement(connection, *args))
+
+    async def _write(self, statement: Callable[..., T], *args: Any) -> T:
+        if self._writer is None:
+            raise StoreError("The hub's database is not open.")
+        return await self._writer.submit(lambda connection: statement(connection, *args))
+
+    # Chatrooms
+
+    async def create_chatroom(self, chatroom: Chatroom, *, now: datetime) -> Chatroom:
+        """See ``MessageStore``."""
+        return await self._write(chatrooms.create, chatroom, now)
+
+    async def find_chatroom(self, chatroom_id: str) -> Chatroom | None:
+        """See ``MessageStore``. Asked at every call of a hub method, so it is answered from memory if it can be."""
+        cached = self._cache.get(chatroom_id)
+        if cached is not None:
+            self._cache.move_to_end(chatroom_id)
+            return cached
+        age = self._cache_age
+        found = await self._read(chatrooms.find, chatroom_id)
+        if found is not None and age == self._cache_age:
+            self._cache[chatroom_id] = found
+            if len(self._cache) > CACHED_CHATROOMS:
+                self._cache.popitem(last=False)
+        return found
+
+    async def find_chatroom_by_external_id(self, external_id: str) -> Chatroom | None:
+        """See ``MessageStore``."""
+        return await self._read(chatrooms.find_by_external_id, external_id)
+
+    async def update_chatroom(self, chatroom: Chatroom) -> Chatroom | None:
+        """See ``MessageStore``."""
+        try:
+            return await self._write(chatrooms.update, chatroom)
+        finally:
+            # A reader that is under way may have seen the old row: it must not put that back.
+            self._cache_age += 1
+            self._cache.pop(chatroom.chatroom_id, None)
+
+    async def list_chatrooms(
+        self, *, page: int, items_per_page: int, include_deleted: bool
+    ) -> tuple[list[Chatroom], int]:
+        """See ``MessageStore``."""
+        return await self._read(chatrooms.list_all, page, items_per_page, include_deleted)
+
+    async def list_chatrooms_for(
+        self, visitor_id: str, *, page: int, items_per_page: int, mine_only: bool, with_private: bool
+    ) -> list[Chatroom]:
+        """See ``MessageStore``."""
+        return await self._read(chatrooms.list_for, visitor_id, page, items_per_page, mine_only, with_private)
+
+    # Messages
+
+    async def append_message(self, draft: Message, *, now: datetime) -> Appended | None:
+        """See ``MessageStore``."""
+        return await self._write(messages.append, draft, now)
+
+    async def find_message(self, chatroom_id: str, message_id: str) -> Message | None:
+        """See ``MessageStore``."""
+        return await self._read(messages.find, chatroom_id, message_id)
+
+    async def edit_message(self, chatroom_id: str, message_id: str, content: str, *, now: datetime) -> Message | None:
+        """See ``MessageStore``."""
+        return await self._write(messages.edit, chatroom_id, message_id, content, now)
+
+    async def delete_message(self, chatroom_id: str, message_id: str) -> Message | None:
+        """See ``MessageStore``."""
+        return await self._write(messages.delete, chatroom_id, message_id)
+
+    async def page_before(
+        self, chatroom_id: str, before: Message | None, *, limit: int, with_whispers: bool
+    ) -> History:
+        """See ``MessageStore``."""
+        return await self._read(messages.page_before, chatroom_id, before, limit, with_whispers)
+
+    async def changes_since(self, chatroom_id: str, cursor: Cursor, *, limit: int, with_whispers: bool) -> Changes:
+        """See ``MessageStore``."""
+        return await self._read(messages.changes_since, chatroom_id, cursor, limit, with_whispers)
+
+    async def count_messages(self, chatroom_ids: Collection[str]) -> dict[str, int]:
+        """See ``MessageStore``."""
+        return await self._read(messages.count, chatroom_ids)
+
+    async def forget_client_keys(self, *, before: datetime) -> int:
+        """See ``MessageStore``."""
+        return await self._write(messages.forget_client_keys, before)
+
+    # Members
+
+    async def put_member(self, chatroom_id: str, visitor_id: str, hold: Hold, *, is_manager: bool) -> None:
+        """See ``MessageStore``."""
+        await self._write(people.put_member, chatroom_id, visitor_id, hold, is_manager)
+
+    async def remove_member(self, chatroom_id: str, visitor_id: str) -> bool:
+        """See ``MessageStore``."""
+        return await self._write(people.remove_member, chatroom_id, visitor_id)
+
+    async def memberships(self, visitor_id: str) -> dict[str, Hold]:
+        """See ``MessageStore``."""
+        return await self._read(people.memberships, visitor_id)
+
+    async def members_on_grace(self) -> list[tuple[str, str]]:
+        """See ``MessageStore``."""
+        return await self._read(people.members_on_grace)
+
+    async def count_members(self, chatroom_ids: Collection[str]) -> dict[str, int]:
+        """See ``MessageStore``."""
+        return await self._read(people.count_members, chatroom_ids)
+
+    async def list_members(
+        self, chatroom_id: str, *, page: int, items_per_page: int, posted_only: bool
+    ) -> list[Profile]:
+        """See ``MessageStore``."""
+        return await self._read(people.list_members, chatroom_id, page, items_per_page, posted_only)
+
+    async def managers_in(self, chatroom_ids: Collection[str], *, posted_only: bool) -> dict[str, list[Profile]]:
+        """See ``MessageStore``."""
+        return await self._read(people.managers_in, chatroom_ids, posted_only)
+
+    async def chatrooms_posted_in(self, visitor_id: str, chatroom_ids: Collection[str]) -> set[str]:
+        """See ``MessageStore``."""
+        return await self._read(people.chatrooms_posted_in, visitor_id, chatroom_ids)
+
+    # Visitors
+
+    async def find_visitor(self, visitor_id: str) -> tuple[Profile, datetime] | None:
+        """See ``MessageStore``."""
+        return await self._read(people.find, visitor_id)
+
+    async def save_visitor(self, profile: Profile, *, now: datetime) -> None:
+        """See ``MessageStore``."""
+        await self._write(people.save, profile, now)
+
+    async def list_managers(self) -> list[Profile]:
+        """See ``MessageStore``."""
+        return await self._read(people.list_managers)
+
+
+def _create_engine(url: sa.URL, *, begin: str) -> sa.Engine:
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(url, pool_pre_ping=True)
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+
+    # The driver would begin transactions at moments of its own choosing, and break savepoints.
+    @sa.event.listens_for(engine, "connect")
+    def _configure(dbapi_connection: Any, _record: object) -> None:
+        dbapi_connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            dbapi_connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _prepare(connection: sa.Connection) -> None:
+    metadata.create_all(connection)
+    version = connection.scalar(sa.select(schema_info.c.version))
+    if version is None:
+        connection.execute(schema_info.insert(), {"version": SCHEMA_VERSION})
+    elif version > SCHEMA_VERSION:
+        raise StoreError(f"The hub's database is of a newer version ({version}) than this program ({SCHEMA_VERSION}).")
+
+
+def _reason(exc: Exception) -> str:
+    return str(store_error(exc)) if isinstance(exc, SQLAlchemyError) else str(exc)

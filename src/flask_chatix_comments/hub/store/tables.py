@@ -1,0 +1,181 @@
+"""The hub's tables, and how their rows become models.
+
+Times are whole milliseconds since 1970: exact, sortable, the same in every database.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from ...models import Chatroom, Message, MessageType, Profile, SenderFlag
+
+SCHEMA_VERSION = 1
+
+metadata = sa.MetaData()
+_id = sa.String(100)
+
+schema_info = sa.Table("schema_info", metadata, sa.Column("version", sa.Integer, primary_key=True))
+
+chatrooms = sa.Table(
+    "chatrooms",
+    metadata,
+    # In the order of creation: pages of a list must not shift while it is read.
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", _id, nullable=False, unique=True),
+    sa.Column("external_id", sa.String(255), unique=True),
+    sa.Column("title", sa.String(255), nullable=False),
+    sa.Column("is_private", sa.Boolean, nullable=False),
+    sa.Column("is_deleted", sa.Boolean, nullable=False),
+    sa.Column("is_closed", sa.Boolean, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("message_count", sa.Integer, nullable=False),
+    # The last numbers that were given out in this chatroom.
+    sa.Column("last_seq", sa.BigInteger, nullable=False),
+    sa.Column("last_sub", sa.Integer, nullable=False),
+    sa.Column("last_change", sa.BigInteger, nullable=False),
+    sa.Column("last_whisper_change", sa.BigInteger, nullable=False),
+    sa.Column("last_sent_ms", sa.BigInteger, nullable=False),
+    sa.Index("ix_chatrooms_title", "title", "id"),
+)
+
+messages = sa.Table(
+    "messages",
+    metadata,
+    sa.Column("id", _id, primary_key=True),
+    sa.Column("chatroom_id", _id, sa.ForeignKey(chatrooms.c.id), nullable=False),
+    # Whispers share the number of the visible message before them, and count in sub: 1, 2, ...
+    # Numbers of their own would leave gaps that tell visitors of them.
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("sub", sa.Integer, nullable=False),
+    sa.Column("change", sa.BigInteger, nullable=False),
+    sa.Column("type", sa.SmallInteger, nullable=False),
+    sa.Column("content", sa.Text, nullable=False),
+    sa.Column("thumb_100_url", sa.Text),
+    sa.Column("thumb_300_url", sa.Text),
+    sa.Column("original_url", sa.Text),
+    sa.Column("file_url", sa.Text),
+    sa.Column("sender_flag", sa.SmallInteger, nullable=False),
+    sa.Column("sender_id", _id, nullable=False),
+    sa.Column("sender_name", sa.String(255)),
+    sa.Column("sent_ms", sa.BigInteger, nullable=False),
+    sa.Column("edited_ms", sa.BigInteger),
+    sa.Column("client_key", sa.String(100)),
+    sa.Column("is_whisper", sa.Boolean, nullable=False),
+    sa.Column("is_deleted", sa.Boolean, nullable=False),
+    sa.UniqueConstraint("chatroom_id", "seq", "sub"),
+    sa.UniqueConstraint("chatroom_id", "client_key"),
+    sa.Index("ix_messages_change", "chatroom_id", "is_whisper", "change", unique=True),
+    sa.Index("ix_messages_sender", "chatroom_id", "sender_id"),
+    sa.Index("ix_messages_sent", "sent_ms"),
+)
+
+members = sa.Table(
+    "members",
+    metadata,
+    sa.Column("chatroom_id", _id, sa.ForeignKey(chatrooms.c.id), primary_key=True),
+    sa.Column("visitor_id", _id, primary_key=True),
+    sa.Column("hold", sa.String(16), nullable=False),
+    sa.Column("is_manager", sa.Boolean, nullable=False),
+    sa.Index("ix_members_visitor", "visitor_id"),
+    sa.Index("ix_members_hold", "hold"),
+)
+
+visitors = sa.Table(
+    "visitors",
+    metadata,
+    sa.Column("id", _id, primary_key=True),
+    sa.Column("name", sa.String(255)),
+    sa.Column("email", sa.String(255)),
+    sa.Column("fields", sa.Text, nullable=False),
+    sa.Column("is_manager", sa.Boolean, nullable=False),
+    sa.Column("is_persistent", sa.Boolean, nullable=False),
+    sa.Column("updated_ms", sa.BigInteger, nullable=False),
+    sa.Index("ix_visitors_manager", "is_manager"),
+)
+
+
+def to_ms(moment: datetime) -> int:
+    """Return whole milliseconds since 1970."""
+    return round(moment.timestamp() * 1000)
+
+
+def from_ms(milliseconds: int) -> datetime:
+    """Return the moment as an aware UTC datetime."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def chatroom_from_row(row: sa.Row[*tuple[Any, ...]]) -> Chatroom:
+    """Read a row of ``chatrooms``; the number of visitors is not in it."""
+    return Chatroom(
+        chatroom_id=row.id,
+        title=row.title,
+        is_private=row.is_private,
+        is_deleted=row.is_deleted,
+        is_closed=row.is_closed,
+        external_id=row.external_id,
+    )
+
+
+def message_from_row(row: sa.Row[*tuple[Any, ...]]) -> Message:
+    """Read a row of ``messages``."""
+    return Message(
+        message_id=row.id,
+        chatroom_id=row.chatroom_id,
+        type=MessageType(row.type),
+        sender_flag=SenderFlag(row.sender_flag),
+        sender_id=row.sender_id,
+        sent_at=from_ms(row.sent_ms),
+        content=row.content,
+        sender_name=row.sender_name,
+        thumb_100_url=row.thumb_100_url,
+        thumb_300_url=row.thumb_300_url,
+        original_url=row.original_url,
+        file_url=row.file_url,
+        edited_at=None if row.edited_ms is None else from_ms(row.edited_ms),
+        seq=row.seq,
+        change=row.change,
+        client_key=row.client_key,
+        is_whisper=row.is_whisper,
+        is_deleted=row.is_deleted,
+    )
+
+
+def message_to_row(message: Message, *, sub: int) -> dict[str, Any]:
+    """Return the values of a new row of ``messages``."""
+    return {
+        "id": message.message_id,
+        "chatroom_id": message.chatroom_id,
+        "seq": message.seq,
+        "sub": sub,
+        "change": message.change,
+        "type": int(message.type),
+        "content": message.content,
+        "thumb_100_url": message.thumb_100_url,
+        "thumb_300_url": message.thumb_300_url,
+        "original_url": message.original_url,
+        "file_url": message.file_url,
+        "sender_flag": int(message.sender_flag),
+        "sender_id": message.sender_id,
+        "sender_name": message.sender_name,
+        "sent_ms": to_ms(message.sent_at),
+        "edited_ms": None,
+        "client_key": message.client_key,
+        "is_whisper": message.is_whisper,
+        "is_deleted": False,
+    }
+
+
+def profile_from_row(row: sa.Row[*tuple[Any, ...]]) -> Profile:
+    """Read a row of ``visitors``."""
+    return Profile(
+        visitor_id=row.id,
+        name=row.name,
+        email=row.email,
+        fields=json.loads(row.fields),
+        is_manager=row.is_manager,
+        is_persistent=row.is_persistent,
+    )

@@ -1,0 +1,157 @@
+"""Threads that do the database's work beside the event loop: one that writes, a few that read.
+
+Writes that wait are done in one transaction: one commit, and one flush of the disk, for all of them.
+The threads are daemons: an interpreter that ends does not wait for a database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from ...errors import StoreError
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
+
+@dataclass(slots=True)
+class _Job(Generic[T]):
+    """A piece of work, and the future that somebody on an event loop awaits."""
+
+    work: Work[T]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[T]
+    outcome: T | BaseException | None = field(default=None)
+
+    def settle(self) -> None:
+        if self.future.done():
+            return
+        if isinstance(self.outcome, BaseException):
+            self.future.set_exception(self.outcome)
+        else:
+            self.future.set_result(self.outcome)  # type: ignore[arg-type]  # None is a T where T is None
+
+
+Jobs = Sequence[_Job[Any]]
+
+
+class DatabaseThreads:
+    """Do jobs from a queue in order; one thread gives them one order of commits.
+
+    Args:
+        count: How many threads.
+        max_batch: How many waiting jobs share a transaction.
+    """
+
+    def __init__(self, engine: Engine, *, name: str, count: int, max_batch: int) -> None:
+        self._engine = engine
+        self._max_batch = max_batch
+        self._queue: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._threads = [threading.Thread(target=self._run, name=name, daemon=True) for _ in range(count)]
+        self._is_closed = False
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, work: Work[T]) -> asyncio.Future[T]:
+        """Queue *work*; called on an event loop, which gets the result after the commit.
+
+        The future raises ``StoreError`` when the database refused.
+        """
+        loop = asyncio.get_running_loop()
+        job = _Job(work, loop, loop.create_future())
+        if self._is_closed:
+            job.future.set_exception(StoreError("The hub is shutting down."))
+        else:
+            self._queue.put(job)
+        return job.future
+
+    async def close(self) -> None:
+        """Do what has been queued, then end the threads."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        for _ in self._threads:
+            self._queue.put(None)
+        while any(thread.is_alive() for thread in self._threads):
+            await asyncio.sleep(0.005)
+
+    def _run(self) -> None:
+        while (job := self._queue.get()) is not None:
+            batch = [job, *self._waiting_jobs()]
+            self._do(batch)
+            _settle(batch)
+
+    def _waiting_jobs(self) -> list[_Job[Any]]:
+        jobs: list[_Job[Any]] = []
+        while len(jobs) < self._max_batch - 1:
+            try:
+                job = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if job is None:
+                # The end is for whoever asks next.
+                self._queue.put(None)
+                break
+            jobs.append(job)
+        return jobs
+
+    def _do(self, jobs: Jobs) -> None:
+        try:
+            with self._engine.begin() as connection:
+                for job in jobs:
+                    job.outcome = _attempt(connection, job.work, is_alone=len(jobs) == 1)
+        except BaseException as exc:
+            # Nothing of this batch has been committed.
+            error = store_error(exc)
+            for job in jobs:
+                job.outcome = error
+
+
+def _attempt(connection: Connection, work: Work[T], *, is_alone: bool) -> T | BaseException:
+    """Do one job of a batch; its failure undoes only itself."""
+    if is_alone:
+        return work(connection)
+    try:
+        with connection.begin_nested():
+            return work(connection)
+    except Exception as exc:
+        return store_error(exc)
+
+
+def store_error(exc: BaseException) -> BaseException:
+    """Return what the service may see of *exc*: the database's own exceptions end here."""
+    if not isinstance(exc, SQLAlchemyError):
+        return exc
+    reason = str(exc.orig) if isinstance(exc, DBAPIError) else type(exc).__name__
+    logger.error("The hub's database failed: %s", reason)
+    error = StoreError(f"The hub's database failed: {reason}")
+    error.__cause__ = exc
+    return error
+
+
+def _settle(jobs: Jobs) -> None:
+    """Wake those who wait, in order, each loop once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Job[Any]]] = {}
+    for job in jobs:
+        by_loop.setdefault(job.loop, []).append(job)
+    for loop, theirs in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_settle_here, theirs)
+        except RuntimeError:
+            logger.debug("An event loop ended before its database work did.")
+
+
+def _settle_here(jobs: Jobs) -> None:
+    for job in jobs:
+        job.settle()

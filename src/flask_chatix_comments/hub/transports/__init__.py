@@ -1,0 +1,1 @@
+"""How SignalR records reach a client: raw ASGI, no framework."""

@@ -1,0 +1,170 @@
+"""Channels: the connections that were negotiated, from negotiate to the end.
+
+A channel is a SignalR connection and the means to wait for what it has to send. How that reaches the
+client is the transport's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Callable
+
+from ...errors import RequestRefusedError
+from ...tokens import VisitorTicket
+from ..signalr.connection import Connection, ConnectionLimits, ConnectionState
+from ..signalr.messages import Invocation, Message
+from ..signalr.negotiate import Negotiation, agree
+
+#: ASP.NET Core's disconnect timeout: so long may a client take from negotiate to its connection.
+NEGOTIATED_KEPT_S = 15.0
+MAX_NEGOTIATED = 10_000
+
+
+class Channel:
+    """One negotiated connection.
+
+    Args:
+        clock: Seconds that go on steadily.
+
+    Attributes:
+        ticket: Whose connection it is.
+        is_attached: Whether a transport carries it.
+    """
+
+    def __init__(
+        self,
+        negotiation: Negotiation,
+        ticket: VisitorTicket,
+        ticket_text: str,
+        *,
+        limits: ConnectionLimits,
+        clock: Callable[[], float],
+    ) -> None:
+        self.ticket = ticket
+        self.ticket_text = ticket_text
+        self.negotiation = negotiation
+        self.negotiated_at = clock()
+        self.is_attached = False
+        self._limits = limits
+        self._clock = clock
+        self._has_news = asyncio.Event()
+        self._connection = Connection(now=clock(), limits=limits)
+
+    @property
+    def connection_id(self) -> str:
+        """The public name of the connection."""
+        return self.negotiation.connection_id
+
+    @property
+    def is_open(self) -> bool:
+        """Whether hands have been shaken, and nobody has said goodbye."""
+        return self._connection.state is ConnectionState.OPEN
+
+    def attach(self) -> None:
+        """Let a transport carry the channel; the time for the handshake begins."""
+        self.is_attached = True
+        self._connection = Connection(now=self._clock(), limits=self._limits)
+
+    def receive_text(self, text: str) -> list[Invocation]:
+        """Take what came from the client; return the invocations to answer, in order."""
+        invocations = self._connection.receive_text(text, now=self._clock())
+        self._has_news.set()
+        return invocations
+
+    def send(self, message: Message) -> None:
+        """Queue a message for the client."""
+        self._connection.send(message)
+        self._has_news.set()
+
+    def send_record(self, record: str) -> None:
+        """Queue a record for the client."""
+        self._connection.send_record(record)
+        self._has_news.set()
+
+    def close(self, *, error: str | None = None, allow_reconnect: bool = False) -> None:
+        """Say goodbye."""
+        self._connection.close(error=error, allow_reconnect=allow_reconnect)
+        self._has_news.set()
+
+    def tick(self) -> None:
+        """Let time pass."""
+        self._connection.tick(self._clock())
+        self._has_news.set()
+
+    async def next_text(self) -> str | None:
+        """Wait for something to send, and take all that waits; ``None`` when the channel has ended."""
+        while True:
+            text = self._connection.data_to_send(now=self._clock())
+            if text:
+                return text
+            if self._connection.state not in (ConnectionState.HANDSHAKE, ConnectionState.OPEN):
+                return None
+            self._has_news.clear()
+            await self._has_news.wait()
+
+    def lost(self) -> None:
+        """Note that the transport is gone."""
+        self._connection.connection_lost()
+        self._has_news.set()
+
+
+class Channels:
+    """All channels of this process, by the secret that addresses them.
+
+    Args:
+        new_token: Makes a secret that nobody can guess.
+    """
+
+    def __init__(self, *, limits: ConnectionLimits, clock: Callable[[], float], new_token: Callable[[], str]) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._new_token = new_token
+        self._channels: dict[str, Channel] = {}
+        self._waiting = 0
+
+    def negotiate(self, version: int, ticket: VisitorTicket, ticket_text: str) -> Negotiation:
+        """Make a channel for a client that will connect soon.
+
+        Raises:
+            RequestRefusedError: Too many have negotiated and not connected.
+        """
+        if self._waiting >= MAX_NEGOTIATED:
+            raise RequestRefusedError(503, "The hub is busy. Please try again in a moment.")
+        negotiation = agree(version, connection_id=self._new_token(), connection_token=self._new_token())
+        channel = Channel(negotiation, ticket, ticket_text, limits=self._limits, clock=self._clock)
+        self._channels[negotiation.connection_token] = channel
+        self._waiting += 1
+        return negotiation
+
+    def attach(self, token: str | None, ticket_text: str | None) -> Channel:
+        """Return the channel that a client has negotiated and now connects (TransportProtocols.md, "WebSockets").
+
+        Raises:
+            RequestRefusedError: There is none of this token and ticket, or it is connected already.
+        """
+        if not token:
+            raise RequestRefusedError(400, "The connection's id is missing: negotiate first.")
+        channel = self._channels.get(token)
+        if channel is None or not hmac.compare_digest(channel.ticket_text.encode(), (ticket_text or "").encode()):
+            raise RequestRefusedError(404, "There is no such connection: negotiate first.")
+        if channel.is_attached:
+            raise RequestRefusedError(409, "This connection is in use.")
+        channel.attach()
+        self._waiting -= 1
+        return channel
+
+    def remove(self, channel: Channel) -> None:
+        """Forget a channel that was attached."""
+        channel.lost()
+        self._channels.pop(channel.negotiation.connection_token, None)
+
+    def tick(self) -> None:
+        """Let time pass for all channels."""
+        now = self._clock()
+        for channel in list(self._channels.values()):
+            if channel.is_attached:
+                channel.tick()
+            elif now - channel.negotiated_at >= NEGOTIATED_KEPT_S:
+                del self._channels[channel.negotiation.connection_token]
+                self._waiting -= 1

@@ -1,0 +1,197 @@
+"""What posts, chatrooms, messages and people are, independent of wire and storage.
+
+Times are aware UTC datetimes. Everything is frozen: a change makes a new object.
+"""
+
+from __future__ import annotations
+
+import enum
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from .errors import PostError
+
+MAX_POST_ID_CHARS = 255
+MAX_TITLE_CHARS = 255
+
+FieldValue = str | int | float | bool
+PostIdLike = str | int | UUID
+
+
+def normalize_post_id(post_id: PostIdLike) -> str:
+    """Return the one spelling of *post_id* that the registry stores.
+
+    ``7`` and ``"7"`` are one post; apart from that, IDs are compared character by character, with no
+    folding of case or Unicode forms.
+
+    Raises:
+        PostError: It is of another type, empty, longer than 255 characters, or holds NUL or a lone
+            surrogate, which databases cannot keep.
+    """
+    if isinstance(post_id, bool) or not isinstance(post_id, (str, int, UUID)):
+        raise PostError(f"A post ID is an int, a UUID or a str, not {type(post_id).__name__}.")
+    text = str(post_id)
+    if not text:
+        raise PostError("A post ID must not be empty. Has the post been saved (flushed) yet?")
+    if len(text) > MAX_POST_ID_CHARS:
+        raise PostError(f"A post ID has at most {MAX_POST_ID_CHARS} characters, this one has {len(text)}.")
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise PostError("A post ID must not contain NUL or lone surrogates.")
+    return text
+
+
+def normalize_title(title: str | None, *, fallback: str = "") -> str:
+    """Return *title* as one line that every store accepts, shortened to 255 characters with an ellipsis."""
+    text = "".join(" " if character.isspace() else character for character in str(title or fallback))
+    text = "".join(character for character in text if unicodedata.category(character) not in {"Cc", "Cs"})
+    text = " ".join(text.split())
+    if len(text) > MAX_TITLE_CHARS:
+        text = text[: MAX_TITLE_CHARS - 1].rstrip() + "…"
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A blog post that wants a chatroom; yielded by the site's ``posts_loader``.
+
+    Attributes:
+        id: The site's stable name for the post, not its URL.
+        title: Shown to managers as the chatroom's title.
+        is_private: Whether visitors see the room only when the API has joined them.
+    """
+
+    id: PostIdLike
+    title: str | None = None
+    is_private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """The site's signed-in user, as its ``visitor_loader`` tells us.
+
+    Attributes:
+        key: The user's stable key on the site; it never leaves the site.
+        name: What other readers see.
+        email: For managers only; other readers never get it.
+        fields: More facts for managers, flat.
+        is_manager: Whether this user moderates.
+    """
+
+    key: str | int | UUID
+    name: str
+    email: str | None = None
+    fields: Mapping[str, FieldValue] = field(default_factory=dict)
+    is_manager: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What others may see of a visitor.
+
+    Attributes:
+        visitor_id: The public id; it is never a credential.
+    """
+
+    visitor_id: str
+    name: str | None
+    is_online: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What the chat service knows of one visitor.
+
+    Attributes:
+        visitor_id: The public id.
+        is_persistent: Whether memberships outlive the last connection's grace time: a visitor from
+            get-id, or one who has taken part.
+    """
+
+    visitor_id: str
+    name: str | None = None
+    email: str | None = None
+    fields: Mapping[str, FieldValue] = field(default_factory=dict)
+    is_online: bool = False
+    is_manager: bool = False
+    is_persistent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """Staff who answer and moderate, as everybody may see them."""
+
+    manager_id: str
+    name: str | None
+    email: str | None = None
+    is_online: bool = False
+    avatar_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chatroom:
+    """The place where a post's messages are.
+
+    Attributes:
+        external_id: Our post ID, on services that keep one.
+        is_closed: Whether the thread is read-only.
+    """
+
+    chatroom_id: str
+    title: str
+    is_private: bool = False
+    is_deleted: bool = False
+    is_closed: bool = False
+    number_of_visitors: int = 0
+    managers: tuple[Manager, ...] = ()
+    external_id: str | None = None
+
+
+class MessageType(enum.IntEnum):
+    """The kinds of message that chatix-core shows (message.js)."""
+
+    TEXT = 0
+    IMAGE = 4
+    FILE = 5
+
+
+class SenderFlag(enum.IntEnum):
+    """Who wrote a message (message.js)."""
+
+    VISITOR = 0
+    MANAGER = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One entry of a thread.
+
+    Attributes:
+        sender_id: Public id of the visitor or manager.
+        sender_name: The name at the time of writing: authors leave, their comments stay.
+        seq: The number in its chatroom, from 1, in the order of commits.
+        change: The chatroom's change number when this message was last written, edited or deleted.
+        client_key: The sender's idempotency key; shown to the sender only.
+        is_whisper: For managers only.
+    """
+
+    message_id: str
+    chatroom_id: str
+    type: MessageType
+    sender_flag: SenderFlag
+    sender_id: str
+    sent_at: datetime
+    content: str = ""
+    sender_name: str | None = None
+    thumb_100_url: str | None = None
+    thumb_300_url: str | None = None
+    original_url: str | None = None
+    file_url: str | None = None
+    edited_at: datetime | None = None
+    seq: int = 0
+    change: int = 0
+    client_key: str | None = None
+    is_whisper: bool = False
+    is_deleted: bool = False

@@ -1,0 +1,335 @@
+"""The room registry: which chatroom belongs to which post. Storage only; the rule is in ``rooms``.
+
+A post without a chatroom is *claimed* before its chatroom is created, so that of all the threads and
+processes that want it one goes to the API. A claim is a row without ``chatroom_id``, with a token and
+a lease. When the lease ends, someone else may take the claim over; what the first one then brings is
+refused, since its token is no longer in the row.
+
+Every write is one conditional statement in a transaction of its own, and only the database's clock
+judges a lease: clocks of hosts differ.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from .database import (
+    DIALECTS,
+    MAX_KEY_CHARS,
+    DatabaseNow,
+    chatrooms,
+    create_registry_engine,
+    explain,
+    metadata,
+    visitors,
+)
+from .errors import PostNotRegisteredError, RegistryError
+
+__all__ = ["Claim", "RegistryEntry", "RoomRegistry", "RoomState", "create_registry_engine"]
+
+# Each attempt lost means that someone else won, so that the next one finds their claim.
+_CLAIM_ATTEMPTS = 10
+
+
+class RoomState(enum.StrEnum):
+    """What the registry knows of a post's chatroom."""
+
+    CREATING = "creating"
+    """Claimed: somebody creates the chatroom, or tried to; there is none yet."""
+    OPEN = "open"
+    CLOSED = "closed"
+    """Read-only."""
+    DELETED = "deleted"
+    """Deleted at the service, which can restore it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryEntry:
+    """One post's row.
+
+    Attributes:
+        post_id: Normalised.
+        chatroom_id: ``None`` exactly while *state* is ``CREATING``.
+    """
+
+    post_id: str
+    chatroom_id: str | None
+    title: str
+    is_private: bool
+    state: RoomState
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to create a post's chatroom, for as long as nobody has taken it over.
+
+    Attributes:
+        is_private: What the chatroom must be; an earlier claim's ``True`` is kept.
+        token: Stands in the row while the claim is held; made anew for each claim.
+        number: 1 for the first claim of this post. Above that, an earlier holder may have left a
+            chatroom that the registry does not know.
+    """
+
+    post_id: str
+    title: str
+    is_private: bool
+    token: str
+    number: int
+
+
+_NO_CLAIM = {"claim_token": None, "claim_owner": None, "claim_expires_at": None}
+_has_no_lease = sa.or_(chatrooms.c.claim_expires_at.is_(None), chatrooms.c.claim_expires_at <= DatabaseNow())
+
+
+class RoomRegistry:
+    """Reads and writes the registry's tables, which it makes on first use. Safe for threads and processes.
+
+    Every method raises ``RegistryError`` when the database cannot do what is asked.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        if engine.dialect.name not in DIALECTS:
+            raise RegistryError(
+                f"Chatrooms can be registered in SQLite, PostgreSQL, MariaDB and MySQL, not in {engine.dialect.name}. "
+                "Set CHATIX_DATABASE_URL to one of them."
+            )
+        self._engine = engine
+        self._has_tables = False
+
+    def find(self, post_id: str) -> RegistryEntry | None:
+        """Return the entry of *post_id*, which may still be ``CREATING``, or ``None``."""
+        row = self._read_one(chatrooms.c.post_id == post_id, post_id)
+        return None if row is None else _entry(row)
+
+    def find_chatroom(self, chatroom_id: str) -> RegistryEntry | None:
+        """Return the entry of the post whose chatroom this is, or ``None``."""
+        row = self._read_one(chatrooms.c.chatroom_id == chatroom_id)
+        return None if row is None else _entry(row)
+
+    def get(self, post_id: str) -> RegistryEntry:
+        """Return the entry of *post_id*.
+
+        Raises:
+            PostNotRegisteredError: There is none.
+        """
+        entry = self.find(post_id)
+        if entry is None:
+            raise PostNotRegisteredError(f"No chatroom is registered for the post {post_id!r}.", post_id=post_id)
+        return entry
+
+    def entries(self, *, after: str | None = None, limit: int = 500) -> Sequence[RegistryEntry]:
+        """Return up to *limit* entries in the order of their post IDs, those behind *after*."""
+        query = sa.select(chatrooms).order_by(chatrooms.c.post_id).limit(limit)
+        if after is not None:
+            query = query.where(chatrooms.c.post_id > after)
+        with self._transaction() as connection:
+            return [_entry(row) for row in connection.execute(query)]
+
+    def claim(self, post_id: str, *, title: str, is_private: bool, owner: str, lease_s: float) -> Claim | RegistryEntry:
+        """Take the right to create the chatroom of *post_id*.
+
+        Args:
+            owner: Who claims, for people who look at a claim that sticks.
+            lease_s: After how many seconds someone else may take over.
+
+        Returns:
+            The claim; or the entry as it is, when there is a chatroom or someone else holds a claim.
+        """
+        for _ in range(_CLAIM_ATTEMPTS):
+            row = self._read_one(chatrooms.c.post_id == post_id, post_id)
+            if row is not None and (row.chatroom_id is not None or not row.has_no_lease):
+                return _entry(row)
+            claim = Claim(
+                post_id=post_id,
+                title=title,
+                # A stale page that still says "public" must not open what another says is private.
+                is_private=is_private or (row is not None and row.is_private),
+                token=secrets.token_hex(16),
+                number=1 if row is None else row.claim_number + 1,
+            )
+            if self._write_claim(claim, owner=owner, lease_s=lease_s):
+                return claim
+        raise RegistryError(f"The post {post_id!r} could not be claimed.", post_id=post_id)
+
+    def _write_claim(self, claim: Claim, *, owner: str, lease_s: float) -> bool:
+        """Insert or take over; ``False`` when someone else was faster."""
+        values = {
+            "title": claim.title,
+            "is_private": claim.is_private,
+            "claim_token": claim.token,
+            "claim_owner": owner[:255],
+            "claim_number": claim.number,
+            "claim_expires_at": DatabaseNow() + round(lease_s * 1_000_000),
+            "updated_at": DatabaseNow(),
+        }
+        if claim.number == 1:
+            first = {"post_id": claim.post_id, "state": RoomState.CREATING.value, "created_at": DatabaseNow()}
+            return self._insert(sa.insert(chatrooms).values(**values, **first), claim.post_id)
+        take_over = sa.update(chatrooms).values(**values)
+        return self._write(
+            take_over.where(
+                chatrooms.c.post_id == claim.post_id,
+                chatrooms.c.chatroom_id.is_(None),
+                chatrooms.c.claim_number == claim.number - 1,
+                _has_no_lease,
+            ),
+            claim.post_id,
+        )
+
+    def record(
+        self, claim: Claim, chatroom_id: str, *, state: RoomState = RoomState.OPEN, is_private: bool | None = None
+    ) -> RegistryEntry:
+        """Register the chatroom that was created under *claim*, and end the claim.
+
+        Args:
+            state: Of a chatroom that was adopted.
+            is_private: Of a chatroom that was adopted; ``None``: as claimed.
+
+        Returns:
+            The entry as it is now. Its ``chatroom_id`` is another, or ``None``, when the claim was
+            taken over in between: then nothing has been written.
+
+        Raises:
+            PostNotRegisteredError: The claim's row is gone.
+            RegistryError: The chatroom belongs to another post.
+        """
+        values: dict[str, Any] = {"chatroom_id": chatroom_id, "state": state.value, "updated_at": DatabaseNow()}
+        if is_private is not None:
+            values["is_private"] = is_private
+        self._write(sa.update(chatrooms).where(*_held(claim)).values(values | _NO_CLAIM), claim.post_id)
+        return self.get(claim.post_id)
+
+    def release(self, claim: Claim, *, room_may_exist: bool) -> None:
+        """Give *claim* up, so that anyone may claim at once; nothing happens when it was taken over.
+
+        Args:
+            room_may_exist: Whether a chatroom may have been created all the same. Then the row stays,
+                and the next claim's number tells its holder to look for that chatroom first.
+        """
+        if room_may_exist or claim.number > 1:
+            self._write(sa.update(chatrooms).where(*_held(claim)).values(_NO_CLAIM), claim.post_id)
+        else:
+            self._write(sa.delete(chatrooms).where(*_held(claim)), claim.post_id)
+
+    def update(
+        self,
+        post_id: str,
+        *,
+        title: str | None = None,
+        is_private: bool | None = None,
+        state: RoomState | None = None,
+    ) -> RegistryEntry:
+        """Change what is given of a post that has a chatroom, and return its entry.
+
+        Raises:
+            PostNotRegisteredError: The post has no chatroom (yet).
+        """
+        if state is RoomState.CREATING:
+            raise ValueError("a chatroom that exists cannot go back to CREATING")
+        changes = {"title": title, "is_private": is_private, "state": state and state.value}
+        values = {name: value for name, value in changes.items() if value is not None}
+        has_room = (chatrooms.c.post_id == post_id, chatrooms.c.chatroom_id.is_not(None))
+        if not self._write(sa.update(chatrooms).where(*has_room).values(**values, updated_at=DatabaseNow()), post_id):
+            raise PostNotRegisteredError(f"The post {post_id!r} has no chatroom yet.", post_id=post_id)
+        return self.get(post_id)
+
+    def visitor_id_for(self, visitor_key: str) -> str:
+        """Return the public id of the site's user *visitor_key*, made at random on first use.
+
+        Raises:
+            RegistryError: The key is empty, longer than 255 characters or cannot be stored.
+        """
+        if not 0 < len(visitor_key) <= MAX_KEY_CHARS or "\0" in visitor_key:
+            raise RegistryError(f"A visitor's key has 1 to {MAX_KEY_CHARS} characters and no NUL.")
+        query = sa.select(visitors.c.visitor_id).where(visitors.c.visitor_key == visitor_key)
+        with self._transaction() as connection:
+            known = connection.execute(query).scalar_one_or_none()
+        if known is not None:
+            return str(known)
+        fresh = {"visitor_key": visitor_key, "visitor_id": secrets.token_hex(16), "created_at": DatabaseNow()}
+        self._insert(sa.insert(visitors).values(**fresh))
+        with self._transaction() as connection:  # Someone else may have inserted theirs first.
+            return str(connection.execute(query).scalar_one())
+
+    def close(self) -> None:
+        """Close the connections that are not in use; the next call opens new ones."""
+        self._engine.dispose()
+
+    def _read_one(self, condition: sa.ColumnElement[bool], post_id: str | None = None) -> sa.Row[Any] | None:
+        query = sa.select(chatrooms, _has_no_lease.label("has_no_lease")).where(condition)
+        with self._transaction(post_id) as connection:
+            return connection.execute(query).one_or_none()
+
+    def _write(self, statement: sa.Update | sa.Delete, post_id: str) -> bool:
+        """Run *statement*; tell whether it met its row."""
+        with self._transaction(post_id) as connection:
+            return connection.execute(statement).rowcount > 0
+
+    def _insert(self, statement: sa.Insert, post_id: str | None = None) -> bool:
+        """Run *statement*; tell whether the row is new."""
+        with self._transaction(post_id) as connection:
+            try:
+                connection.execute(statement)
+            except IntegrityError:
+                connection.rollback()
+                return False
+            return True
+
+    @contextlib.contextmanager
+    def _transaction(self, post_id: str | None = None) -> Iterator[Connection]:
+        try:
+            self._make_tables()
+            with self._engine.connect() as connection:
+                yield connection
+                connection.commit()
+        except (SQLAlchemyError, UnicodeEncodeError) as exc:
+            self._has_tables = False  # Look again next time: perhaps they are what is missing.
+            raise RegistryError(explain(self._engine, exc), post_id=post_id) from exc
+
+    def _make_tables(self) -> None:
+        # No lock: a fork might copy it locked, and the statements bear being run by many at once.
+        if self._has_tables:
+            return
+        if not self._exist_tables():
+            try:
+                with self._engine.begin() as connection:
+                    for table in metadata.sorted_tables:
+                        connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+            except SQLAlchemyError:
+                # PostgreSQL lets two IF NOT EXISTS collide; the other one's tables are as good.
+                if not self._exist_tables():
+                    raise
+        self._has_tables = True
+
+    def _exist_tables(self) -> bool:
+        inspector = sa.inspect(self._engine)
+        return all(inspector.has_table(name) for name in metadata.tables)
+
+
+def _held(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
+    """Whether *claim* is still the one in its row; if so, it counts even after its lease."""
+    return (chatrooms.c.post_id == claim.post_id, chatrooms.c.claim_token == claim.token)
+
+
+def _entry(row: sa.Row[Any]) -> RegistryEntry:
+    return RegistryEntry(
+        post_id=row.post_id,
+        chatroom_id=row.chatroom_id,
+        title=row.title,
+        is_private=row.is_private,
+        state=RoomState(row.state),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

@@ -1,0 +1,156 @@
+"""From what a setting holds to what it means.
+
+Each of these takes the value that was set, perhaps as text from the environment, and returns it in
+its own type. What cannot be used raises ``ValueError`` or ``TypeError`` with the end of a sentence
+that begins with the setting's name. The value itself is never repeated: it may be a secret.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+MIN_SECRET_BYTES = 16
+SECRET_COMMAND = "python -c 'import secrets; print(secrets.token_hex(32))'"
+
+
+# Printed in documentation, or typed to have something there; in small letters, without marks.
+_WELL_KNOWN_TEXT = """
+dev develop development devkey devsecret devsecretkey test testing key flask password insecure todo xxx
+secret asecret mysecret topsecret supersecret verysecret secretkey mysecretkey yoursecretkey yoursecretkeyhere
+supersecretkey thisissecret thisisasecret thisisasecretkey thisshouldbesecret
+changeme changethis changemeplease changemeinproduction pleasechangeme replaceme replacethis
+youwillneverguess hardtoguess hardtoguessstring thequickbrownfoxjumpsoverthelazydog
+5y2lf4q8z 5y2lf4q8znxec 192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf
+"""
+_WELL_KNOWN_SECRETS = frozenset(_WELL_KNOWN_TEXT.split())
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"must be text, not {type(value).__name__}.")
+    if not value.isprintable():
+        raise ValueError("holds a character that cannot be printed.")
+    return value
+
+
+def _pattern(pattern: str, message: str) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        if not re.fullmatch(pattern, text(value)):
+            raise ValueError(message)
+        return str(value)
+
+    return parse
+
+
+identifier = _pattern(
+    r"[A-Za-z0-9._~-]{1,64}", "must be 1 to 64 letters, digits, '-', '_', '.' or '~': it stands in URLs as it is."
+)
+header_name = _pattern(r"[A-Za-z0-9-]{1,64}", "must be the name of an HTTP header, such as X-Api-Key.")
+cookie_name = _pattern(r"[A-Za-z0-9_-]{1,64}", "must be 1 to 64 letters, digits, '-' or '_'.")
+url_prefix = _pattern(r"(/[A-Za-z0-9._~-]+)+", "must be a path such as /chatix-comments, without a slash at its end.")
+host = _pattern(r"[A-Za-z0-9.:%_-]{1,253}", "must be an address to listen on, such as 127.0.0.1, 0.0.0.0 or ::1.")
+database_url = _pattern(r"[a-z0-9+_]+:/.*", "must be a database URL such as sqlite:////srv/blog/comments.sqlite3.")
+
+
+def create_when(value: Any) -> Literal["reach", "render"]:
+    if value == "reach":
+        return "reach"
+    if value == "render":
+        return "render"
+    raise ValueError("must be 'reach' (a reader comes to the section) or 'render' (the page is first rendered).")
+
+
+def int_between(low: int, high: int) -> Callable[[Any], int]:
+    message = f"must be a whole number from {low} to {high}."
+
+    def parse(value: Any) -> int:
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        if not is_number and not (isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value)):
+            raise ValueError(message)
+        if not low <= int(value) <= high:
+            raise ValueError(message)
+        return int(value)
+
+    return parse
+
+
+def number_between(low: float, high: float) -> Callable[[Any], float]:
+    message = f"must be a number of seconds from {low} to {high}."
+
+    def parse(value: Any) -> float:
+        try:
+            number = float("nan" if isinstance(value, bool) else value)
+        except (TypeError, ValueError) as exc:
+            raise ValueError(message) from exc
+        if not low <= number <= high:
+            raise ValueError(message)
+        return number
+
+    return parse
+
+
+def api_url(value: Any) -> str:
+    parts = urlsplit(text(value))
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be a URL such as https://chat.example.com/v1, without a query.")
+    if parts.username or parts.password or (parts.port is not None and not parts.port):
+        raise ValueError("must not hold a user name or a password, and its port is 1 to 65535.")
+    return str(value).rstrip("/")
+
+
+def hub_url(value: Any) -> str:
+    """A hub serves everything under ``/v1``, so that both spellings can mean only one thing."""
+    url = api_url(value)
+    return url if url.endswith("/v1") else f"{url}/v1"
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(api_url(value))
+    if parts.path:
+        raise ValueError("must list origins such as https://blog.example.com, without a path.")
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def _listed(value: Any) -> Sequence[str]:
+    """Accept a list, a JSON list, or text with commas."""
+    if isinstance(value, str):
+        value = json.loads(value) if value.startswith("[") else [part.strip() for part in value.split(",")]
+    if not isinstance(value, Iterable) or isinstance(value, (bytes, Mapping)):
+        raise TypeError("must be a list, or text with commas.")
+    return [text(item) for item in value if item]
+
+
+def origins(value: Any) -> tuple[str, ...]:
+    return tuple(_origin(item) for item in _listed(value))
+
+
+def key_list(value: Any) -> tuple[str, ...]:
+    """One key, or a list (in the environment: a JSON list) of them, newest first."""
+    keys = _listed(value) if not isinstance(value, str) or value.startswith("[") else [value]
+    for key in keys:
+        if not re.fullmatch(rf"[!-~]{{{MIN_SECRET_BYTES},512}}", key):
+            raise ValueError(f"needs {MIN_SECRET_BYTES} or more ASCII characters; use the output of: {SECRET_COMMAND}")
+    return tuple(keys)
+
+
+def table(value: Any) -> Mapping[str, Mapping[str, Any]]:
+    try:
+        table = json.loads(value) if isinstance(value, str) else value
+    except json.JSONDecodeError as exc:
+        raise ValueError(f"is not JSON: {exc.msg} in line {exc.lineno}, column {exc.colno}.") from exc
+    if not isinstance(table, Mapping) or not all(isinstance(row, Mapping) for row in table.values()):
+        raise ValueError("must map the name of an operation to what changes in its row.")
+    return dict(table)
+
+
+def weakness(secret: bytes) -> str | None:
+    """Return why *secret* protects nothing, as the end of a sentence; ``None`` when nothing speaks against it."""
+    if re.sub(r"[^a-z0-9]", "", secret.decode("latin-1").casefold()) in _WELL_KNOWN_SECRETS:
+        return "is well known"
+    if len(secret) < MIN_SECRET_BYTES:
+        return f"is shorter than {MIN_SECRET_BYTES} bytes"
+    return "repeats a few characters" if len(set(secret)) < 6 else None

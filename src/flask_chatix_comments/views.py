@@ -1,0 +1,311 @@
+"""What the section in the browser asks the site: to join, to take part under a name, to leave.
+
+All answers are JSON that no cache keeps. Requests of other sites are refused by what the browser says
+of them, so that a CSRF token, which would make pages differ, is not needed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from .errors import ApiError, ApiStatusError, HubStartError, RegistryError, TokenError
+from .extension import AppState, get_state
+from .models import Post
+from .registry import RegistryEntry, RoomState
+from .tokens import PostClaim
+from .visitors import COOKIE_LIFETIME_S, MAX_NAME_CHARS, TICKET_LIFETIME_S, Identity, NameRefusedError
+
+MAX_BODY_BYTES = 64 * 1024
+MAX_LEAVES = 500
+MAX_ID_CHARS = 255
+LEAVE_TIMEOUT_S = 2.0
+RETRY_AFTER_S = 5
+MAX_RETRY_AFTER_S = 60
+YEAR_S = 365 * 24 * 3600
+_HASHED_NAME = re.compile(r"-[A-Za-z0-9_]{8,}\.(js|css)")
+_NAME_STATUSES = frozenset({400, 409, 422})
+# The chatroom or the visitor is no more: who asks to be out of it is.
+_GONE_STATUSES = frozenset({400, 404, 410})
+
+logger = logging.getLogger(__name__)
+
+
+class _Blueprint(Blueprint):
+    def get_send_file_max_age(self, filename: str | None) -> int | None:
+        """A file whose name holds a hash of its content never changes; the others are asked for each time."""
+        return YEAR_S if _HASHED_NAME.search(filename or "") else None
+
+
+blueprint = _Blueprint(
+    "chatix_comments",
+    __name__,
+    template_folder="templates",
+    static_folder="static/chatix_comments",
+    static_url_path="/static",
+)
+
+
+class _RefusalError(Exception):
+    """Ends a request with an answer that the script understands and people can read."""
+
+    def __init__(self, status: int, error: str, message: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(error)
+        self.status = status
+        self.body: dict[str, Any] = {"error": error, "message": message}
+        if retry_after_s is not None:
+            self.body["retry_after_s"] = retry_after_s
+
+
+@blueprint.before_app_request
+def _start_hub() -> None:
+    """Start the built-in hub with the first request that the development server gets, whatever it asks for."""
+    dev_hub = get_state().dev_hub
+    if dev_hub is not None:
+        dev_hub.on_request(request.environ)
+
+
+@blueprint.before_request
+def _check_sender() -> None:
+    """Refuse what pages of other sites send, and bodies that are too large."""
+    request.max_content_length = MAX_BODY_BYTES
+    if request.method == "POST" and not _is_same_origin():
+        raise _RefusalError(403, "other_origin", "This can only be asked by a page of this site.")
+
+
+def _is_same_origin() -> bool:
+    """Believe what the browser says; a client that says nothing is none, and has no cookies to abuse."""
+    fetch_site = request.headers.get("Sec-Fetch-Site")
+    if fetch_site is not None:
+        return fetch_site == "same-origin"
+    origin = request.headers.get("Origin")
+    try:
+        return origin is None or urlsplit(origin).netloc.lower() == request.host.lower() != ""
+    except ValueError:
+        return False
+
+
+@blueprint.after_request
+def _set_caching(response: Response) -> Response:
+    if request.endpoint != "chatix_comments.static":
+        response.cache_control.no_store = True
+    elif response.cache_control.max_age == YEAR_S:
+        response.cache_control.immutable = True
+    return response
+
+
+@blueprint.errorhandler(_RefusalError)
+def _answer_refusal(refusal: _RefusalError) -> Response:
+    return _answer(refusal.body, refusal.status)
+
+
+@blueprint.errorhandler(HTTPException)
+def _answer_http_error(error: HTTPException) -> Response:
+    return _answer({"error": error.name.lower().replace(" ", "_"), "message": error.description}, error.code or 500)
+
+
+@blueprint.errorhandler(ApiError)
+@blueprint.errorhandler(RegistryError)
+@blueprint.errorhandler(HubStartError)
+def _answer_unavailable(error: Exception) -> Response:
+    """Tell the reader that it will be tried again, and the log why it is needed."""
+    logger.error("The comments are unavailable: %s", error)
+    asked = error.retry_after_s if isinstance(error, ApiStatusError) else None
+    retry_after_s = min(MAX_RETRY_AFTER_S, round(asked)) if asked else RETRY_AFTER_S
+    message = "The comments cannot be reached at the moment."
+    return _answer({"error": "unavailable", "message": message, "retry_after_s": retry_after_s}, 503)
+
+
+@blueprint.post("/join")
+def join() -> Response:
+    """Find or make the post's chatroom and tell the page how to get in, and as whom."""
+    state = get_state()
+    body = _read_body()
+    claim = _read_claim(state, body)
+    state.wait_for_hub()
+    entry = state.rooms.ensure(Post(claim.post_id, claim.title, claim.is_private))
+    if entry.state is RoomState.CREATING:
+        return _answer({"state": "preparing", "retry_after_s": 1}, 202)
+    user = state.extension.load_visitor()
+    identity = state.visitors.identify(user, cookie=_guest_cookie(state), ticket=_read_text(body, "ticket"))
+    if user is not None and identity.visitor_id is not None:
+        state.announce(identity, user)
+    return _answer(_room_answer(state, entry) | _visitor_answer(state, identity))
+
+
+@blueprint.post("/take-part")
+def take_part() -> Response:
+    """Give a guest a name, and an id that comes back; a signed-in user has both."""
+    state = get_state()
+    body = _read_body()
+    _read_claim(state, body)
+    cookie, ticket = _guest_cookie(state), _read_text(body, "ticket")
+    user = state.extension.load_visitor()
+    if user is not None:
+        return _answer(_visitor_answer(state, state.visitors.identify(user, cookie=cookie, ticket=ticket)))
+    try:
+        identity = state.visitors.take_part(_read_text(body, "name") or "", cookie=cookie, ticket=ticket)
+    except NameRefusedError as exc:
+        raise _RefusalError(422, "bad_name", str(exc)) from exc
+    _announce_guest(state, identity)
+    response = _answer(_visitor_answer(state, identity))
+    _set_guest_cookie(state, response, identity)
+    return response
+
+
+@blueprint.post("/leave")
+def leave() -> Response:
+    """Take the visitor out of rooms that no tab shows any more.
+
+    Nobody reads a beacon's answer; the sweep of a later page does, and tries again unless it is 204.
+    """
+    state = get_state()
+    body = _read_body()
+    leaves = _read_leaves(body)
+    user = state.extension.load_visitor()
+    ticket = _read_text(body, "ticket")
+    visitor_id = state.visitors.identify_leaver(user, cookie=_guest_cookie(state), ticket=ticket)
+    if visitor_id is not None:
+        _disconnect(state, visitor_id, leaves)
+    return Response(status=204)
+
+
+def _disconnect(state: AppState, visitor_id: str, leaves: list[tuple[str, str | None]]) -> None:
+    """Withdraw from what is ours: the same visitor's support chat is none of our business."""
+    api = state.api().within(LEAVE_TIMEOUT_S)
+    for chatroom_id, connection_id in leaves:
+        if state.registry.find_chatroom(chatroom_id) is None:
+            continue
+        try:
+            api.disconnect_visitor(chatroom_id, visitor_id, connection_id=connection_id)
+        except ApiStatusError as exc:
+            if exc.status_code not in _GONE_STATUSES:
+                raise
+
+
+def _announce_guest(state: AppState, identity: Identity) -> None:
+    """Tell the hub, whose open connections of this guest go on under the name."""
+    if identity.visitor_id is None:
+        return
+    try:
+        state.api().update_visitor(identity.visitor_id, name=identity.name, is_persistent=True)
+    except ApiStatusError as exc:
+        if exc.status_code in _NAME_STATUSES:
+            raise _RefusalError(422, "bad_name", "This name cannot be used here. Please choose another.") from exc
+        raise
+
+
+def _room_answer(state: AppState, entry: RegistryEntry) -> dict[str, Any]:
+    config = state.config
+    return {
+        "state": "open" if entry.state is RoomState.OPEN else "closed",
+        "mode": "hosted" if config.is_hosted else "hub",
+        "website_id": config.website_id,
+        "api_url": state.api_url if config.is_hosted else _hub_url_for_reader(state),
+        "chatroom_id": entry.chatroom_id,
+        "limits": {
+            "message_chars": config.max_message_chars,
+            "name_chars": MAX_NAME_CHARS,
+            "page_size": config.page_size,
+        },
+    }
+
+
+def _visitor_answer(state: AppState, identity: Identity) -> dict[str, Any]:
+    ticket = state.visitors.issue_ticket(identity)
+    return {
+        "ticket": ticket,
+        "ticket_expires_in_s": None if ticket is None else TICKET_LIFETIME_S,
+        "visitor": {
+            "id": identity.visitor_id,
+            "name": identity.name,
+            "is_manager": identity.is_manager,
+            "is_signed_in": identity.is_signed_in,
+            "is_persistent": identity.is_persistent,
+        },
+    }
+
+
+def _hub_url_for_reader(state: AppState) -> str:
+    """Return the hub under the host name by which the reader came: that one surely leads here.
+
+    The hub of the development server speaks plain HTTP, whatever a proxy before the site speaks.
+    """
+    if state.config.hub_url:
+        return state.config.hub_url
+    host = urlsplit(f"//{request.host}").hostname or "localhost"
+    address = state.dev_hub.address if state.dev_hub else None
+    port = address[1] if address else state.config.hub_port
+    return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
+
+
+def _guest_cookie(state: AppState) -> str | None:
+    return request.cookies.get(state.config.guest_cookie)
+
+
+def _set_guest_cookie(state: AppState, response: Response, identity: Identity) -> None:
+    """Only our own views get the cookie back, so that no page of the site varies by it."""
+    value = state.visitors.issue_cookie(identity)
+    if value is not None:
+        response.set_cookie(
+            state.config.guest_cookie,
+            value,
+            max_age=COOKIE_LIFETIME_S,
+            path=state.renderer.endpoint(),
+            secure=request.is_secure,
+            httponly=True,
+            samesite="Lax",
+        )
+
+
+def _read_body() -> dict[str, Any]:
+    """Return the JSON object that was sent, of whatever content type: beacons may be sent as plain text."""
+    try:
+        body = json.loads(request.get_data())
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        raise _RefusalError(400, "bad_request", "The request must be a JSON object.")
+    return body
+
+
+def _read_text(body: dict[str, Any], key: str) -> str | None:
+    value = body.get(key)
+    if value is not None and not isinstance(value, str):
+        raise _RefusalError(400, "bad_request", f"{key} must be text.")
+    return value
+
+
+def _read_claim(state: AppState, body: dict[str, Any]) -> PostClaim:
+    try:
+        return state.post_tokens.check(_read_text(body, "post") or "")
+    except TokenError as exc:
+        raise _RefusalError(400, "bad_token", "This page is out of date. Please reload it.") from exc
+
+
+def _read_leaves(body: dict[str, Any]) -> list[tuple[str, str | None]]:
+    leaves = body.get("leaves")
+    if not isinstance(leaves, list) or len(leaves) > MAX_LEAVES or not all(isinstance(item, dict) for item in leaves):
+        raise _RefusalError(400, "bad_request", f"leaves must be a list of at most {MAX_LEAVES} objects.")
+    return [(_read_id(item, "chatroom_id") or "", _read_id(item, "connection_id")) for item in leaves]
+
+
+def _read_id(item: dict[str, Any], key: str) -> str | None:
+    value = _read_text(item, key)
+    if value is not None and not (len(value) <= MAX_ID_CHARS and value.isprintable()):
+        raise _RefusalError(400, "bad_request", f"{key} is not an id.")
+    return value
+
+
+def _answer(body: dict[str, Any], status: int = 200) -> Response:
+    response = jsonify(body)
+    response.status_code = status
+    if "retry_after_s" in body:
+        response.retry_after = body["retry_after_s"]
+    return response

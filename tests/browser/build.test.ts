@@ -1,0 +1,82 @@
+// @vitest-environment node
+/** What `node browser/build.mjs OUTDIR` leaves in OUTDIR. */
+
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { gzipSync } from "node:zlib";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+const KILOBYTE = 1024;
+
+let outdir: string;
+let report: string;
+let manifest: Record<string, string>;
+
+const build = () => execFileSync(process.execPath, ["browser/build.mjs", outdir], { encoding: "utf8" });
+const read = (name: string) => readFileSync(path.join(outdir, name), "utf8");
+const file = (logicalName: string) => read(manifest[logicalName] ?? "missing");
+const gzipped = (logicalName: string) => gzipSync(file(logicalName), { level: 9 }).length;
+
+beforeAll(() => {
+  outdir = mkdtempSync(path.join(tmpdir(), "bundle-"));
+  for (const stale of ["comments-00000000.js", "section-00000000.js", "comments-00000000.css"]) {
+    writeFileSync(path.join(outdir, stale), "");
+  }
+  writeFileSync(path.join(outdir, "somebody-elses.txt"), "");
+  report = build();
+  manifest = JSON.parse(read("manifest.json"));
+});
+
+afterAll(() => rmSync(outdir, { recursive: true }));
+
+test("the manifest names hashed files, and nothing stale is left", () => {
+  expect(manifest).toEqual({
+    "comments.js": expect.stringMatching(/^comments-[A-Z0-9]{8}\.js$/),
+    "comments.css": expect.stringMatching(/^comments-[A-Z0-9]{8}\.css$/),
+    "section.js": expect.stringMatching(/^section-[A-Z0-9]{8}\.js$/),
+  });
+  const expected = [...Object.values(manifest), "NOTICE.txt", "manifest.json", "somebody-elses.txt"];
+  expect(readdirSync(outdir).sort()).toEqual(expected.sort());
+  for (const name of Object.values(manifest)) expect(report).toContain(name);
+});
+
+test("the same sources make the same files", () => {
+  const before = readdirSync(outdir).map((name) => [name, read(name)]);
+  build();
+  expect(readdirSync(outdir).map((name) => [name, read(name)])).toEqual(before);
+});
+
+test("the entry is small, asks for the section by its name, and holds no SDK", () => {
+  expect(gzipped("comments.js")).toBeLessThan(3 * KILOBYTE);
+  expect(file("comments.js")).toContain(`./${manifest["section.js"]}`);
+  expect(file("comments.js")).not.toContain("GetChatroomHistory");
+  expect(gzipped("section.js")).toBeLessThan(36 * KILOBYTE);
+});
+
+test("the section holds the SDK and the shims, and not what they stand for", () => {
+  const section = file("section.js");
+  for (const ours of ["OnUpdateChatroomMessage", "ConnectToChatroom", "https://app1.chatix.io:5022/v1"]) {
+    expect(section).toContain(ours);
+  }
+  // axios, screenBroadcast.js and lz-string, by words that minifying keeps.
+  for (const theirs of ["XSRF-TOKEN", "cloneNode", "LZString", "compressToEncodedURIComponent"]) {
+    expect(section).not.toContain(theirs);
+  }
+});
+
+test("nothing needs a laxer Content-Security-Policy", () => {
+  for (const name of ["comments.js", "section.js"]) {
+    expect(file(name)).not.toMatch(/\beval\(|new Function\(|\.innerHTML|setAttribute\("style"/);
+  }
+});
+
+test("the licences of what is bundled are there, and only theirs", () => {
+  const notice = read("NOTICE.txt");
+  expect(notice).toMatch(/^chatix-core 1\.3\.3$/m);
+  expect(notice).toContain("Copyright (c) 2019 Sovinfsistemy, LLC");
+  expect(notice).toMatch(/^@microsoft\/signalr 10\.0\.11$/m);
+  expect(notice).toContain("Copyright (c) .NET Foundation and Contributors");
+  expect(notice.match(/^-{80}$/gm)).toHaveLength(2);
+});

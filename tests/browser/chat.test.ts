@@ -1,0 +1,373 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { type Chat, type ChatListener, LineError, RefusedError } from "../../browser/sdk/chat";
+import { newChat } from "../../browser/sdk/new-chat";
+import type { Access } from "../../browser/site";
+import { API_URL, FakeHub, FakeSocket } from "./fake-hub";
+import { until } from "./until";
+
+const hubAccess: Access = {
+  mode: "hub",
+  isClosed: false,
+  websiteId: "local",
+  apiUrl: API_URL,
+  chatroomId: "room-1",
+  ticket: "ticket-1",
+  visitor: { id: "me", name: "Robin", isManager: false, isSignedIn: false, isPersistent: true },
+  limits: { messageChars: 100, nameChars: 20, pageSize: 3 },
+};
+const hostedAccess: Access = { ...hubAccess, mode: "hosted", websiteId: "site", ticket: null };
+
+let hub: FakeHub;
+let consoleError: ReturnType<typeof vi.spyOn>;
+const heard: unknown[][] = [];
+const listener: ChatListener = {
+  received: (message) => heard.push(["received", message.id, message.senderName]),
+  updated: (message) => heard.push(["updated", message.id, message.text]),
+  deleted: (id) => heard.push(["deleted", id]),
+  closedChanged: (isClosed) => heard.push(["closed", isClosed]),
+  lineClosed: () => heard.push(["line closed"]),
+};
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  hub = new FakeHub().install();
+  heard.length = 0;
+  localStorage.clear();
+  consoleError = vi.spyOn(console, "error");
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+async function started(access = hubAccess): Promise<Chat> {
+  const chat = newChat(access, listener);
+  await chat.start();
+  await chat.join();
+  return chat;
+}
+
+describe("on our own hub", () => {
+  test("connects with the ticket, to the address that the site named", async () => {
+    const chat = await started();
+    expect(hub.lastSocket.url.href).toBe(
+      "ws://hub.test/v1/chat?visitorId=ticket-1&websiteId=local&id=token-1",
+    );
+    expect(chat.connectionId).toBe("connection-1");
+    expect(hub.calls.map((call) => call.target)).toEqual([
+      "GetVisitorInfo",
+      "GetManagers",
+      "GetMyChatrooms",
+      "ConnectToChatroom",
+    ]);
+  });
+
+  test("stores nothing in the browser, and needs no storage (Q27)", async () => {
+    const storage = vi.spyOn(window, "localStorage", "get").mockImplementation(() => {
+      throw new DOMException("blocked", "SecurityError");
+    });
+    await started();
+    storage.mockRestore();
+    expect(localStorage.length).toBe(0);
+  });
+
+  test("reads history with what our hub adds, and its cursor", async () => {
+    hub.names.set("other", "Kim");
+    hub.post("first");
+    hub.edit("m1", "first, reworded");
+    const chat = await started();
+    const { messages, cursor } = await chat.history(null, 10);
+    expect(cursor).toBe("c2");
+    expect(messages).toEqual([
+      {
+        id: "m1",
+        seq: 1,
+        sentAt: new Date(1_700_000_001_000),
+        editedAt: new Date(1_700_000_061_000),
+        senderId: "other",
+        senderName: "Kim",
+        isFromManager: false,
+        text: "first, reworded",
+        url: null,
+      },
+    ]);
+  });
+
+  test("lists changes since a cursor", async () => {
+    hub.post("one");
+    hub.post("two");
+    const chat = await started();
+    const { cursor } = await chat.history(null, 10);
+    hub.delete("m1");
+    hub.post("three");
+    const answer = await chat.changes(cursor);
+    expect(
+      answer.changes.map((change) => ("deletedId" in change ? change.deletedId : change.message.id)),
+    ).toEqual(["m1", "m3"]);
+    expect(answer).toMatchObject({ cursor: "c4", hasMore: false });
+  });
+
+  test("sends text with the client key, and takes the stored message for the answer", async () => {
+    const chat = await started();
+    const message = await chat.send("hello", "key-1");
+    expect(message).toMatchObject({ id: "m1", text: "hello", senderId: "me" });
+    expect(hub.callsOf("SaveChatroomMessage")).toEqual([
+      [{ type: 0, content: "hello", uuid: "key-1" }, "room-1"],
+    ]);
+    expect((await chat.send("hello", "key-1")).id).toBe("m1");
+    expect(hub.messages).toHaveLength(1);
+  });
+
+  test("tells what happens in its room, and nothing of others", async () => {
+    await started();
+    hub.names.set("other", "Kim");
+    hub.post("one");
+    hub.edit("m1", "uno");
+    hub.delete("m1");
+    hub.tell("ApplyChatroomMessage", [{ uuid: "x", sent_at: 1 }, "another room"]);
+    hub.tell("OnUpdateChatroom", [{ id: "room-1", title: "t", managers: [], is_closed: true }]);
+    hub.tell("OnUpdateChatroom", [{ id: "other", title: "t", managers: [], is_closed: true }]);
+    hub.tell("OnRestoreChatroom", [{ id: "room-1", title: "t", managers: [], is_closed: false }]);
+    hub.tell("OnDeleteChatroom", ["room-1"]);
+    await until(() => expect(heard).toHaveLength(6));
+    expect(heard).toEqual([
+      ["received", "m1", "Kim"],
+      ["updated", "m1", "uno"],
+      ["deleted", "m1"],
+      ["closed", true],
+      ["closed", false],
+      ["closed", true],
+    ]);
+  });
+
+  test("a broken record and a handler that throws keep nobody else from hearing (Q15)", async () => {
+    const reported = vi.fn();
+    vi.stubGlobal("reportError", reported);
+    const chat = newChat(hubAccess, {
+      ...listener,
+      deleted: () => {
+        throw new Error("a bug of ours");
+      },
+    });
+    await chat.start();
+    await chat.join();
+    hub.tell("ApplyChatroomMessage", [{ uuid: 7 }, "room-1"]);
+    hub.tell("OnDeleteChatroomMessage", ["m0", "room-1"]);
+    hub.post("still heard");
+    await until(() => expect(heard).toEqual([["received", "m1", null]]));
+    expect(reported).toHaveBeenCalledOnce();
+  });
+
+  test("what the hub refuses is told in its words", async () => {
+    const chat = await started();
+    await expect(chat.send("forbidden", "k")).rejects.toThrow(new RefusedError("This cannot be posted."));
+    const elsewhere = newChat({ ...hubAccess, chatroomId: "unknown" }, listener);
+    await elsewhere.start();
+    await expect(elsewhere.join()).rejects.toThrow(new RefusedError("There is no such chatroom."));
+  });
+
+  test("an answer that never comes ends the connection (Q16)", async () => {
+    const chat = await started();
+    hub.isSilent = true;
+    const sending = chat.send("hello?", "k");
+    const failure = expect(sending).rejects.toMatchObject({ name: "LineError", mayHaveArrived: true });
+    await vi.advanceTimersByTimeAsync(15_000);
+    await failure;
+    await until(() => expect(heard).toEqual([["line closed"]]));
+    expect(hub.sockets.size).toBe(0);
+  });
+
+  test("a line that breaks under a call may have carried it; a call without a line has not (Q17)", async () => {
+    const chat = await started();
+    hub.losesAnswers = true;
+    await expect(chat.send("hello", "k")).rejects.toMatchObject({ name: "LineError", mayHaveArrived: true });
+    await expect(chat.send("hello", "k")).rejects.toMatchObject({ name: "LineError", mayHaveArrived: false });
+    expect(hub.messages).toHaveLength(1);
+  });
+
+  test("a hub that falls silent is noticed (Q18)", async () => {
+    await started();
+    await vi.advanceTimersByTimeAsync(34_000);
+    expect(heard).toEqual([]);
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(heard).toEqual([["line closed"]]);
+  });
+
+  test("a lost line is not restarted behind our back (Q5), and can be restarted with a fresh ticket", async () => {
+    const chat = await started();
+    hub.cut();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(hub.requestsTo("negotiate")).toHaveLength(1);
+    expect(heard).toEqual([["line closed"]]);
+
+    const fresh = { ...hubAccess, ticket: "ticket-2", apiUrl: "http://hub.test/v1/" };
+    expect(chat.canRestart(fresh)).toBe(true);
+    await chat.restart(fresh);
+    await chat.join();
+    expect(hub.lastSocket.visitorId).toBe("ticket-2");
+    expect(chat.connectionId).toBe("connection-2");
+    hub.post("heard once");
+    await until(() => expect(heard).toEqual([["line closed"], ["received", "m1", null]]));
+    expect(localStorage.length).toBe(0);
+  });
+
+  test("another room, website or mode needs another chat", async () => {
+    const chat = await started();
+    expect(chat.canRestart(hubAccess)).toBe(false);
+    hub.cut();
+    expect(chat.canRestart(hubAccess)).toBe(true);
+    expect(chat.canRestart({ ...hubAccess, chatroomId: "room-2" })).toBe(false);
+    expect(chat.canRestart({ ...hubAccess, websiteId: "other" })).toBe(false);
+    expect(chat.canRestart({ ...hubAccess, mode: "hosted" })).toBe(false);
+  });
+
+  test("a hub that cannot be reached is an error with its cause, and not one on the console (Q10)", async () => {
+    hub.isDown = true;
+    const chat = newChat(hubAccess, listener);
+    await expect(chat.start()).rejects.toThrow(/Failed to fetch/);
+    await expect(newChat(hubAccess, listener).start()).rejects.toBeInstanceOf(LineError);
+    expect(consoleError).not.toHaveBeenCalled();
+  });
+
+  test("a hub that never answers the start is given up", async () => {
+    hub.isSilent = true;
+    const chat = newChat(hubAccess, listener);
+    const failure = expect(chat.start()).rejects.toBeInstanceOf(LineError);
+    await vi.advanceTimersByTimeAsync(20_000);
+    await failure;
+    expect(hub.sockets.size).toBe(0);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(consoleError).not.toHaveBeenCalled();
+  });
+
+  test("departing says goodbye before the socket closes, in the same turn of the event loop", async () => {
+    const chat = await started();
+    const socket = hub.lastSocket;
+    chat.depart(true);
+    // Only promise jobs may be needed: a page that is hidden runs no timer any more.
+    for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+    expect(hub.callsOf("DisconnectFromChatroom")).toEqual([["room-1"]]);
+    expect(hub.interested.size).toBe(0);
+    expect(socket.readyState).toBe(FakeSocket.CLOSED);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(hub.requestsTo("negotiate")).toHaveLength(1);
+    expect(consoleError).not.toHaveBeenCalled();
+  });
+
+  test("departing in the middle of connecting leaves no socket behind, and no error", async () => {
+    const chat = newChat(hubAccess, listener);
+    const starting = expect(chat.start()).rejects.toBeInstanceOf(LineError);
+    chat.depart(true);
+    await starting;
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(hub.sockets.size).toBe(0);
+    expect(consoleError).not.toHaveBeenCalled();
+  });
+
+  test("leaving waits for the acknowledgement; a room that is gone counts as left", async () => {
+    const chat = await started();
+    await chat.leave();
+    expect(hub.interested.size).toBe(0);
+    hub.cut();
+    await expect(chat.leave()).rejects.toBeInstanceOf(LineError);
+  });
+});
+
+describe("on the hosted service", () => {
+  beforeEach(() => {
+    hub.joinAnswer = { mode: "hosted" };
+  });
+
+  test("the SDK gets its own visitor id and keeps it", async () => {
+    const chat = await started(hostedAccess);
+    expect(hub.requestsTo("/visitor/get-id?websiteId=site")).toHaveLength(1);
+    expect(localStorage.getItem("chatix__visitorId_v1")).toBe("fresh-id");
+    expect(chat.selfId).toBe("fresh-id");
+    expect(hub.callsOf("SavePageInfo")).toEqual([]);
+  });
+
+  test("makes documented calls only, and asks each author's name once", async () => {
+    hub.names.set("other", "Kim");
+    hub.managers = [{ uuid: "boss", name: "Sam", email: null }];
+    hub.post("one");
+    hub.post("two");
+    hub.post("three", "boss", { sender_flag: 1 });
+    const chat = await started(hostedAccess);
+    const { messages, cursor } = await chat.history(null, 10);
+    expect(messages.map((message) => [message.text, message.senderName, message.isFromManager])).toEqual([
+      ["one", "Kim", false],
+      ["two", "Kim", false],
+      ["three", "Sam", true],
+    ]);
+    expect(cursor).toBeNull();
+    expect(hub.callsOf("GetVisitorByVisitor")).toEqual([["other"]]);
+    expect(hub.callsOf("GetChatroomChanges")).toEqual([]);
+  });
+
+  test("hears messages, edits and deletions", async () => {
+    hub.names.set("other", "Kim");
+    await started(hostedAccess);
+    hub.post("one");
+    await until(() => expect(heard).toEqual([["received", "m1", "Kim"]]));
+    hub.edit("m1", "uno");
+    hub.delete("m1");
+    hub.tell("OnDeleteChatroom", ["room-1"]);
+    hub.tell("OnRestoreChatroom", [{ id: "room-1", title: "t", managers: [] }]);
+    await until(() => expect(heard).toHaveLength(5));
+    expect(heard.slice(1)).toEqual(
+      expect.arrayContaining([
+        ["updated", "m1", "uno"],
+        ["deleted", "m1"],
+        ["closed", true],
+        ["closed", false],
+      ]),
+    );
+  });
+
+  test("announces the guest's name once (Q21) and sends the text first (Q2)", async () => {
+    const chat = await started(hostedAccess);
+    await chat.setName("Robin");
+    await chat.setName("Robin");
+    expect(hub.callsOf("SaveVisitorInfo")).toHaveLength(1);
+    const message = await chat.send("hello", "ignored");
+    expect(message).toMatchObject({ text: "hello", senderId: "fresh-id", senderName: "Robin" });
+    expect(hub.callsOf("SaveChatroomMessage")[0]?.[1]).toBe("room-1");
+  });
+
+  test("a name that could not be had is asked for again", async () => {
+    hub.post("one", "stranger");
+    const chat = await started(hostedAccess);
+    expect((await chat.history(null, 10)).messages[0]?.senderName).toBeNull();
+    hub.names.set("stranger", "Toni");
+    const again = newChat(hostedAccess, listener);
+    await again.start();
+    expect((await again.history(null, 10)).messages[0]?.senderName).toBe("Toni");
+  });
+
+  test("a visitor id that is not accepted any more is forgotten (Q11)", async () => {
+    localStorage.setItem("chatix__visitorId_v1", "stale");
+    hub.negotiateStatus = 401;
+    await expect(newChat(hostedAccess, listener).start()).rejects.toBeInstanceOf(LineError);
+    expect(localStorage.getItem("chatix__visitorId_v1")).toBeNull();
+    hub.negotiateStatus = 200;
+    const chat = await started(hostedAccess);
+    expect(chat.selfId).toBe("fresh-id");
+  });
+
+  test("a service that is down does not cost the visitor id", async () => {
+    localStorage.setItem("chatix__visitorId_v1", "mine");
+    hub.isDown = true;
+    await expect(newChat(hostedAccess, listener).start()).rejects.toBeInstanceOf(LineError);
+    expect(localStorage.getItem("chatix__visitorId_v1")).toBe("mine");
+  });
+
+  test("works where storage is blocked, with one id per page (Q27)", async () => {
+    vi.spyOn(window, "localStorage", "get").mockImplementation(() => {
+      throw new DOMException("blocked", "SecurityError");
+    });
+    const first = await started(hostedAccess);
+    const second = await started(hostedAccess);
+    expect([first.selfId, second.selfId]).toEqual(["fresh-id", "fresh-id"]);
+    expect(hub.requestsTo("/visitor/get-id")).toHaveLength(1);
+  });
+});

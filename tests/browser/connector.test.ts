@@ -1,0 +1,292 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { Connector, type LineState } from "../../browser/connector";
+import { type Chat, type ChatListener, LineError } from "../../browser/sdk/chat";
+import { type Access, type Site, SiteError } from "../../browser/site";
+
+const access = { mode: "hub", chatroomId: "room" } as Access;
+
+let log: string[];
+let states: LineState[];
+let chats: FakeChat[];
+let joinOutcomes: (Error | null)[];
+let catchUp: (chat: Chat) => Promise<void>;
+let connector: Connector;
+
+class FakeChat {
+  isGapProof = true;
+  isOpen = false;
+  startOutcome: Promise<void> = Promise.resolve();
+  readonly listener: ChatListener;
+
+  constructor(_access: Access, listener: ChatListener) {
+    this.listener = listener;
+    chats.push(this);
+  }
+
+  async start(): Promise<void> {
+    log.push("start");
+    await this.startOutcome;
+    this.isOpen = true;
+  }
+
+  canRestart = () => !this.isOpen;
+
+  async restart(): Promise<void> {
+    log.push("restart");
+    this.isOpen = true;
+  }
+
+  async join(): Promise<void> {
+    log.push("join");
+  }
+
+  async drop(): Promise<void> {
+    log.push("drop");
+    this.lose();
+  }
+
+  depart(): void {
+    log.push("depart");
+  }
+
+  lose(): void {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    this.listener.lineClosed();
+  }
+}
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: 1_000_000 });
+  log = [];
+  states = [];
+  chats = [];
+  joinOutcomes = [];
+  catchUp = async () => {};
+  const site = {
+    join: async () => {
+      const outcome = joinOutcomes.shift();
+      if (outcome) throw outcome;
+      return access;
+    },
+  } as unknown as Site;
+  const listener = { received() {}, updated() {}, deleted() {}, closedChanged() {} };
+  const newChat = (a: Access, l: ChatListener) => new FakeChat(a, l) as unknown as Chat;
+  connector = new Connector(site, newChat, listener, {
+    stateChanged: (state) => states.push(state),
+    admitted: () => {},
+    catchUp: (chat) => catchUp(chat),
+    live: () => log.push("live"),
+    failed: () => log.push("failed"),
+  });
+});
+
+afterEach(() => {
+  connector.halt();
+  setHidden(false);
+  vi.useRealTimers();
+});
+
+const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+const chat = () => chats.at(-1) as FakeChat;
+
+function setHidden(isHidden: boolean): void {
+  Object.defineProperty(document, "hidden", { configurable: true, value: isHidden });
+}
+
+function look(away: boolean): void {
+  setHidden(away);
+  document.dispatchEvent(new Event("visibilitychange"));
+}
+
+async function live(): Promise<void> {
+  connector.start();
+  await pass(0);
+  expect(states.at(-1)).toBe("live");
+  log.length = 0;
+  states.length = 0;
+}
+
+describe("connecting", () => {
+  test("goes step by step", async () => {
+    connector.start();
+    connector.start();
+    expect(connector.liveChat).toBeNull();
+    await pass(0);
+    expect(log).toEqual(["start", "join", "live"]);
+    expect(states).toEqual(["connecting", "live"]);
+    expect(connector.liveChat).toBe(chat());
+  });
+
+  test("a chat that did not start is let go of; the next attempt makes another", async () => {
+    connector.start();
+    chats.length = 0;
+    await Promise.resolve();
+    await vi.waitUntil(() => chats.length === 1);
+    chat().startOutcome = Promise.reject(new LineError("no", false));
+    await pass(5_000);
+    expect(log).toEqual(["start", "depart", "failed", "start", "join", "live"]);
+    expect(chats).toHaveLength(2);
+  });
+
+  test("a line that breaks while catching up is dropped and made again", async () => {
+    let failures = 1;
+    catchUp = async () => {
+      if (failures-- > 0) throw new LineError("no", false);
+    };
+    connector.start();
+    await pass(5_000);
+    expect(log).toEqual(["start", "join", "drop", "failed", "restart", "join", "live"]);
+  });
+
+  test("what the site asks for is waited for, within reason", async () => {
+    joinOutcomes = [new SiteError("unavailable", "", 30_000)];
+    connector.start();
+    await pass(14_900);
+    expect(log).toEqual(["failed"]);
+    await pass(15_200);
+    expect(log).toContain("live");
+    expect(states).toEqual(["connecting", "offline", "live"]);
+  });
+});
+
+describe("a broken line", () => {
+  test("is restarted soon, in place", async () => {
+    await live();
+    chat().lose();
+    await pass(700);
+    expect(log).toEqual(["restart", "join", "live"]);
+    expect(states).toEqual(["reconnecting", "catching-up", "live"]);
+  });
+
+  test("of a page that nobody looks at may take its time", async () => {
+    await live();
+    look(true);
+    joinOutcomes = Array.from({ length: 50 }, () => new SiteError("unreachable", ""));
+    chat().lose();
+    await pass(600_000);
+    const attempts = 50 - joinOutcomes.length;
+    expect(attempts).toBeGreaterThan(10);
+    expect(attempts).toBeLessThan(32);
+  });
+
+  test("is offline at once where the browser says so", async () => {
+    await live();
+    vi.stubGlobal("navigator", { onLine: false });
+    chat().lose();
+    await pass(0);
+    expect(states).toEqual(["offline"]);
+  });
+
+  test("after a steady time starts with short pauses again", async () => {
+    await live();
+    for (let round = 0; round < 6; round += 1) {
+      chat().lose();
+      await pass(700);
+      expect(connector.liveChat).not.toBeNull();
+      await pass(10_000);
+    }
+  });
+
+  test("that breaks at once each time waits longer each time (Q7)", async () => {
+    await live();
+    let lives = 0;
+    for (let second = 0; second < 60; second += 1) {
+      if (connector.liveChat) {
+        lives += 1;
+        chat().lose();
+      }
+      await pass(1_000);
+    }
+    expect(lives).toBeLessThan(14);
+  });
+});
+
+describe("looking again", () => {
+  test("after a while away asks for what was missed; after a glance away it need not", async () => {
+    await live();
+    const asked = vi.fn(async () => {});
+    catchUp = asked;
+    look(true);
+    await pass(14_000);
+    look(false);
+    expect(asked).not.toHaveBeenCalled();
+    look(true);
+    await pass(16_000);
+    look(false);
+    expect(asked).toHaveBeenCalledOnce();
+  });
+
+  test("on the hosted service always joins again: another tab may have left", async () => {
+    await live();
+    chat().isGapProof = false;
+    look(true);
+    look(false);
+    await pass(0);
+    expect(log).toEqual(["join"]);
+  });
+
+  test("finds a dead line within seconds", async () => {
+    await live();
+    catchUp = () => new Promise(() => {});
+    look(true);
+    await pass(20_000);
+    look(false);
+    await pass(4_900);
+    expect(log).toEqual([]);
+    catchUp = async () => {};
+    await pass(1_000);
+    expect(log).toEqual(["drop", "restart", "join", "live"]);
+  });
+
+  test("does not wait for the timer while the line is down", async () => {
+    await live();
+    look(true);
+    joinOutcomes = Array.from({ length: 9 }, () => new SiteError("unreachable", ""));
+    chat().lose();
+    await pass(200_000);
+    joinOutcomes = [];
+    look(false);
+    await pass(0);
+    expect(connector.liveChat).not.toBeNull();
+  });
+});
+
+describe("halting", () => {
+  test("hands the chat over and stays quiet", async () => {
+    await live();
+    expect(connector.halt()).toBe(chat());
+    expect(connector.halt()).toBeNull();
+    chat().lose();
+    dispatchEvent(new Event("online"));
+    look(false);
+    await pass(120_000);
+    expect(log).toEqual([]);
+    expect(states).toEqual(["reconnecting", "reconnecting"]);
+  });
+
+  test("in the middle of an attempt ends it; starting again begins anew", async () => {
+    connector.start();
+    let release: () => void = () => {};
+    await vi.waitUntil(() => chats.length === 1);
+    chat().startOutcome = new Promise((resolve) => {
+      release = resolve;
+    });
+    expect(connector.halt()).toBe(chat());
+    connector.start();
+    release();
+    await pass(0);
+    expect(log.filter((step) => step === "live")).toHaveLength(1);
+    expect(chats).toHaveLength(2);
+  });
+
+  test("in a pause ends the pause", async () => {
+    joinOutcomes = [new SiteError("unreachable", "")];
+    connector.start();
+    await pass(0);
+    connector.halt();
+    await pass(60_000);
+    expect(chats).toHaveLength(0);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});

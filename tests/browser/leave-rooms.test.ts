@@ -1,0 +1,33 @@
+import { beforeEach, expect, test } from "vitest";
+import { leaveRooms } from "../../browser/leave-rooms";
+import type { LedgerEntry } from "../../browser/room-ledger";
+import { API_URL, FakeHub } from "./fake-hub";
+
+let hub: FakeHub;
+
+const entry = (chatroomId: string): LedgerEntry => ({
+  mode: "hosted",
+  endpoint: "/chatix-comments",
+  apiUrl: API_URL,
+  websiteId: "site",
+  chatroomId,
+  connectionId: null,
+});
+
+beforeEach(() => {
+  localStorage.setItem("chatix__visitorId_v1", "mine");
+  hub = new FakeHub().install();
+});
+
+test("leaves each room as the same visitor, and goes", async () => {
+  expect(await leaveRooms([entry("room-1"), entry("room-2")])).toBe(true);
+  expect(hub.callsOf("DisconnectFromChatroom")).toEqual([["room-1"], ["room-2"]]);
+  expect(hub.callsOf("ConnectToChatroom")).toEqual([]);
+  await expect.poll(() => hub.sockets.size).toBe(0);
+  expect(await leaveRooms([])).toBe(true);
+});
+
+test("a service that cannot be reached is said", async () => {
+  hub.isDown = true;
+  expect(await leaveRooms([entry("room-1")])).toBe(false);
+});

@@ -1,0 +1,82 @@
+import { describe, expect, test } from "vitest";
+import { safeUrl, toNodes } from "../../browser/prose";
+
+function rendered(text: string): { text: string; links: [string, string][] } {
+  const element = document.createElement("div");
+  element.append(toNodes(text, document));
+  const links = [...element.querySelectorAll("a")].map((it): [string, string] => [
+    it.textContent ?? "",
+    it.href,
+  ]);
+  expect(element.querySelectorAll(":not(a)")).toHaveLength(0);
+  return { text: element.textContent ?? "", links };
+}
+
+describe("text", () => {
+  test.each([
+    "plain",
+    "two\nlines\n\nand a third",
+    "<b>bold</b> <img src=x onerror=alert(1)> &lt; &amp;",
+    "javascript:alert(1) data:text/html,x vbscript:x ftp://example.org file:///etc/passwd",
+    "http:// https://",
+    "\u202eright to left\u202c",
+    "https://user:password@example.org/",
+  ])("%j stays what it is", (text) => {
+    expect(rendered(text)).toEqual({ text, links: [] });
+  });
+});
+
+describe("links", () => {
+  test.each<[string, string]>([
+    ["See https://example.org.", "https://example.org"],
+    ["(https://example.org/a_(b))", "https://example.org/a_(b)"],
+    ["[https://example.org/x], and", "https://example.org/x"],
+    ['"https://example.org/x?a=1&b=2#c"', "https://example.org/x?a=1&b=2#c"],
+    ["HTTPS://Example.org/Path!", "HTTPS://Example.org/Path"],
+    ["http://[::1]:5001/x", "http://[::1]:5001/x"],
+    ["«https://example.org/ü»", "https://example.org/ü"],
+    ["https://example.org/a,b;c:d?e", "https://example.org/a,b;c:d?e"],
+    ["*https://example.org*", "https://example.org"],
+  ])("in %j", (text, address) => {
+    const found = rendered(text);
+    expect(found.text).toBe(text);
+    expect(found.links).toEqual([[address, new URL(address).href]]);
+  });
+
+  test("several, with the text between them", () => {
+    const text = "https://a.example/ and\nhttps://b.example/?q=1, both";
+    expect(rendered(text).text).toBe(text);
+    expect(rendered(text).links.map(([label]) => label)).toEqual([
+      "https://a.example/",
+      "https://b.example/?q=1",
+    ]);
+  });
+
+  test("vouch for nothing and tell nothing", () => {
+    const anchor = toNodes("https://example.org", document).querySelector("a");
+    expect(anchor?.rel).toBe("nofollow ugc noopener noreferrer");
+    expect(anchor?.hasAttribute("target")).toBe(false);
+  });
+
+  test("long hostile runs take no long time", () => {
+    const text = `https://example.org/${"(".repeat(5_000)}${").".repeat(5_000)}`;
+    const started = performance.now();
+    expect(rendered(text).text).toBe(text);
+    expect(performance.now() - started).toBeLessThan(1_000);
+  });
+});
+
+test("safeUrl lets http and https through, and nothing else", () => {
+  expect(safeUrl("https://example.org/a b")).toBe("https://example.org/a%20b");
+  for (const address of [
+    null,
+    "",
+    "x",
+    "javascript:alert(1)",
+    "JAVASCRIPT:alert(1)",
+    "/relative",
+    "blob:https://x/y",
+  ]) {
+    expect(safeUrl(address)).toBeNull();
+  }
+});

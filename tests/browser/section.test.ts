@@ -1,0 +1,624 @@
+/** The whole section, with the real SDK, over a fake site and hub. */
+
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { openSection, type Section } from "../../browser/section";
+import { API_URL, FakeHub, type FakeLocks } from "./fake-hub";
+import { until } from "./until";
+
+let hub: FakeHub;
+let host: HTMLElement;
+let section: Section;
+let consoleError: ReturnType<typeof vi.spyOn>;
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: 1_700_000_100_000 });
+  localStorage.clear();
+  hub = new FakeHub().install();
+  consoleError = vi.spyOn(console, "error");
+});
+
+afterEach(async () => {
+  section.close();
+  await vi.advanceTimersByTimeAsync(100);
+  host.remove();
+  vi.useRealTimers();
+});
+
+function open(attributes = ""): Section {
+  document.body.innerHTML = `
+    <chatix-host data-post="post-token" data-endpoint="/chatix-comments" ${attributes}>
+      <section class="chatix-section" aria-label="Comments">
+        <h2 class="chatix-heading">Comments</h2><p class="chatix-note">Loading…</p>
+      </section>
+    </chatix-host>`;
+  host = document.querySelector("chatix-host") as HTMLElement;
+  section = openSection(host);
+  section.start();
+  return section;
+}
+
+async function openLive(attributes = ""): Promise<Section> {
+  open(attributes);
+  await untilStatus("Live");
+  return section;
+}
+
+function find<T extends Element>(selector: string): T {
+  const found = host.querySelector<T>(selector);
+  if (!found) throw new Error(`nothing is ${selector}`);
+  return found;
+}
+
+const status = () => find("[role=status]").textContent;
+const untilStatus = (text: string) => until(() => expect(status()).toBe(text));
+const texts = () => [...host.querySelectorAll("article .chatix-text")].map((it) => it.textContent);
+const untilTexts = (...wanted: string[]) => until(() => expect(texts()).toEqual(wanted));
+const nameBox = () => find<HTMLInputElement>("input[name=name]");
+const textBox = () => find<HTMLTextAreaElement>("textarea");
+const isHidden = (element: Element) => element.closest("[hidden]") !== null;
+const alerts = () =>
+  [...host.querySelectorAll("[role=alert]")].filter((it) => !isHidden(it)).map((it) => it.textContent);
+
+function write(text: string, name?: string): void {
+  if (name !== undefined) nameBox().value = name;
+  textBox().value = text;
+  find<HTMLFormElement>("form").dispatchEvent(new Event("submit", { cancelable: true }));
+}
+
+const locks = () => navigator.locks as unknown as FakeLocks;
+const ledger = () =>
+  Object.keys(localStorage)
+    .filter((key) => key.startsWith("chatix-comments:"))
+    .map((key) => JSON.parse(localStorage.getItem(key) ?? ""));
+
+describe("reading", () => {
+  test("shows history with author, time and text, and then what comes", async () => {
+    hub.names.set("other", "Kim");
+    hub.post("Line one\nLine two");
+    await openLive();
+    const article = find("article");
+    expect(article.querySelector(".chatix-author")?.textContent).toBe("Kim");
+    expect(article.querySelector(".chatix-avatar")?.textContent).toBe("K");
+    expect(article.querySelector("time")?.getAttribute("datetime")).toBe("2023-11-14T22:13:21.000Z");
+    expect(article.querySelector("time")?.textContent).toBe("1 minute ago");
+    expect(texts()).toEqual(["Line one\nLine two"]);
+    hub.post("And another");
+    await untilTexts("Line one\nLine two", "And another");
+    expect(host.querySelector(".chatix-note:not([hidden])")).toBeNull();
+    expect(consoleError).not.toHaveBeenCalled();
+  });
+
+  test("goes from Connecting to Live, and asks the site with the page's token", async () => {
+    open();
+    expect(status()).toBe("Connecting");
+    await untilStatus("Live");
+    expect(hub.requestsTo("/join")).toEqual([{ post: "post-token", ticket: expect.anything() }]);
+    expect(find<HTMLElement>("[role=status]").dataset.state).toBe("live");
+  });
+
+  test("pages back until the start, and says so by taking the button away", async () => {
+    for (const number of [1, 2, 3, 4, 5, 6, 7]) hub.post(`c${number}`);
+    await openLive();
+    expect(texts()).toEqual(["c5", "c6", "c7"]);
+    const button = find<HTMLButtonElement>(".chatix-earlier");
+    button.click();
+    await untilTexts("c2", "c3", "c4", "c5", "c6", "c7");
+    expect(isHidden(button)).toBe(false);
+    button.click();
+    await untilTexts("c1", "c2", "c3", "c4", "c5", "c6", "c7");
+    expect(isHidden(button)).toBe(true);
+  });
+
+  test("says when earlier comments cannot be had, and lets the reader try again", async () => {
+    for (const number of [1, 2, 3, 4]) hub.post(`c${number}`);
+    await openLive();
+    hub.kill();
+    find<HTMLButtonElement>(".chatix-earlier").click();
+    await until(() => expect(alerts()).toEqual(["Earlier comments could not be loaded. Please try again."]));
+    hub.isDown = false;
+    await untilStatus("Live");
+    find<HTMLButtonElement>(".chatix-earlier").click();
+    await untilTexts("c1", "c2", "c3", "c4");
+    expect(alerts()).toEqual([]);
+  });
+
+  test("shows edits and deletions", async () => {
+    hub.post("one");
+    hub.post("two");
+    await openLive();
+    hub.edit("m1", "uno");
+    hub.delete("m2");
+    await untilTexts("uno");
+    expect(find(".chatix-edited").textContent).toBe("edited");
+  });
+
+  test("an empty thread invites; a closed one says so and has no form", async () => {
+    hub.joinAnswer = { state: "closed" };
+    await openLive();
+    expect(isHidden(find(".chatix-empty"))).toBe(false);
+    expect(isHidden(find("form"))).toBe(true);
+    expect(host.textContent).toContain("Comments are closed.");
+  });
+
+  test("data-closed hides the form of an open thread", async () => {
+    await openLive("data-closed");
+    expect(isHidden(find("form"))).toBe(true);
+  });
+
+  test("a thread that is closed while somebody writes keeps their text on the page", async () => {
+    await openLive();
+    textBox().value = "half a thought";
+    hub.tell("OnUpdateChatroom", [{ id: "room-1", title: "t", managers: [], is_closed: true }]);
+    await until(() => expect(host.textContent).toContain("Comments are closed."));
+    await until(() => expect(isHidden(find("p.chatix-note"))).toBe(false));
+    expect(isHidden(textBox())).toBe(false);
+    textBox().value = "";
+    hub.tell("OnUpdateChatroom", [{ id: "room-1", title: "t", managers: [], is_closed: true }]);
+    await until(() => expect(isHidden(textBox())).toBe(true));
+  });
+
+  test("a room that is being prepared is waited for", async () => {
+    hub.joinStatus = 202;
+    hub.joinAnswer = { state: "preparing", retry_after_s: 1 };
+    open();
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(status()).toBe("Connecting");
+    expect(alerts()).toEqual([]);
+    hub.joinStatus = 200;
+    hub.joinAnswer = {};
+    await untilStatus("Live");
+  });
+});
+
+describe("writing", () => {
+  test("a guest takes part under a name; the text goes when it is acknowledged", async () => {
+    await openLive();
+    write("Hello!", " Robin ");
+    await untilTexts("Hello!");
+    expect(hub.requestsTo("/take-part")).toEqual([{ post: "post-token", ticket: "ticket-1", name: "Robin" }]);
+    await until(() => expect(textBox().value).toBe(""));
+    expect(nameBox().value).toBe(" Robin ");
+    expect(find(".chatix-you").textContent).toBe("(you)");
+    write("Again");
+    await untilTexts("Hello!", "Again");
+    expect(hub.requestsTo("/take-part")).toHaveLength(1);
+    const keys = hub.callsOf("SaveChatroomMessage").map(([draft]) => (draft as { uuid: string }).uuid);
+    expect(new Set(keys).size).toBe(2);
+  });
+
+  test("a user of the site has no Name field", async () => {
+    const visitor = { id: "me", name: "Toni", is_manager: false, is_signed_in: true, is_persistent: true };
+    hub.joinAnswer = { visitor };
+    await openLive();
+    expect(isHidden(nameBox())).toBe(true);
+    expect(find(".chatix-identity").textContent).toBe("Commenting as Toni");
+    write("Hi");
+    await untilTexts("Hi");
+    expect(hub.requestsTo("/take-part")).toEqual([]);
+  });
+
+  test.each([
+    ["   ", "Robin", "Write something first."],
+    ["Hi", "  ", "Please give a name: it is shown beside your comment."],
+    ["x".repeat(101), "Robin", "A comment has at most 100 characters; this one has 101."],
+    ["Hi", "R".repeat(21), "A name has at most 20 characters."],
+  ])("refuses %j by %j before sending, and keeps both", async (text, name, reason) => {
+    await openLive();
+    write(text, name);
+    expect(alerts()).toEqual([reason]);
+    expect(textBox().value).toBe(text);
+    expect(hub.callsOf("SaveChatroomMessage")).toEqual([]);
+    write("Better", "Robin");
+    await untilTexts("Better");
+    expect(alerts()).toEqual([]);
+  });
+
+  test("what the hub refuses comes back with its reason", async () => {
+    await openLive();
+    write("forbidden", "Robin");
+    await until(() => expect(alerts()).toEqual(["This cannot be posted."]));
+    expect(textBox().value).toBe("forbidden");
+    expect(textBox().readOnly).toBe(false);
+  });
+
+  test("a name that the site refuses is said at the name", async () => {
+    hub.takePartStatus = 422;
+    hub.takePartAnswer = { error: "bad_name", message: "This name is taken by the author." };
+    await openLive();
+    write("Hi", "The Author");
+    await until(() => expect(alerts()).toEqual(["This name is taken by the author."]));
+    expect(nameBox().getAttribute("aria-invalid")).toBe("true");
+    expect(document.activeElement).toBe(nameBox());
+  });
+
+  test("while a comment is under way nothing can be changed or sent twice", async () => {
+    await openLive();
+    hub.isSilent = true;
+    write("Hello", "Robin");
+    await until(() => expect(find(".chatix-post").textContent).toBe("Posting…"));
+    expect(textBox().readOnly).toBe(true);
+    write("Hello");
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(hub.callsOf("SaveChatroomMessage")).toHaveLength(1);
+  });
+});
+
+describe("outages", () => {
+  test("asks for what it missed, edits and deletions too", async () => {
+    for (const number of [1, 2, 3]) hub.post(`c${number}`);
+    await openLive();
+    hub.kill();
+    await until(() => expect(status()).toBe("Reconnecting"));
+    hub.edit("m1", "uno");
+    hub.delete("m2");
+    for (const number of [4, 5, 6, 7, 8]) hub.post(`c${number}`);
+    hub.pageLimit = 2;
+    hub.isDown = false;
+    await untilStatus("Live");
+    expect(texts()).toEqual(["uno", "c3", "c4", "c5", "c6", "c7", "c8"]);
+    expect(hub.lastSocket.visitorId).toBe("ticket-2");
+    expect(hub.requestsTo("/join").map((body) => body.ticket)).toEqual([expect.anything(), "ticket-1"]);
+  });
+
+  test("is Offline while it fails again and again, and comes back by itself", async () => {
+    await openLive();
+    hub.kill();
+    hub.siteIsDown = true;
+    await untilStatus("Offline");
+    await vi.advanceTimersByTimeAsync(300_000);
+    expect(status()).toBe("Offline");
+    hub.siteIsDown = false;
+    hub.isDown = false;
+    await untilStatus("Live");
+  });
+
+  test("a post that has another room afterwards shows that room only", async () => {
+    hub.post("of the old room");
+    await openLive();
+    hub.kill();
+    await untilStatus("Reconnecting");
+    hub.messages.length = 0;
+    hub.chatroomId = "room-2";
+    hub.post("of the new room");
+    hub.isDown = false;
+    await untilStatus("Live");
+    expect(texts()).toEqual(["of the new room"]);
+    expect(hub.callsOf("GetChatroomChanges")).toEqual([]);
+  });
+
+  test("waits longer and longer between attempts", async () => {
+    await openLive();
+    hub.kill();
+    hub.siteIsDown = true;
+    const before = hub.requestsTo("/join").length;
+    await vi.advanceTimersByTimeAsync(60_000);
+    const attempts = hub.requestsTo("/join").length - before;
+    expect(attempts).toBeGreaterThanOrEqual(6);
+    expect(attempts).toBeLessThanOrEqual(16);
+  });
+
+  test("a site that cannot serve is Offline at once, with a sentence; then the thread comes", async () => {
+    hub.joinStatus = 503;
+    hub.joinAnswer = { error: "unavailable", message: "The comments take a short break.", retry_after_s: 2 };
+    open();
+    await untilStatus("Offline");
+    expect(alerts()).toEqual(["The comments take a short break."]);
+    hub.joinStatus = 200;
+    hub.joinAnswer = {};
+    await untilStatus("Live");
+    expect(alerts()).toEqual([]);
+  });
+
+  test("a token that the site does not accept is said", async () => {
+    hub.joinStatus = 400;
+    hub.joinAnswer = { error: "bad_token", message: "" };
+    open();
+    await untilStatus("Offline");
+    expect(alerts()).toEqual(["The comments cannot be shown. Reloading the page may help."]);
+    await vi.advanceTimersByTimeAsync(300_000);
+    expect(hub.requestsTo("/join").length).toBeLessThanOrEqual(11);
+  });
+
+  test("an answer of HTML is an outage, not a crash", async () => {
+    vi.stubGlobal("fetch", async () => new Response("<h1>Bad gateway</h1>", { status: 502 }));
+    open();
+    await untilStatus("Offline");
+    expect(alerts()).toEqual(["The comments cannot be reached at the moment. They will come by themselves."]);
+    hub.install();
+    await untilStatus("Live");
+  });
+
+  test("a comment whose acknowledgement was lost is sent again with its key, and is there once", async () => {
+    await openLive();
+    write("First", "Robin");
+    await untilTexts("First");
+    hub.losesAnswers = true;
+    write("Did you get this?");
+    await until(() => expect(find(".chatix-hint").hasAttribute("hidden")).toBe(false));
+    expect(textBox().value).toBe("Did you get this?");
+    hub.losesAnswers = false;
+    await untilStatus("Live");
+    await untilTexts("First", "Did you get this?");
+    await until(() => expect(textBox().value).toBe(""));
+    expect(hub.messages.map((message) => message.content)).toEqual(["First", "Did you get this?"]);
+    expect(hub.callsOf("SaveChatroomMessage")).toHaveLength(3);
+  });
+
+  test("a guest's first comment, written while everything is down, is posted when it is back", async () => {
+    await openLive();
+    hub.kill();
+    hub.siteIsDown = true;
+    await untilStatus("Offline");
+    write("Written in the dark", "Robin");
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(textBox().value).toBe("Written in the dark");
+    expect(alerts()).toEqual([]);
+    hub.siteIsDown = false;
+    hub.isDown = false;
+    await untilTexts("Written in the dark");
+    expect(textBox().value).toBe("");
+    expect(hub.messages[0]?.sender_name).toBe("Robin");
+  });
+
+  test("a site that is away for a moment while the line is up is asked again", async () => {
+    await openLive();
+    hub.takePartStatus = 503;
+    write("Patience", "Robin");
+    await until(() => expect(find(".chatix-hint").hasAttribute("hidden")).toBe(false));
+    hub.takePartStatus = 200;
+    await until(() => expect(texts()).toEqual(["Patience"]));
+  });
+
+  test("a line that lets in and breaks at once is not stormed (Q7)", async () => {
+    await openLive();
+    const accept = hub.accept.bind(hub);
+    hub.accept = (socket) => {
+      accept(socket);
+      setTimeout(() => socket.lose(), 10);
+    };
+    const before = hub.requestsTo("negotiate").length;
+    hub.cut();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(hub.requestsTo("negotiate").length - before).toBeLessThanOrEqual(16);
+  });
+
+  test("the network's return and the reader's look end the waiting", async () => {
+    await openLive();
+    hub.kill();
+    await untilStatus("Offline");
+    await vi.advanceTimersByTimeAsync(60_000);
+    hub.isDown = false;
+    dispatchEvent(new Event("online"));
+    await vi.advanceTimersByTimeAsync(100);
+    expect(status()).toBe("Live");
+  });
+
+  test("a connection that died in the reader's sleep is found out when the reader looks", async () => {
+    await openLive();
+    hub.isSilent = true;
+    dispatchEvent(new Event("offline"));
+    await vi.advanceTimersByTimeAsync(5_100);
+    expect(status()).not.toBe("Live");
+    hub.isSilent = false;
+    await untilStatus("Live");
+  });
+});
+
+describe("leaving", () => {
+  test("a page that goes away leaves by socket and beacon, and closes", async () => {
+    await openLive();
+    section.depart();
+    expect(locks().held).toHaveLength(1);
+    for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+    expect(hub.interested.size).toBe(0);
+    expect(hub.sockets.size).toBe(0);
+    expect(locks().held).toEqual([]);
+    await until(() => expect(hub.beacons).toHaveLength(1));
+    expect(hub.beacons[0]).toEqual({
+      url: "/chatix-comments/leave",
+      type: "application/json",
+      ticket: "ticket-1",
+      leaves: [{ chatroom_id: "room-1", connection_id: "connection-1" }],
+    });
+    expect(status()).toBe("Reconnecting");
+    section.depart();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(hub.beacons).toHaveLength(1);
+    expect(hub.requestsTo("/join")).toHaveLength(1);
+  });
+
+  test("a page that comes back is the same visitor, and misses nothing", async () => {
+    hub.post("before");
+    await openLive();
+    section.depart();
+    await vi.advanceTimersByTimeAsync(1_000);
+    hub.post("meanwhile");
+    section.start();
+    section.start();
+    await untilStatus("Live");
+    expect(texts()).toEqual(["before", "meanwhile"]);
+    expect(hub.sockets.size).toBe(1);
+    expect([...hub.interested]).toEqual(["connection-2"]);
+    expect(hub.requestsTo("/join").at(-1)?.ticket).toBe("ticket-1");
+  });
+
+  test("an element that goes away leaves over the line, without a beacon", async () => {
+    await openLive();
+    section.close();
+    await until(() => expect(hub.sockets.size).toBe(0));
+    expect(hub.callsOf("DisconnectFromChatroom")).toHaveLength(1);
+    expect(hub.beacons).toEqual([]);
+  });
+
+  test("during an outage the beacon names the last connection", async () => {
+    await openLive();
+    hub.kill();
+    await untilStatus("Offline");
+    section.depart();
+    await until(() => expect(hub.beacons).toHaveLength(1));
+    expect(hub.beacons[0]?.leaves).toEqual([{ chatroom_id: "room-1", connection_id: "connection-1" }]);
+  });
+
+  test("a reader who has not taken part leaves nothing in the browser", async () => {
+    await openLive();
+    expect(localStorage.length).toBe(0);
+  });
+
+  test("who has taken part is in the ledger while the section is shown", async () => {
+    await openLive();
+    write("Hello", "Robin");
+    await untilTexts("Hello");
+    expect(ledger()).toEqual([
+      {
+        mode: "hub",
+        endpoint: "/chatix-comments",
+        apiUrl: API_URL,
+        websiteId: "local",
+        chatroomId: "room-1",
+        connectionId: "connection-1",
+        seenAt: expect.any(Number),
+      },
+    ]);
+    hub.cut();
+    await untilStatus("Reconnecting");
+    await untilStatus("Live");
+    expect(ledger().map((entry) => entry.connectionId)).toEqual(["connection-2"]);
+    section.depart();
+    expect(localStorage.length).toBe(0);
+  });
+
+  test("blocked storage changes nothing that the reader sees", async () => {
+    vi.spyOn(window, "localStorage", "get").mockImplementation(() => {
+      throw new DOMException("blocked", "SecurityError");
+    });
+    await openLive();
+    write("Hello", "Robin");
+    await untilTexts("Hello");
+    section.depart();
+    vi.restoreAllMocks();
+  });
+
+  test("without Web Locks (plain http) and without beacons' luck, all else works", async () => {
+    Object.defineProperty(navigator, "locks", { value: undefined });
+    await openLive();
+    write("Hello", "Robin");
+    await untilTexts("Hello");
+    section.depart();
+    expect(localStorage.length).toBe(0);
+  });
+});
+
+describe("on the hosted service", () => {
+  beforeEach(() => {
+    hub.joinAnswer = {
+      mode: "hosted",
+      website_id: "site",
+      ticket: null,
+      visitor: { id: null, name: null, is_manager: false, is_signed_in: false, is_persistent: false },
+    };
+  });
+
+  test("reads and writes by documented calls", async () => {
+    hub.names.set("other", "Kim");
+    hub.post("one");
+    await openLive();
+    write("two", "Robin");
+    await untilTexts("one", "two");
+    const authors = [...host.querySelectorAll(".chatix-author")].map((it) => it.textContent);
+    expect(authors).toEqual(["Kim", "Robin"]);
+    expect(host.querySelectorAll(".chatix-you")).toHaveLength(1);
+    expect(hub.requestsTo("/take-part")).toEqual([]);
+  });
+
+  test("a guest's name is asked of the service, which keeps it", async () => {
+    localStorage.setItem("chatix__visitorId_v1", "mine");
+    hub.names.set("mine", "Robin");
+    await openLive();
+    expect(nameBox().value).toBe("Robin");
+    write("Back again");
+    await untilTexts("Back again");
+    expect(hub.callsOf("SaveVisitorInfo")).toEqual([]);
+  });
+
+  test("the name of the site's user is announced before the first comment", async () => {
+    const visitor = { id: null, name: "Toni", is_manager: false, is_signed_in: true, is_persistent: true };
+    hub.joinAnswer = { ...hub.joinAnswer, visitor };
+    await openLive();
+    expect(hub.callsOf("SaveVisitorInfo")).toEqual([]);
+    write("one");
+    await untilTexts("one");
+    write("two");
+    await untilTexts("one", "two");
+    expect(hub.callsOf("SaveVisitorInfo")).toHaveLength(1);
+    expect([...host.querySelectorAll(".chatix-author")].map((it) => it.textContent)).toEqual([
+      "Toni",
+      "Toni",
+    ]);
+  });
+
+  test("compares pages after an outage", async () => {
+    for (const number of [1, 2, 3]) hub.post(`c${number}`);
+    await openLive();
+    hub.kill();
+    await untilStatus("Reconnecting");
+    hub.delete("m2");
+    hub.edit("m3", "tres");
+    for (let number = 4; number <= 60; number += 1) hub.post(`c${number}`);
+    hub.isDown = false;
+    await untilStatus("Live");
+    expect(texts().slice(0, 3)).toEqual(["c1", "tres", "c4"]);
+    expect(texts()).toHaveLength(59);
+  });
+
+  test("a comment whose fate is unknown is looked for, and not sent again by itself", async () => {
+    await openLive();
+    hub.losesAnswers = true;
+    write("Did it arrive?", "Robin");
+    await until(() => expect(status()).not.toBe("Live"));
+    hub.losesAnswers = false;
+    await untilStatus("Live");
+    await until(() => expect(textBox().value).toBe(""));
+    expect(hub.messages).toHaveLength(1);
+    expect(alerts()).toEqual([]);
+  });
+
+  test("a comment that did not arrive is given back for the reader to decide", async () => {
+    await openLive();
+    hub.isSilent = true;
+    write("Lost", "Robin");
+    await vi.advanceTimersByTimeAsync(16_000);
+    hub.isSilent = false;
+    await untilStatus("Live");
+    await until(() =>
+      expect(alerts()).toEqual(["The connection broke before your comment arrived. Post it again?"]),
+    );
+    expect(textBox().value).toBe("Lost");
+    expect(textBox().readOnly).toBe(false);
+    expect(hub.messages).toHaveLength(0);
+  });
+
+  test("leaves only when no other tab shows the room, and sends no beacon", async () => {
+    await openLive();
+    const other = { ...ledger()[0], connectionId: "elsewhere" };
+    localStorage.setItem("chatix-comments:room:other-tab", JSON.stringify(other));
+    section.depart();
+    for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+    expect(hub.callsOf("DisconnectFromChatroom")).toEqual([]);
+    localStorage.removeItem("chatix-comments:room:other-tab");
+    section.start();
+    await untilStatus("Live");
+    section.depart();
+    for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+    expect(hub.callsOf("DisconnectFromChatroom")).toHaveLength(1);
+    expect(ledger()).toEqual([]);
+    expect(hub.beacons).toEqual([]);
+  });
+
+  test("what could not be said over an open line stays in the ledger", async () => {
+    await openLive();
+    hub.kill();
+    await untilStatus("Reconnecting");
+    section.depart();
+    expect(ledger()).toHaveLength(1);
+  });
+});

@@ -1,0 +1,145 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { ThreadState } from "../../browser/thread-state";
+import { initialOf, ThreadView, toneOf } from "../../browser/thread-view";
+import { message } from "./messages";
+
+let state: ThreadState;
+let view: ThreadView;
+let loadEarlier: () => Promise<void>;
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: 1_000_000 });
+  state = new ThreadState();
+  loadEarlier = async () => {};
+  view = new ThreadView(() => loadEarlier());
+  document.body.replaceChildren(view.element);
+});
+
+afterEach(() => {
+  view.stopClock();
+  vi.useRealTimers();
+});
+
+const articles = () => [...view.element.querySelectorAll("article")];
+const texts = () => articles().map((it) => it.querySelector(".chatix-text")?.textContent);
+const button = () => view.element.querySelector("button") as HTMLButtonElement;
+
+function show(...messages: ReturnType<typeof message>[]): void {
+  for (const it of messages) state.add(it);
+  view.render(state);
+}
+
+describe("rendering", () => {
+  test("puts each message in its place and leaves the others alone", () => {
+    show(message(1), message(3));
+    const [first, third] = articles();
+    show(message(2), message(4));
+    expect(texts()).toEqual(["text 1", "text 2", "text 3", "text 4"]);
+    expect([articles()[0], articles()[2]]).toEqual([first, third]);
+  });
+
+  test("an edit changes its article only, a deletion removes it", () => {
+    show(message(1), message(2));
+    const [first, second] = articles();
+    show(message(1, { text: "new words", editedAt: new Date(1) }));
+    state.remove("m2");
+    view.render(state);
+    expect(texts()).toEqual(["new words"]);
+    expect(articles()).toEqual([first]);
+    expect(second?.isConnected).toBe(false);
+  });
+
+  test("hostile text and names stay text", () => {
+    const hostile = `<img src=x onerror="alert(1)"><script>alert(2)</script>`;
+    show(message(1, { text: hostile, senderName: hostile }));
+    expect(texts()).toEqual([hostile]);
+    expect(view.element.querySelector(".chatix-author")?.textContent).toBe(hostile);
+    expect(view.element.querySelector("img, script")).toBeNull();
+  });
+
+  test("names that are missing are guests; managers have a badge; own comments are marked", () => {
+    show(message(1, { senderName: " " }), message(2, { isFromManager: true, senderId: "me" }));
+    expect(articles()[0]?.querySelector(".chatix-byline")?.textContent).toBe("Guest 16 minutes ago");
+    view.selfId = "me";
+    expect(articles()[1]?.querySelector(".chatix-byline")?.textContent).toBe("Kim Team (you) 16 minutes ago");
+    view.selfId = "somebody else";
+    expect(view.element.querySelector(".chatix-you")).toBeNull();
+  });
+
+  test("files are links, if their address can be followed", () => {
+    show(
+      message(1, { text: "", url: "https://hub.example/files/a" }),
+      message(2, { text: "", url: "javascript:alert(1)" }),
+    );
+    const links = [...view.element.querySelectorAll("a")].map((it) => [it.textContent, it.href]);
+    expect(links).toEqual([["Attachment", "https://hub.example/files/a"]]);
+  });
+
+  test("times go on while the clock runs", () => {
+    show(message(999));
+    const time = view.element.querySelector("time");
+    expect(time?.textContent).toBe("just now");
+    view.startClock();
+    vi.advanceTimersByTime(90_000);
+    expect(time?.textContent).toBe("1 minute ago");
+    view.stopClock();
+    vi.advanceTimersByTime(3_600_000);
+    expect(time?.textContent).toBe("1 minute ago");
+    view.startClock();
+    expect(time?.textContent).toBe("1 hour ago");
+  });
+});
+
+describe("earlier comments", () => {
+  test("the keyboard is not sent back to the top when the button goes away", async () => {
+    state.addPage([message(2)], true);
+    view.render(state);
+    loadEarlier = async () => {
+      state.addPage([message(1)], false);
+      view.render(state);
+    };
+    button().focus();
+    button().click();
+    expect(button().disabled).toBe(true);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(button().hidden).toBe(true);
+    expect(document.activeElement).toBe(articles()[0]);
+  });
+
+  test("are not read out; what comes afterwards is", async () => {
+    const list = view.element.querySelector(".chatix-list");
+    state.addPage([message(2)], true);
+    view.render(state);
+    expect(list?.getAttribute("aria-live")).toBeNull();
+    view.startAnnouncing();
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(list?.getAttribute("aria-live")).toBe("polite");
+    button().click();
+    expect(list?.getAttribute("aria-live")).toBeNull();
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(list?.getAttribute("aria-live")).toBe("polite");
+  });
+});
+
+test.each([
+  ["Robin", "R"],
+  ["émilie", "É"],
+  ["  «anna»", "A"],
+  ["👩‍👩‍👧 family", "👩‍👩‍👧"],
+  ["7 dwarfs", "7"],
+  ["…", "?"],
+  ["", "?"],
+])("the initial of %j is %j", (name, initial) => {
+  expect(initialOf(name)).toBe(initial);
+});
+
+test("the initial needs no Intl.Segmenter", () => {
+  vi.stubGlobal("Intl", {});
+  expect(initialOf("«robin»")).toBe("R");
+});
+
+test("one person has one tone, and tones are few", () => {
+  expect(toneOf("abc")).toBe(toneOf("abc"));
+  const tones = new Set(Array.from({ length: 500 }, (_, index) => toneOf(`visitor-${index}`)));
+  expect([...tones].sort()).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+});

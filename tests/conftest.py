@@ -1,0 +1,68 @@
+"""Fixtures of the Flask side: an application in ``TESTING``, with a REST API that needs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient, FlaskCliRunner
+
+from flask_chatix_comments import ChatixComments
+from tests.flask_support import SECRET, Clock, FakeApi, Site
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def fake_api() -> FakeApi:
+    return FakeApi()
+
+
+@pytest.fixture
+def make_site(tmp_path: Path, clock: Clock, fake_api: FakeApi) -> Iterator[Callable[..., Site]]:
+    """Make sites; keyword arguments are settings, ``None`` takes one out."""
+    sites: list[Site] = []
+
+    def make(*, debug: bool = False, extension: ChatixComments | None = None, **settings: Any) -> Site:
+        folder = tmp_path / f"site-{len(sites) + 1}"
+        app = Flask(f"site_{len(sites) + 1}", instance_path=str(folder))
+        app.debug = debug
+        app.config.update({"TESTING": True, "SECRET_KEY": SECRET} | settings)
+        comments = extension or ChatixComments(clock=clock, transport=fake_api.transport)
+        comments.init_app(app)
+        sites.append(Site(app, comments, fake_api))
+        return sites[-1]
+
+    yield make
+    for site in sites:
+        site.state.registry.close()
+        if site.state.dev_hub is not None:
+            site.state.dev_hub.stop()
+
+
+@pytest.fixture
+def site(make_site: Callable[..., Site]) -> Site:
+    return make_site()
+
+
+@pytest.fixture
+def app(site: Site) -> Flask:
+    return site.app
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def runner(app: Flask) -> FlaskCliRunner:
+    return app.test_cli_runner()

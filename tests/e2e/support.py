@@ -1,0 +1,206 @@
+"""What the browser tests share: the example site in a process of its own, readers, and how to wait."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, expect
+
+from flask_chatix_comments.api import ChatixApi
+
+ROOT = Path(__file__).parents[2]
+DEADLINE_S = 30.0
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM_ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+expect.set_options(timeout=DEADLINE_S * 1000)
+
+
+def wait_until(condition: Callable[[], Any], what: str, *, deadline_s: float = DEADLINE_S) -> Any:
+    """Ask *condition* until its answer is true, and return that."""
+    end = time.monotonic() + deadline_s
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {deadline_s} s: {what}")
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Site:
+    """The example site; what is in *environment* is what `make demo` would set."""
+
+    data: Path
+    port: int = field(default_factory=free_port)
+    hub_port: int = field(default_factory=free_port)
+    settings: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def post_url(self, slug: str) -> str:
+        return f"{self.url}/posts/{slug}/"
+
+    @property
+    def log(self) -> str:
+        return (self.data / "site.log").read_text(errors="replace")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        own = {"PORT": str(self.port), "HUB_PORT": str(self.hub_port), "DEMO_DATA": str(self.data)}
+        return {**os.environ, **own, **self.settings, "PYTHONUNBUFFERED": "1"}
+
+    def slugs(self) -> list[str]:
+        """Return the posts in the order of the index."""
+        with urllib.request.urlopen(f"{self.url}/", timeout=10) as answer:
+            found = re.findall(r'href="/posts/([^/"]+)/"', answer.read().decode())
+        return list(dict.fromkeys(found))
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "flask", "--app", "example_site", *arguments]
+
+    def start(self) -> None:
+        self.data.mkdir(parents=True, exist_ok=True)
+        with (self.data / "site.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command("run", "--port", str(self.port)), cwd=ROOT, env=self.environment, stdout=log, stderr=log
+            )
+        wait_until(self.answers, "the site answers")
+
+    def answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log
+        try:
+            with urllib.request.urlopen(f"{self.url}/about/", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(10)
+            self.process.kill()
+            self.process.wait()
+
+    def chatix(self, *arguments: str) -> Any:
+        """Run `flask chatix ...` in the site's environment and return its JSON document."""
+        answer = subprocess.run(
+            self.command("chatix", *arguments, "--json"), cwd=ROOT, env=self.environment, capture_output=True, text=True
+        )
+        assert answer.returncode == 0, answer.stderr
+        return json.loads(answer.stdout)
+
+    def api(self) -> ChatixApi:
+        """Return the REST client that the site itself would use, with its keys."""
+        code = (
+            "import json; from example_site import create_app;"
+            "state = create_app().extensions['chatix_comments'];"
+            "print(json.dumps([state.api_url, state.config.website_id, state.keys.hub_api[0]]))"
+        )
+        answer = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=self.environment, capture_output=True, text=True, check=True
+        )
+        url, website_id, key = json.loads(answer.stdout)
+        return ChatixApi(url, website_id=website_id, api_key=key)
+
+
+def find_chromium() -> str:
+    for name in (os.environ.get("CHROMIUM", ""), *CHROMIUM_NAMES):
+        path = shutil.which(name) if name else None
+        if path:
+            return path
+    raise RuntimeError("The browser tests need Chromium: apt-get install chromium, or set CHROMIUM to its path.")
+
+
+@dataclass
+class Reader:
+    """One browser profile, and all that its pages said on the console that was wrong."""
+
+    context: BrowserContext
+    problems: list[str] = field(default_factory=list)
+
+    def open(self, url: str) -> Page:
+        page = self.context.new_page()
+        page.on("pageerror", lambda error: self.problems.append(f"pageerror: {error}"))
+        page.on("console", self._note)
+        page.goto(url)
+        return page
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.problems.append(f"{message.type}: {message.text} {message.location}")
+
+
+def section(page: Page) -> Locator:
+    return page.get_by_role("region", name="Comments")
+
+
+def reach_section(page: Page) -> Locator:
+    """Scroll to the section, as a reader would, and wait until it is live."""
+    found = section(page)
+    found.scroll_into_view_if_needed()
+    expect_live(page)
+    return found
+
+
+def expect_live(page: Page) -> None:
+    expect(section(page).get_by_role("status")).to_have_text("Live")
+
+
+def articles(page: Page) -> Locator:
+    return section(page).get_by_role("article")
+
+
+def write(page: Page, text: str, *, name: str | None = None) -> None:
+    """Write a comment and post it, without waiting for what becomes of it."""
+    found = section(page)
+    if name is not None:
+        found.get_by_role("textbox", name="Name").fill(name)
+    found.get_by_role("textbox", name="Write a comment").fill(text)
+    found.get_by_role("button", name="Post comment").click()
+
+
+def comment(page: Page, text: str) -> Locator:
+    return articles(page).filter(has_text=text)

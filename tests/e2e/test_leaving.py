@@ -1,0 +1,179 @@
+"""Visitors are taken out of the rooms of pages that they have left."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Error, Page, Playwright, expect
+
+from flask_chatix_comments.api import ChatixApi
+from tests.e2e.support import (
+    CHROMIUM_ARGS,
+    Reader,
+    Site,
+    articles,
+    comment,
+    expect_live,
+    find_chromium,
+    reach_section,
+    section,
+    wait_until,
+    write,
+)
+
+pytestmark = pytest.mark.browser
+NewReader = Callable[..., Reader]
+
+# The hub's own grace time is 60 s: what happens sooner was said by the page.
+SOON_S = 20.0
+
+
+def take_part(page: Page, name: str = "Robin") -> None:
+    reach_section(page)
+    write(page, f"{name} was here", name=name)
+    expect(comment(page, f"{name} was here").first).to_be_visible()
+
+
+@pytest.fixture
+def count(site: Site, api: ChatixApi) -> Callable[[str], int]:
+    """Ask the hub how many visitors a post's room has."""
+    rooms: dict[str, str] = {}
+
+    def ask(slug: str) -> int:
+        if slug not in rooms:
+            rooms[slug] = site.chatix("show", slug)["chatroom_id"]
+        return api.get_chatroom(rooms[slug]).number_of_visitors
+
+    return ask
+
+
+def wait_for_count(count: Callable[[str], int], slug: str, wanted: int, *, deadline_s: float = SOON_S) -> None:
+    wait_until(lambda: count(slug) == wanted, f"{wanted} visitors in {slug}", deadline_s=deadline_s)
+
+
+@pytest.fixture
+def slug(site: Site) -> str:
+    return site.slugs()[0]
+
+
+def test_leaving_by_a_link(site: Site, slug: str, count: Callable[[str], int], new_reader: NewReader) -> None:
+    page = new_reader().open(site.post_url(slug))
+    reach_section(page)
+    wait_for_count(count, slug, 1)
+    page.goto(f"{site.url}/about/")
+    wait_for_count(count, slug, 0)
+
+
+def test_leaving_for_another_post(site: Site, slug: str, count: Callable[[str], int], new_reader: NewReader) -> None:
+    other = site.slugs()[1]
+    page = new_reader().open(site.post_url(slug))
+    take_part(page)
+    wait_for_count(count, slug, 1)
+    page.goto(site.post_url(other))
+    reach_section(page)
+    wait_for_count(count, other, 1)
+    wait_for_count(count, slug, 0)
+
+
+def test_leaving_by_closing_the_tab(site: Site, slug: str, count: Callable[[str], int], new_reader: NewReader) -> None:
+    page = new_reader().open(site.post_url(slug))
+    take_part(page)
+    wait_for_count(count, slug, 1)
+    page.close()
+    wait_for_count(count, slug, 0)
+
+
+def test_leaving_when_the_element_is_removed(
+    site: Site, slug: str, count: Callable[[str], int], new_reader: NewReader
+) -> None:
+    page = new_reader().open(site.post_url(slug))
+    reach_section(page)
+    wait_for_count(count, slug, 1)
+    page.evaluate("window.kept = document.querySelector('chatix-comments'); window.kept.remove()")
+    wait_for_count(count, slug, 0)
+    page.evaluate("document.querySelector('main, body').append(window.kept)")
+    reach_section(page)
+    wait_for_count(count, slug, 1)
+
+
+def test_two_tabs_on_one_post(site: Site, slug: str, count: Callable[[str], int], new_reader: NewReader) -> None:
+    reader = new_reader()
+    first = reader.open(site.post_url(slug))
+    take_part(first)
+    second = reader.open(site.post_url(slug))
+    reach_section(second)
+    expect(articles(second)).to_have_count(1)
+    wait_for_count(count, slug, 1)
+    second.close()
+    write(first, "Still here")
+    expect(comment(first, "Still here")).to_be_visible()
+    other = new_reader().open(site.post_url(slug))
+    reach_section(other)
+    wait_for_count(count, slug, 2)
+    write(other, "Do you hear me?", name="Kim")
+    expect(comment(first, "Do you hear me?")).to_be_visible()
+
+
+def test_the_next_start_leaves_what_a_crash_left(
+    site: Site, slug: str, count: Callable[[str], int], new_reader: NewReader
+) -> None:
+    reader = new_reader()
+    page = reader.open(site.post_url(slug))
+    take_part(page)
+    wait_for_count(count, slug, 1)
+    crash(page)
+    later = reader.context.new_page()
+    later.goto(f"{site.url}/about/")
+    wait_for_count(count, slug, 0)
+
+
+def test_the_hub_drops_a_crashed_reader_by_itself(
+    site: Site, slug: str, count: Callable[[str], int], new_reader: NewReader
+) -> None:
+    page = new_reader().open(site.post_url(slug))
+    reach_section(page)
+    wait_for_count(count, slug, 1)
+    crash(page)
+    wait_for_count(count, slug, 0, deadline_s=90)
+
+
+def crash(page: Page) -> None:
+    """Kill the page's renderer, so that not even pagehide runs."""
+    with page.expect_event("crash"), contextlib.suppress(Error):
+        page.goto("chrome://crash")
+
+
+@pytest.fixture
+def chromium_with_cache(playwright: Playwright) -> Iterator[Browser]:
+    """A browser with the back-forward cache, which Playwright turns off by default."""
+    browser = playwright.chromium.launch(
+        executable_path=find_chromium(),
+        args=CHROMIUM_ARGS,
+        ignore_default_args=["--disable-back-forward-cache"],
+    )
+    yield browser
+    browser.close()
+
+
+def test_back_and_forward_with_the_cache(
+    site: Site, slug: str, count: Callable[[str], int], chromium_with_cache: Browser
+) -> None:
+    context = chromium_with_cache.new_context()
+    page = context.new_page()
+    page.goto(site.post_url(slug))
+    take_part(page)
+    page.evaluate("window.fromCache = false; addEventListener('pageshow', e => { window.fromCache = e.persisted; })")
+    wait_for_count(count, slug, 1)
+    page.goto(f"{site.url}/about/")
+    wait_for_count(count, slug, 0)
+    page.go_back(wait_until="commit")  # There is no load event: the page was never unloaded.
+    expect_live(page)
+    assert page.evaluate("window.fromCache") is True
+    wait_for_count(count, slug, 1)
+    expect(articles(page)).to_have_count(1)
+    write(page, "Back again")
+    expect(comment(page, "Back again")).to_be_visible()
+    expect(section(page).get_by_role("textbox", name="Name")).to_have_value("Robin")
+    context.close()

@@ -1,0 +1,116 @@
+"""Doubles for the tests of the Flask side: a clock moved by hand, a REST API without a network."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from flask import Flask
+
+from flask_chatix_comments import ChatixComments
+from flask_chatix_comments.extension import AppState, get_state
+from flask_chatix_comments.tokens import PostClaim
+
+SECRET = "a key of the tests, 32 bytes or so"
+Answer = httpx.Response | Exception
+
+
+@dataclass
+class Clock:
+    """Seconds since 1970 that pass only when a test says so."""
+
+    now: float = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@dataclass
+class FakeApi:
+    """The REST API as an httpx transport: keeps rooms, notes every call, fails on order.
+
+    Attributes:
+        faults: By path, what to answer instead: a response, or an exception to raise.
+        calls: Method, path, query and body of each call, in order.
+    """
+
+    rooms: dict[str, dict[str, Any]] = field(default_factory=dict)
+    faults: dict[str, Callable[[], Answer]] = field(default_factory=dict)
+    calls: list[tuple[str, dict[str, str], Any]] = field(default_factory=list)
+    headers: list[httpx.Headers] = field(default_factory=list)
+    number_of_visitors: int = 0
+
+    def __post_init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self.transport = httpx.MockTransport(self._answer)
+
+    def paths(self) -> list[str]:
+        return [path for path, _, _ in self.calls]
+
+    def bodies(self, path: str) -> list[Any]:
+        return [body for called, _, body in self.calls if called == path]
+
+    def queries(self, path: str) -> list[dict[str, str]]:
+        return [query for called, query, _ in self.calls if called == path]
+
+    def fail(self, path: str, answer: Answer | int) -> None:
+        """Answer *path* with a status, a response or an exception from now on."""
+        self.faults[path] = lambda: httpx.Response(answer) if isinstance(answer, int) else answer
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path.removeprefix("/v1")
+        query = dict(request.url.params)
+        body = json.loads(request.content) if request.content else None
+        if path != "/health":
+            self.calls.append((path, query, body))
+            self.headers.append(request.headers)
+        if path in self.faults:
+            answer = self.faults[path]()
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+        return httpx.Response(200, json=self._result(path, query, body))
+
+    def _result(self, path: str, query: dict[str, str], body: Any) -> Any:
+        match path:
+            case "/health":
+                return {"status": "ok", "website_id": "local"}
+            case "/chatroom/create":
+                room = {"id": f"room-{next(self._numbers)}", "number_of_visitors": self.number_of_visitors, **body}
+                return self.rooms.setdefault(room["id"], room)
+            case "/chatroom/get":
+                return self.rooms[query["chatroomId"]]
+            case "/chatroom/list":
+                first = (int(query["page"]) - 1) * int(query["itemsPerPage"])
+                matching = [
+                    room for room in self.rooms.values() if query.get("externalId") in (None, room.get("external_id"))
+                ]
+                return {"items": matching[first : first + int(query["itemsPerPage"])], "total": len(matching)}
+            case "/visitor/update":
+                return {"uuid": query["visitorId"], "name": body.get("name")}
+            case "/chatroom/disconnect-visitor":
+                return {"is_success": True}
+        raise AssertionError(f"no such path: {path}")
+
+
+@dataclass
+class Site:
+    """An application with a comment section, and what stands around it."""
+
+    app: Flask
+    comments: ChatixComments
+    api: FakeApi
+
+    @property
+    def state(self) -> AppState:
+        return get_state(self.app)
+
+    def post_token(self, post_id: str = "hello", title: str = "Hello", *, is_private: bool = False) -> str:
+        return self.state.post_tokens.sign(PostClaim(post_id, title, is_private))

@@ -1,0 +1,52 @@
+"""The hub's settings are checked at once, and errors name the setting."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from flask_chatix_comments.errors import ConfigError
+from flask_chatix_comments.hub.config import HubConfig
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("website_id", ""),
+        ("website_id", "a b"),
+        ("website_id", "site&ticket=x"),
+        ("website_id", "x" * 65),
+        ("ticket_keys", ()),
+        ("ticket_keys", (b"k", b"")),
+        ("api_keys", ()),
+        ("api_keys", ("",)),
+        ("api_keys", ("clé",)),
+        ("api_keys", ("a\nb",)),
+        ("presence", "everybody"),
+        ("allowed_origins", ("*",)),
+        ("allowed_origins", ("https://blog.example/",)),
+        ("allowed_origins", ("blog.example",)),
+        ("allowed_origins", ("https://",)),
+        ("grace_s", -1),
+        ("max_message_chars", -1),
+    ],
+)
+def test_bad_settings(make_config: Callable[..., HubConfig], key: str, value: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_config(**{key: value})
+    assert caught.value.key == key
+
+
+def test_good_settings_are_frozen(make_config: Callable[..., HubConfig]) -> None:
+    config = make_config(allowed_origins=("https://blog.example", "http://127.0.0.1:5000", "http://[::1]:5000"))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.website_id = "other"  # type: ignore[misc]  # that is what is tested
+
+
+def test_the_longest_message_fits_into_a_record(make_config: Callable[..., HubConfig]) -> None:
+    assert make_config().max_record_bytes == 262_144
+    # Escaped as a surrogate pair, one character takes 12 bytes.
+    assert make_config(max_message_chars=100_000).max_record_bytes > 12 * 100_000

@@ -1,0 +1,182 @@
+"""The documents say what the code does: settings, operations, commands, links, and code that runs."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+from flask import Flask
+
+from flask_chatix_comments.cli import chatix
+from flask_chatix_comments.config import SETTINGS, ChatixConfig
+from flask_chatix_comments.extension import get_state
+from flask_chatix_comments.operations import OPERATIONS, merge_operations
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+HOSTED = (ROOT / "docs/hosted-service.md").read_text()
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+
+
+def rows(text: str, first_cell: str) -> Iterator[list[str]]:
+    """Yield the cells of the table rows whose first cell matches *first_cell*."""
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("|") and re.fullmatch(first_cell, cells[0]):
+            yield cells
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+# Settings
+
+
+def test_every_setting_is_in_the_readme_in_the_order_of_the_code() -> None:
+    assert [cells[0].strip("`") for cells in rows(README, "`CHATIX_[A-Z_]+`")] == list(SETTINGS)
+
+
+def test_no_document_names_a_setting_that_there_is_not() -> None:
+    named = {name for path in DOCUMENTS for name in re.findall(r"\bCHATIX_[A-Z_]*[A-Z]\b", path.read_text())}
+    assert named == set(SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("key", "attribute"),
+    [
+        ("CHATIX_API_AUTH_HEADER", "api_auth_header"),
+        ("CHATIX_API_TIMEOUT", "api_timeout_s"),
+        ("CHATIX_CREATE", "create"),
+        ("CHATIX_URL_PREFIX", "url_prefix"),
+        ("CHATIX_HUB_PORT", "hub_port"),
+        ("CHATIX_HUB_WEBSITE_ID", "website_id"),
+        ("CHATIX_MAX_LENGTH", "max_message_chars"),
+        ("CHATIX_PAGE_SIZE", "page_size"),
+        ("CHATIX_GUEST_COOKIE", "guest_cookie"),
+    ],
+)
+def test_defaults_are_those_of_the_code(key: str, attribute: str) -> None:
+    config = ChatixConfig.from_mapping({"SECRET_KEY": "b7" * 20 + "documents"})
+    ((_, default, _),) = rows(README, f"`{key}`")
+    value = getattr(config, attribute)
+    assert default == f"`{value:g}`" if isinstance(value, float) else default == f"`{value}`"
+
+
+# Operations
+
+
+def test_the_table_of_operations_is_that_of_the_code() -> None:
+    expected = [
+        [
+            f"`{row.name}`",
+            f"`{row.method} {row.path}`",
+            ", ".join(f"`{theirs}`" for ours, theirs in row.query.items() if ours != "website_id"),
+            ", ".join(f"`{theirs}`" for theirs in row.body.values()),
+            "yes" if row.is_repeatable else "no",
+        ]
+        for row in OPERATIONS.values()
+    ]
+    assert [cells for cells in rows(HOSTED, "`[a-z_]+`") if len(cells) == 5] == expected
+
+
+def test_the_example_of_corrected_rows_is_accepted() -> None:
+    (code,) = blocks(HOSTED, "python")
+    (assignment,) = ast.parse(code).body
+    assert isinstance(assignment, ast.Assign)
+    overrides = ast.literal_eval(assignment.value)
+    table = merge_operations(overrides)
+    assert "chatroom_id" not in table["get_chatroom"].query
+    assert (table["create_chatroom"].method, table["create_chatroom"].body["title"]) == ("PUT", "name")
+    in_environment = {"SECRET_KEY": "b7" * 20 + "documents", "CHATIX_API_OPERATIONS": json.dumps(overrides)}
+    assert ChatixConfig.from_mapping(in_environment).api_operations == overrides
+
+
+def test_the_parts_of_a_row_are_those_of_the_code() -> None:
+    parts = [cells[0].strip("`") for cells in rows(HOSTED, "`[a-z_]+`") if len(cells) == 2]
+    assert parts == [name for name in OPERATIONS["get_chatroom"].__slots__ if name != "name"]
+
+
+# Command line
+
+
+def options_of(command: str) -> set[str]:
+    return {spelling for parameter in chatix.commands[command].params for spelling in parameter.opts}
+
+
+def test_every_command_is_in_the_readme_and_has_the_options_named_there() -> None:
+    (_, commands) = blocks(README, "console")
+    named = re.findall(r"^flask chatix (\S+)(.*?)(?:  +#.*)?$", commands, re.MULTILINE)
+    assert {name for name, _ in named} == set(chatix.commands)
+    for name, rest in named:
+        assert set(re.findall(r"--[a-z-]+", rest)) <= options_of(name)
+    assert {"--dry-run", "--concurrency", "--from-file"} <= options_of("backfill")
+    assert all("--json" in options_of(name) for name in chatix.commands)
+
+
+# Appearance
+
+
+def test_the_custom_properties_are_those_of_the_style_sheet() -> None:
+    style = (ROOT / "browser/comments.css").read_text()
+    used = set(re.findall(r"var\((--chatix-[a-z-]+)", style))
+    described = [name for cells in rows(README, "`--chatix-.*") for name in re.findall(r"--chatix-[a-z-]+", cells[0])]
+    assert sorted(described) == sorted(used)
+
+
+# Code and links
+
+
+def test_the_smallest_app_within_forty_lines_shows_a_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = README.index("```python\n")
+    code = blocks(README, "python")[0]
+    assert (README[:start] + code).count("\n") <= 40
+    assert "make demo" in README[:start]
+    assert "make test" in README[:start]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FLASK_DEBUG", "1")
+    names: dict[str, object] = {"__name__": "blog"}
+    (tmp_path / "blog.py").write_text(code)
+    exec(compile(code, tmp_path / "blog.py", "exec"), names)
+    app = names["app"]
+    assert isinstance(app, Flask)
+    soup = BeautifulSoup(app.test_client().get("/posts/swifts/").text, "html.parser")
+    (section,) = soup.select("chatix-comments")
+    assert get_state(app).post_tokens.check(str(section["data-post"])).post_id == "swifts"
+
+
+@pytest.mark.parametrize("code", [*blocks(README, "python"), *blocks(HOSTED, "python")])
+def test_code_is_python(code: str) -> None:
+    compile(textwrap.dedent(code), "document", "exec")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)", path.read_text())
+    local = [target for target in targets if "://" not in target]
+    # The picture is taken by `make screenshots`; it need not be there to run the tests.
+    missing = [target for target in local if not (path.parent / target).exists() and "/images/" not in target]
+    assert missing == []
+
+
+def test_make_targets_that_are_named_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    named = {
+        name for path in DOCUMENTS for name in re.findall(r"(?:^|`)make ([a-z-]+)", path.read_text(), re.MULTILINE)
+    }
+    assert named
+    assert {name for name in named if not re.search(rf"^{name}:", makefile, re.MULTILINE)} == set()
+
+
+def test_paths_that_contributors_are_told_of_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    paths = re.findall(r"`((?:src|browser|tests|docs|benchmarks|requirements|example_site|\.ci)/[^`]*)`", text)
+    built = {"src/flask_chatix_comments/static/"}
+    assert [path for path in paths if path not in built and not os.path.exists(ROOT / path)] == []

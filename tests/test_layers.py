@@ -1,0 +1,137 @@
+"""Import direction is tested, not hoped for: each module may import only what its row names."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import flask_chatix_comments
+
+PACKAGE = "flask_chatix_comments"
+ROOT = Path(flask_chatix_comments.__file__).parent
+
+# Everyone may import the standard library. Names with a dot in front are our own modules.
+SHARED = {".errors", ".models", ".wire", ".tokens"}
+FLASK_SIDE = {".config", ".registry", ".api", ".rooms", ".backfill", ".visitors", ".extension", ".views", ".templating"}
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "models": {".errors"},
+    "wire": {".models", ".errors"},
+    "tokens": {"itsdangerous", ".errors"},
+    "config": {".errors", ".tokens", ".wire"},
+    "registry": {"sqlalchemy", ".errors", ".models"},
+    "api": {"httpx", ".wire", ".models", ".errors"},
+    "rooms": {".registry", ".api", ".models", ".errors"},
+    "backfill": {".rooms", ".models", ".errors"},
+    "visitors": {".tokens", ".models", ".errors"},
+    "extension": {"flask", *SHARED, *FLASK_SIDE},
+    "views": {"flask", "werkzeug", ".extension", *SHARED, ".visitors", ".registry", ".rooms"},
+    "templating": {"flask", "markupsafe", ".extension", ".tokens", ".models", ".errors"},
+    "cli": {"click", "flask", ".extension", ".backfill", ".models", ".errors", ".registry"},
+    "testing": {"pytest", *SHARED},
+    "hub.signalr": {"msgspec", ".hub.signalr", ".errors"},
+    "hub.membership": {".models"},
+    "hub.backplane": {".hub.backplane", ".models"},
+    "hub.store": {"sqlalchemy", ".hub.store", ".models", ".errors"},
+    "hub.service": {
+        *(".hub.store", ".hub.membership", ".hub.backplane", ".hub.config", ".hub.limits"),
+        *(".tokens", ".models", ".errors"),
+    },
+    "hub.dispatcher": {".hub.signalr", ".hub.service", ".wire", ".models", ".errors"},
+    "hub.rest": {"starlette", ".hub.service", ".wire", ".models", ".errors"},
+    "hub.transports": {".hub.transports", ".hub.signalr", ".hub.dispatcher", ".errors"},
+    "hub.limits": {".errors"},
+    "hub.config": {".errors"},
+    "hub.app": {"starlette", ".hub", *SHARED},
+    "hub.server": {"uvicorn", ".hub", ".errors"},
+}  # fmt: skip
+# Inside functions only: these start the hub, and httpx comes with the first call.
+LATE: dict[str, set[str]] = {
+    "extension": {".hub.server", ".hub.config", ".hub", ".api", ".cli"},
+    "cli": {".hub.server"},
+    "testing": {".hub.server", ".hub.config", ".hub", "flask", "httpx", ".extension"},
+}
+# These may be imported at the top of no module but api: the import of the extension stays light.
+HEAVY = {"httpx", "starlette", "uvicorn", "msgspec"}
+
+MODULES = sorted(path for path in ROOT.rglob("*.py") if path.name not in {"__init__.py"})
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def row_of(module: str) -> str:
+    """Return the most exact row of the table for *module*: its own, or its folder's."""
+    while module and module not in ALLOWED:
+        module = module.rpartition(".")[0]
+    return module
+
+
+def imports_of(path: Path) -> Iterator[tuple[str, bool, int]]:
+    """Yield what *path* imports, whether that is inside a function, and the line."""
+    module = module_name(path)
+    tree = ast.parse(path.read_text())
+    inside: dict[ast.AST, bool] = {}
+    for node in ast.walk(tree):
+        for child in ast.iter_child_nodes(node):
+            late = inside.get(node, False) or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            inside[child] = late or _is_type_checking(node)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, inside.get(node, False), node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((name, inside.get(node, False), node.lineno) for name in _targets(node, module))
+
+
+def _is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def _targets(node: ast.ImportFrom, module: str) -> list[str]:
+    if node.level == 0:
+        return [node.module or ""]
+    parts = module.split(".")[: -node.level] if node.level <= len(module.split(".")) else []
+    base = ".".join([*parts, *(node.module or "").split(".")]).strip(".")
+    if node.module:
+        return [f".{base}"]
+    return [f".{base}.{alias.name}".replace("..", ".") for alias in node.names]
+
+
+def is_allowed(name: str, allowed: set[str]) -> bool:
+    return any(name == one or name.startswith(f"{one}.") for one in allowed)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_imports_follow_the_table(path: Path) -> None:
+    module = module_name(path)
+    row = row_of(module)
+    assert row, f"{module} has no row in the table: add it, and to which layer it belongs"
+    for name, is_late, line in imports_of(path):
+        if not name.startswith(".") and name.split(".")[0] in sys.stdlib_module_names:
+            continue
+        allowed = ALLOWED[row] | (LATE.get(row, set()) if is_late else set())
+        assert is_allowed(name, allowed), f"{module}:{line} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_the_flask_side_and_the_hub_meet_over_http(path: Path) -> None:
+    module = module_name(path)
+    for name, is_late, line in imports_of(path):
+        if module.startswith("hub."):
+            assert not is_allowed(name, FLASK_SIDE | {"flask"}), f"{module}:{line} imports {name}"
+        elif not is_late:
+            assert not name.startswith(".hub"), f"{module}:{line} imports {name} at the top"
+
+
+def test_importing_the_extension_loads_nothing_heavy() -> None:
+    import subprocess
+
+    code = f"import sys, {PACKAGE}; print(*sorted(set(sys.modules) & {HEAVY!r}))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == []

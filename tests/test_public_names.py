@@ -1,0 +1,61 @@
+"""The public surface is this list: a change here is one that users notice."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+import pytest
+
+import flask_chatix_comments
+
+NAMES = [
+    "ApiConnectionError",
+    "ApiError",
+    "ApiPayloadError",
+    "ApiStatusError",
+    "ApiTimeoutError",
+    "BackfillResult",
+    "ChatixComments",
+    "ChatixCommentsError",
+    "Chatroom",
+    "ConfigError",
+    "HubError",
+    "HubStartError",
+    "Message",
+    "Outcome",
+    "Post",
+    "PostError",
+    "PostNotRegisteredError",
+    "RegistryError",
+    "RoomInfo",
+    "TokenError",
+    "Visitor",
+]
+
+
+def test_all_lists_the_public_names() -> None:
+    assert flask_chatix_comments.__all__ == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_public_name_exists_and_is_described(name: str) -> None:
+    assert getattr(flask_chatix_comments, name).__doc__
+
+
+def test_the_package_is_typed_and_has_a_version() -> None:
+    assert files(flask_chatix_comments).joinpath("py.typed").is_file()
+    assert re.fullmatch(r"\d+\.\d+\.\d+", flask_chatix_comments.__version__)
+
+
+def test_every_public_exception_has_the_one_root() -> None:
+    errors = [getattr(flask_chatix_comments, name) for name in NAMES if name.endswith("Error")]
+    assert all(issubclass(error, flask_chatix_comments.ChatixCommentsError) for error in errors)
+
+
+PUBLIC_METHODS = ["api", "backfill", "init_app", "list_rooms", "load_posts", "load_visitor", "posts_loader", "rooms"]
+
+
+def test_what_the_extension_offers() -> None:
+    names = [name for name in vars(flask_chatix_comments.ChatixComments) if not name.startswith("_")]
+    assert sorted(names) == sorted([*PUBLIC_METHODS, "show", "visitor_loader"])

@@ -1,0 +1,508 @@
+"""The registry's contract, on SQLite."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine, make_url
+
+import flask_chatix_comments
+from flask_chatix_comments import database
+from flask_chatix_comments.errors import PostNotRegisteredError, RegistryError
+from flask_chatix_comments.registry import Claim, RegistryEntry, RoomRegistry, RoomState, create_registry_engine
+
+pytest_plugins = ("tests.rooms_fixtures",)
+
+
+def claim(registry: RoomRegistry, post_id: str = "7", *, lease_s: float = 30, **changes: Any) -> Claim:
+    """Claim *post_id*, which must be free."""
+    values: dict[str, Any] = {"title": "Seven", "is_private": False, "owner": "me"} | changes
+    claim = registry.claim(post_id, lease_s=lease_s, **values)
+    assert isinstance(claim, Claim)
+    return claim
+
+
+@pytest.fixture
+def other(database_url: str) -> Iterator[RoomRegistry]:
+    """The registry of another process, as it were: with an engine of its own."""
+    registry = RoomRegistry(create_registry_engine(database_url))
+    yield registry
+    registry.close()
+
+
+@contextlib.contextmanager
+def before(registry: RoomRegistry, start: str, deed: Callable[[], object], *, times: int = 1) -> Iterator[None]:
+    """Do *deed* just before the next statements of *registry* that begin with *start*."""
+    left = times
+
+    def listen(conn: object, cursor: object, statement: str, *rest: object) -> None:
+        nonlocal left
+        if left and statement.lstrip().startswith(start):
+            left -= 1
+            deed()
+
+    sa.event.listen(registry._engine, "before_cursor_execute", listen)
+    try:
+        yield
+    finally:
+        sa.event.remove(registry._engine, "before_cursor_execute", listen)
+    assert not left, f"no statement began with {start!r}"
+
+
+class TestClaim:
+    def test_of_an_unknown_post_is_the_first(self, registry: RoomRegistry) -> None:
+        assert registry.find("7") is None
+        won = claim(registry, is_private=True)
+        assert (won.post_id, won.title, won.is_private, won.number) == ("7", "Seven", True, 1)
+        entry = registry.get("7")
+        assert (entry.chatroom_id, entry.state, entry.is_private) == (None, RoomState.CREATING, True)
+
+    def test_tells_the_time_by_the_database(self, registry: RoomRegistry) -> None:
+        claim(registry)
+        entry = registry.get("7")
+        assert abs(entry.created_at - entry.updated_at) < timedelta(seconds=1)
+        assert entry.created_at.tzinfo is UTC
+        assert abs(entry.created_at - datetime.now(UTC)) < timedelta(seconds=10)
+
+    def test_is_refused_while_another_holds_it(self, registry: RoomRegistry, other: RoomRegistry) -> None:
+        claim(registry)
+        entry = other.claim("7", title="Other", is_private=True, owner="other", lease_s=30)
+        assert isinstance(entry, RegistryEntry)
+        assert (entry.state, entry.title, entry.is_private) == (RoomState.CREATING, "Seven", False)
+
+    def test_is_refused_once_there_is_a_chatroom(self, registry: RoomRegistry) -> None:
+        registry.record(claim(registry), "room-1")
+        entry = registry.claim("7", title="Seven", is_private=False, owner="me", lease_s=30)
+        assert isinstance(entry, RegistryEntry)
+        assert entry.chatroom_id == "room-1"
+
+    def test_can_be_taken_over_after_its_lease(self, registry: RoomRegistry, other: RoomRegistry) -> None:
+        first = claim(registry, lease_s=0)
+        second = claim(other, title="New title")
+        assert (second.number, second.title) == (2, "New title")
+        assert second.token != first.token
+        assert registry.get("7").title == "New title"
+
+    def test_keeps_privacy_when_taken_over(self, registry: RoomRegistry) -> None:
+        claim(registry, is_private=True, lease_s=0)
+        assert claim(registry, is_private=False, lease_s=0).is_private
+        assert registry.get("7").is_private
+
+    def test_gets_private_when_taken_over(self, registry: RoomRegistry) -> None:
+        claim(registry, is_private=False, lease_s=0)
+        assert claim(registry, is_private=True).is_private
+        assert registry.get("7").is_private
+
+    def test_loses_to_one_that_comes_between_look_and_insert(self, registry: RoomRegistry, other: RoomRegistry) -> None:
+        registry.find("7")
+        with before(registry, "INSERT INTO chatix_chatrooms", lambda: claim(other, title="Faster")):
+            entry = registry.claim("7", title="Slower", is_private=False, owner="me", lease_s=30)
+        assert isinstance(entry, RegistryEntry)
+        assert entry.title == "Faster"
+
+    def test_loses_to_one_that_takes_over_first(self, registry: RoomRegistry, other: RoomRegistry) -> None:
+        claim(registry, lease_s=0)
+        with before(registry, "UPDATE chatix_chatrooms", lambda: claim(other, title="Faster")):
+            entry = registry.claim("7", title="Slower", is_private=False, owner="me", lease_s=30)
+        assert isinstance(entry, RegistryEntry)
+        assert entry.title == "Faster"
+
+    def test_gives_up_when_it_always_loses(self, registry: RoomRegistry, other: RoomRegistry) -> None:
+        claim(registry, lease_s=0)
+        rival = lambda: claim(other, lease_s=0)  # noqa: E731 - a deed for `before`, in one line
+        with (
+            before(registry, "UPDATE chatix_chatrooms", rival, times=10),
+            pytest.raises(RegistryError, match="could not be claimed") as raised,
+        ):
+            registry.claim("7", title="Slower", is_private=False, owner="me", lease_s=30)
+        assert raised.value.post_id == "7"
+
+
+class TestRecord:
+    def test_registers_the_chatroom_and_ends_the_claim(self, registry: RoomRegistry) -> None:
+        entry = registry.record(claim(registry), "room-1")
+        assert entry == registry.get("7")
+        assert (entry.chatroom_id, entry.state, entry.is_private) == ("room-1", RoomState.OPEN, False)
+        assert entry.updated_at >= entry.created_at
+        with registry._engine.connect() as connection:
+            row = connection.execute(sa.select(database.chatrooms)).one()
+        assert (row.claim_token, row.claim_owner, row.claim_expires_at) == (None, None, None)
+
+    def test_takes_state_and_privacy_of_an_adopted_one(self, registry: RoomRegistry) -> None:
+        entry = registry.record(claim(registry), "room-1", state=RoomState.DELETED, is_private=True)
+        assert (entry.state, entry.is_private) == (RoomState.DELETED, True)
+
+    def test_counts_after_the_lease_while_nobody_took_over(self, registry: RoomRegistry) -> None:
+        assert registry.record(claim(registry, lease_s=0), "room-1").chatroom_id == "room-1"
+
+    def test_never_overwrites_a_claim_that_took_over(self, registry: RoomRegistry) -> None:
+        slow = claim(registry, lease_s=0)
+        fast = claim(registry)
+        assert registry.record(slow, "room-1").chatroom_id is None
+        assert registry.record(fast, "room-2").chatroom_id == "room-2"
+        assert registry.record(slow, "room-1").chatroom_id == "room-2"
+
+    def test_refuses_a_chatroom_of_another_post(self, registry: RoomRegistry) -> None:
+        registry.record(claim(registry, "7"), "room-1")
+        with pytest.raises(RegistryError) as raised:
+            registry.record(claim(registry, "8"), "room-1")
+        assert raised.value.post_id == "8"
+        assert isinstance(raised.value.__cause__, sa.exc.IntegrityError)
+        assert registry.get("8").chatroom_id is None
+
+    def test_says_when_the_row_is_gone(self, registry: RoomRegistry) -> None:
+        won = claim(registry)
+        registry.release(won, room_may_exist=False)
+        with pytest.raises(PostNotRegisteredError):
+            registry.record(won, "room-1")
+
+
+class TestRelease:
+    def test_of_a_first_claim_leaves_nothing(self, registry: RoomRegistry) -> None:
+        registry.release(claim(registry), room_may_exist=False)
+        assert registry.find("7") is None
+        assert claim(registry).number == 1
+
+    def test_tells_the_next_one_to_look_for_a_chatroom(self, registry: RoomRegistry) -> None:
+        registry.release(claim(registry), room_may_exist=True)
+        assert registry.get("7").state is RoomState.CREATING
+        assert claim(registry).number == 2
+
+    def test_of_a_later_claim_keeps_what_the_first_may_have_left(self, registry: RoomRegistry) -> None:
+        claim(registry, lease_s=0)
+        registry.release(claim(registry), room_may_exist=False)
+        assert claim(registry).number == 3
+
+    @pytest.mark.parametrize("room_may_exist", [True, False])
+    def test_of_a_lost_claim_does_nothing(self, registry: RoomRegistry, room_may_exist: bool) -> None:
+        lost = claim(registry, lease_s=0)
+        held = claim(registry)
+        registry.release(lost, room_may_exist=room_may_exist)
+        assert isinstance(registry.claim("7", title="", is_private=False, owner="", lease_s=30), RegistryEntry)
+        assert registry.record(held, "room-1").chatroom_id == "room-1"
+
+
+class TestUpdate:
+    def test_changes_what_is_given(self, registry: RoomRegistry) -> None:
+        registry.record(claim(registry), "room-1")
+        assert registry.update("7", title="New").title == "New"
+        entry = registry.update("7", is_private=True, state=RoomState.CLOSED)
+        assert (entry.title, entry.is_private, entry.state) == ("New", True, RoomState.CLOSED)
+        assert registry.update("7", is_private=False).is_private is False
+
+    def test_needs_a_chatroom(self, registry: RoomRegistry) -> None:
+        with pytest.raises(PostNotRegisteredError):
+            registry.update("7", title="New")
+        claim(registry)
+        with pytest.raises(PostNotRegisteredError, match="no chatroom yet"):
+            registry.update("7", state=RoomState.OPEN)
+
+    def test_cannot_go_back_to_creating(self, registry: RoomRegistry) -> None:
+        with pytest.raises(ValueError, match="CREATING"):
+            registry.update("7", state=RoomState.CREATING)
+
+
+HOSTILE_IDS = [
+    "a",
+    "A",
+    "á",
+    "a\u0301",
+    "a ",
+    " a",
+    "ß",
+    "ss",
+    "ı",
+    "i",
+    "İ",
+    "7",
+    "07",
+    "😀",
+    "'; --",
+    "%",
+    "_",
+    "\ufffd",
+]
+
+
+class TestLookup:
+    def test_of_an_unknown_post(self, registry: RoomRegistry) -> None:
+        assert registry.find("x") is None
+        assert registry.find_chatroom("x") is None
+        with pytest.raises(PostNotRegisteredError) as raised:
+            registry.get("x")
+        assert raised.value.post_id == "x"
+
+    def test_compares_ids_byte_for_byte(self, registry: RoomRegistry) -> None:
+        for post_id in HOSTILE_IDS:
+            registry.record(claim(registry, post_id), f"room of {post_id}")
+        assert [registry.get(post_id).chatroom_id for post_id in HOSTILE_IDS] == [f"room of {id}" for id in HOSTILE_IDS]
+        for post_id in HOSTILE_IDS:
+            found = registry.find_chatroom(f"room of {post_id}")
+            assert found and found.post_id == post_id
+        assert [entry.post_id for entry in registry.entries()] == sorted(HOSTILE_IDS)
+
+    def test_keeps_the_longest_id_and_title(self, registry: RoomRegistry) -> None:
+        long = "😀" * 255
+        registry.record(claim(registry, long, title=long), "room-1")
+        assert (registry.get(long).post_id, registry.get(long).title) == (long, long)
+
+    def test_pages_through_all(self, registry: RoomRegistry) -> None:
+        assert registry.entries() == []
+        for number in range(5):
+            claim(registry, str(number))
+        first = registry.entries(limit=2)
+        assert [entry.post_id for entry in first] == ["0", "1"]
+        assert [entry.post_id for entry in registry.entries(after="1", limit=2)] == ["2", "3"]
+        assert [entry.post_id for entry in registry.entries(after="3", limit=2)] == ["4"]
+        assert registry.entries(after="4") == []
+
+
+class TestVisitorIds:
+    def test_are_made_once(self, registry: RoomRegistry, other: RoomRegistry) -> None:
+        visitor_id = registry.visitor_id_for("ann@example.com")
+        assert other.visitor_id_for("ann@example.com") == visitor_id
+        assert registry.visitor_id_for("Ann@example.com") != visitor_id
+        assert "ann" not in visitor_id and len(visitor_id) == 32
+
+    def test_agree_when_two_come_at_once(self, registry: RoomRegistry, other: RoomRegistry) -> None:
+        found: list[str] = []
+        with before(registry, "INSERT INTO chatix_visitors", lambda: found.append(other.visitor_id_for("u"))):
+            assert registry.visitor_id_for("u") == found[0]
+
+    @pytest.mark.parametrize("key", ["", "x" * 256, "a\0b", "\ud800"])
+    def test_refuse_keys_that_cannot_be_kept(self, registry: RoomRegistry, key: str) -> None:
+        with pytest.raises(RegistryError):
+            registry.visitor_id_for(key)
+
+
+class TestTables:
+    def test_are_made_by_whoever_comes_first(self, registry: RoomRegistry, other: RoomRegistry) -> None:
+        def lose_the_race() -> None:
+            assert other.find("7") is None
+            raise sa.exc.ProgrammingError("CREATE TABLE", None, Exception("duplicate key in pg_type"))
+
+        with before(registry, "CREATE TABLE", lose_the_race):
+            assert registry.find("7") is None
+        claim(registry)
+
+    def test_are_made_again_after_they_were_dropped(self, registry: RoomRegistry) -> None:
+        claim(registry)
+        database.metadata.drop_all(registry._engine)
+        with pytest.raises(RegistryError, match="chatix_chatrooms"):
+            registry.find("7")
+        assert registry.find("7") is None
+
+    @pytest.mark.parametrize("url", ["mysql://", "mariadb://"])
+    def test_hold_bytes_where_collations_fold(self, url: str) -> None:
+        dialect = make_url(url).get_dialect()()
+        text = database.ExactText(255)
+        assert str(text.dialect_impl(dialect).compile(dialect=dialect)) == "VARBINARY(1020)"
+        assert text.process_bind_param("é ", dialect) == b"\xc3\xa9 "
+        assert text.process_result_value(b"\xc3\xa9 ", dialect) == "é "
+        assert text.process_bind_param(None, dialect) is None
+        assert text.process_result_value(None, dialect) is None
+        ddl = str(sa.schema.CreateTable(database.chatrooms).compile(dialect=dialect))
+        assert "ENGINE=InnoDB" in ddl and "CHARSET=utf8mb4" in ddl
+
+    @pytest.mark.parametrize(
+        ("url", "clock"),
+        [
+            ("postgresql://", "clock_timestamp()"),
+            ("mysql://", "UTC_TIMESTAMP(6)"),
+            ("mariadb://", "UTC_TIMESTAMP(6)"),
+            ("sqlite://", "julianday('now')"),
+        ],
+    )
+    def test_ask_the_database_for_the_time(self, url: str, clock: str) -> None:
+        dialect = make_url(url).get_dialect()()
+        assert clock in str(sa.select(database.DatabaseNow()).compile(dialect=dialect))
+
+    def test_compare_exactly_on_postgresql(self) -> None:
+        dialect = make_url("postgresql://").get_dialect()()
+        assert 'post_id VARCHAR(255) COLLATE "C" NOT NULL' in str(
+            sa.schema.CreateTable(database.chatrooms).compile(dialect=dialect)
+        )
+
+
+class TestFailures:
+    def test_name_the_file_and_the_remedy(self, tmp_path: Path) -> None:
+        registry = RoomRegistry(create_registry_engine(f"sqlite:///{tmp_path}"))
+        with pytest.raises(RegistryError, match="CHATIX_DATABASE_URL") as raised:
+            registry.find("7")
+        assert str(tmp_path) in str(raised.value)
+        assert raised.value.post_id == "7"
+
+    def test_of_a_database_that_cannot_be_written(self, tmp_path: Path) -> None:
+        file = tmp_path / "read-only.sqlite"
+        file.touch()
+        registry = RoomRegistry(create_registry_engine(f"sqlite:///file:{file}?mode=ro&uri=true"))
+        with pytest.raises(RegistryError, match="readonly database"):
+            registry.entries()
+        registry.close()
+
+    def test_of_a_server_never_show_the_password(self) -> None:
+        engine = sa.create_engine("sqlite://")
+        engine.url = make_url("postgresql://me:hidden@db.test/blog")
+        engine.dialect.name = "postgresql"
+        text = database.explain(engine, sa.exc.OperationalError("SELECT 1", None, Exception("no route\nDETAIL: x")))
+        assert text.startswith("The room registry in db.test/blog failed: no route. Check")
+        assert "hidden" not in text
+        assert "OperationalError" in database.explain(engine, sa.exc.OperationalError("", None, Exception("")))
+
+    @pytest.mark.parametrize(
+        "url", ["", "no url", "nosuch://host/db", "postgresql://u:hid:den@h:hidden/db", "mysql+nosuch://u:hidden@h/d"]
+    )
+    def test_of_a_url_that_cannot_be_used(self, url: str) -> None:
+        with pytest.raises(RegistryError, match="CHATIX_DATABASE_URL") as raised:
+            create_registry_engine(url)
+        assert "hidden" not in str(raised.value)
+
+    def test_of_a_driver_that_is_not_installed(self) -> None:
+        with pytest.raises(RegistryError, match="No module named"):
+            create_registry_engine("mssql+pymssql://u:hidden@h/d")
+
+    def test_of_a_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        with pytest.raises(RegistryError, match="folder must be writable"):
+            create_registry_engine(f"sqlite:///{tmp_path}/file/registry.sqlite")
+
+    def test_of_a_database_that_we_do_not_know(self) -> None:
+        engine = sa.create_engine("sqlite://")
+        engine.dialect.name = "oracle"
+        with pytest.raises(RegistryError, match="not in oracle"):
+            RoomRegistry(engine)
+
+
+class TestEngine:
+    def test_of_a_file_is_prepared(self, database_url: str) -> None:
+        engine = create_registry_engine(database_url)
+        assert [pragma(engine, name) for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")] == [
+            "wal",
+            2,
+            1,
+            10_000,
+        ]
+        engine.dispose()
+
+    def test_in_memory_is_one_database_for_all_threads(self) -> None:
+        registry = RoomRegistry(create_registry_engine("sqlite://"))
+        with ThreadPoolExecutor(4) as threads:
+            ids = set(threads.map(lambda _: registry.visitor_id_for("u"), range(20)))
+        assert len(ids) == 1
+        registry.close()
+
+    def test_of_a_server_checks_its_connections(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        made: dict[str, Any] = {}
+
+        def create_engine(url: object, **options: Any) -> Engine:
+            made.update(options)
+            return sa.create_mock_engine("sqlite://", executor=print)  # type: ignore[return-value] # stands in
+
+        monkeypatch.setattr(sa, "create_engine", create_engine)
+        create_registry_engine("postgresql://h/d")
+        assert made == {"pool_pre_ping": True, "isolation_level": "READ COMMITTED"}
+
+    def test_leaves_inherited_connections_alone(self, database_url: str) -> None:
+        engine = create_registry_engine(database_url)
+        with engine.connect() as connection:
+            inherited: Any = connection.connection.dbapi_connection
+        database._abandon_connections()
+        with engine.connect() as connection:
+            assert connection.connection.dbapi_connection is not inherited
+        assert inherited.execute("SELECT 1").fetchone() == (1,)
+        inherited.close()
+        engine.dispose()
+
+
+def pragma(engine: Engine, name: str) -> object:
+    with engine.connect() as connection:
+        return connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+
+
+def test_threads_win_each_post_once(registry: RoomRegistry) -> None:
+    posts = [str(number) for number in range(20)]
+
+    def claim_all(owner: int) -> list[str]:
+        mine = (registry.claim(post, title="", is_private=False, owner=str(owner), lease_s=30) for post in posts)
+        return [claim.post_id for claim in mine if isinstance(claim, Claim)]
+
+    with ThreadPoolExecutor(8) as threads:
+        won = [post_id for posts in threads.map(claim_all, range(8)) for post_id in posts]
+    assert sorted(won) == sorted(posts)
+
+
+CLAIM_ALL = """
+import sys
+from flask_chatix_comments.registry import Claim, RoomRegistry, create_registry_engine
+print("ready", flush=True)
+sys.stdin.readline()
+registry = RoomRegistry(create_registry_engine(sys.argv[1]))
+for number in range(30):
+    claim = registry.claim(str(number), title="", is_private=False, owner=sys.argv[2], lease_s=30)
+    if isinstance(claim, Claim):
+        registry.record(claim, f"room {claim.post_id} of {sys.argv[2]}")
+        print(claim.post_id)
+registry.visitor_id_for("u")
+registry.close()
+"""
+
+
+def start(code: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start Python on *code*, with this very package."""
+    here = str(Path(flask_chatix_comments.__file__).parents[1])
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])}
+    command = [sys.executable, "-W", "error", "-c", code, *arguments]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def test_processes_win_each_post_once_in_a_new_database(database_url: str, registry: RoomRegistry) -> None:
+    processes = [start(CLAIM_ALL, database_url, str(number)) for number in range(4)]
+    for process in processes:
+        assert process.stdout and process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("\n")
+        process.stdin.flush()
+    won = [line for process in processes for line in process.communicate(timeout=60)[0].split()]
+    assert [process.returncode for process in processes] == [0] * 4
+    assert sorted(won, key=int) == [str(number) for number in range(30)]
+    assert {entry.chatroom_id is None for entry in registry.entries()} == {False}
+
+
+FORK = """
+import os, sys
+from flask_chatix_comments.registry import RoomRegistry, create_registry_engine
+engine = create_registry_engine(sys.argv[1])
+registry = RoomRegistry(engine)
+mine = registry.visitor_id_for("u")
+with engine.connect() as connection:
+    inherited = connection.connection.dbapi_connection
+child = os.fork()
+with engine.connect() as connection:
+    is_same = connection.connection.dbapi_connection is inherited
+if not child:
+    assert not is_same and registry.visitor_id_for("u") == mine
+    registry.visitor_id_for("of the child")
+    os._exit(0)
+assert is_same
+assert os.waitpid(child, 0)[1] == 0
+registry.visitor_id_for("of the child")
+registry.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
+def test_a_forked_process_opens_connections_of_its_own(database_url: str) -> None:
+    process = start(FORK, database_url)
+    process.communicate(timeout=60)
+    assert process.returncode == 0

@@ -1,0 +1,25 @@
+import { defineConfig } from "vitest/config";
+import { redirect } from "./browser/sdk/redirects.mjs";
+
+export default defineConfig({
+  define: { SECTION_FILE: JSON.stringify("./section.ts") },
+  plugins: [
+    {
+      name: "sdk-redirects",
+      enforce: "pre",
+      resolveId: (specifier, importer) => redirect(specifier, importer),
+    },
+  ],
+  test: {
+    environment: "happy-dom",
+    environmentOptions: { happyDOM: { url: "http://blog.test/posts/tides/" } },
+    setupFiles: ["tests/browser/setup.ts"],
+    include: ["tests/browser/**/*.test.ts"],
+    // The SDK is published as ES modules in .js files without a "type": it has to be transformed.
+    server: { deps: { inline: ["chatix-core"] } },
+    restoreMocks: true,
+    unstubGlobals: true,
+    coverage: { provider: "v8", include: ["browser/**/*.ts"], reporter: ["text"] },
+    maxWorkers: 2,
+  },
+});
