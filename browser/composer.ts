@@ -9,7 +9,7 @@ import type { Limits, Visitor } from "./site";
 const COUNTER_FROM = 0.9;
 
 /** What is wrong, and where the reader can mend it. */
-type Fault = [message: string, where: "text" | "name" | "form"];
+export type Fault = [message: string, where: "text" | "name" | "form"];
 
 export class Composer {
   readonly element: HTMLFormElement;
@@ -82,13 +82,18 @@ export class Composer {
     if (state.kind === "empty" && previous.kind !== "empty") this.#clear();
   }
 
-  /** Say what went wrong, and where. */
-  fail(message: string, where: "text" | "name" | "form" = "form"): void {
+  /** Say what went wrong, and where. A reader who has turned to something else keeps the focus there. */
+  fail(...[message, where]: Fault): void {
+    const input = this.#tell(message, where);
+    if (this.element.contains(document.activeElement)) input?.focus();
+  }
+
+  #tell(message: string, where: Fault[1]): HTMLElement | null {
     this.#error.textContent = message;
     this.#error.hidden = false;
-    const input = where === "name" ? this.#name : where === "text" ? this.#text : null;
+    const input = { name: this.#name, text: this.#text, form: null }[where];
     input?.setAttribute("aria-invalid", "true");
-    input?.focus();
+    return input;
   }
 
   #clear(): void {
@@ -113,7 +118,7 @@ export class Composer {
     const isGuest = this.#visitor?.isSignedIn === false;
     const fault = (isGuest && this.#nameFault(name)) || this.#textFault(text);
     if (fault) {
-      this.fail(...fault);
+      this.#tell(...fault)?.focus();
       return;
     }
     const isNew = isGuest && (name !== this.#visitor?.name || !this.#visitor.isPersistent);

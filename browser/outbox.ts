@@ -52,6 +52,11 @@ export class Outbox {
     return "pending" in this.#state ? this.#state.pending : null;
   }
 
+  /** The comment, if nobody is trying to deliver it just now. */
+  get waiting(): Pending | null {
+    return this.#state.kind === "waiting" ? this.#state.pending : null;
+  }
+
   /** Take a comment in and try to deliver it; ignored while another one is under way. */
   async submit(draft: Draft): Promise<void> {
     if (this.pending) return;
@@ -60,7 +65,7 @@ export class Outbox {
 
   /** The line is back: try again what is waiting. */
   async retry(): Promise<void> {
-    if (this.#state.kind === "waiting") await this.#send(this.#state.pending);
+    if (this.waiting) await this.#send(this.waiting);
   }
 
   /** The comment was found in the thread: its acknowledgement had got lost. */

@@ -1,6 +1,6 @@
 /** A comment section that runs: glues state, view, form, connection and ledger together. */
 
-import { Composer } from "./composer";
+import { Composer, type Fault } from "./composer";
 import { Connector, type LineState } from "./connector";
 import { make } from "./dom";
 import { entryStrings, strings } from "./i18n";
@@ -8,21 +8,19 @@ import { newKey, Outbox, type OutboxState, type Outcome, type Pending } from "./
 import { type LedgerEntry, RoomLedger } from "./room-ledger";
 import { type Chat, LineError, RefusedError } from "./sdk/chat";
 import { newChat } from "./sdk/new-chat";
-import type { Cursor } from "./sdk/wire";
 import { type Access, Site, SiteError, type Visitor } from "./site";
-import { type ThreadMessage, ThreadState } from "./thread-state";
+import type { ThreadMessage } from "./thread-state";
+import { ThreadSync } from "./thread-sync";
 import { ThreadView } from "./thread-view";
 
 export { leaveRooms } from "./leave-rooms";
 
-/** Pages of history that are compared, on services without a list of changes, before a gap is given up. */
-const MOST_PAGES_COMPARED = 10;
-const RETRY_SITE_MS = 3000;
+const LOOK_AGAIN_MS = 3000;
 
 export class Section {
   readonly #site: Site;
   readonly #ledger = new RoomLedger(newKey());
-  #state = new ThreadState();
+  readonly #thread = new ThreadSync();
   readonly #view: ThreadView;
   readonly #composer: Composer;
   readonly #outbox: Outbox;
@@ -33,16 +31,15 @@ export class Section {
   readonly #isClosedByPage: boolean;
   #access: Access | null = null;
   #visitor: Visitor | null = null;
-  #isClosed = false;
-  #hasLoaded = false;
-  #cursor: Cursor | null = null;
+  /** What was in the thread when the pending comment was first sent. */
+  #knownBeforeSend: ReadonlySet<string> = new Set();
   /** The last connection that joined; it is what a beacon withdraws, also when the line is down by then. */
   #connectionId: string | null = null;
   #going = new AbortController();
 
   constructor(host: HTMLElement) {
     this.#isClosedByPage = host.hasAttribute("data-closed");
-    this.#site = new Site(host.dataset.endpoint ?? "", host.dataset.post ?? "");
+    this.#site = new Site(endpointOf(host), host.dataset.post ?? "");
     this.#view = new ThreadView(() => this.#loadEarlier());
     this.#composer = new Composer((draft) => void this.#outbox.submit(draft));
     this.#outbox = new Outbox(
@@ -50,9 +47,9 @@ export class Section {
       (state, previous) => this.#onOutbox(state, previous),
     );
     const listener = {
-      received: this.#changing((message: ThreadMessage) => this.#state.add(message)),
-      updated: this.#changing((message: ThreadMessage) => this.#state.update(message)),
-      deleted: this.#changing((id: string) => this.#state.remove(id)),
+      received: this.#changing((message: ThreadMessage) => this.#thread.state.add(message)),
+      updated: this.#changing((message: ThreadMessage) => this.#thread.state.update(message)),
+      deleted: this.#changing((id: string) => this.#thread.state.remove(id)),
       closedChanged: (isClosed: boolean) => this.#setClosed(isClosed),
     };
     this.#connector = new Connector(this.#site, newChat, listener, {
@@ -142,12 +139,12 @@ export class Section {
   #changing<T>(change: (value: T) => void): (value: T) => void {
     return (value) => {
       change(value);
-      if (this.#hasLoaded) this.#render();
+      if (this.#thread.hasLoaded) this.#render();
     };
   }
 
   #render(): void {
-    this.#view.render(this.#state);
+    this.#view.render(this.#thread.state);
   }
 
   #showState(state: LineState): void {
@@ -158,18 +155,11 @@ export class Section {
   // The connection's steps
 
   async #onAdmitted(access: Access): Promise<void> {
-    if (this.#access && !isSameRoom(access, this.#access)) this.#forgetThread();
+    if (this.#access && !isSameRoom(access, this.#access)) this.#thread.forget();
     this.#access = access;
     this.#setVisitor(access.visitor);
     this.#setClosed(access.isClosed);
     await this.#ledger.hold(access);
-  }
-
-  /** The post has another chatroom than before: what is on the page belongs to the old one. */
-  #forgetThread(): void {
-    this.#state = new ThreadState();
-    this.#hasLoaded = false;
-    this.#cursor = null;
   }
 
   #onLive(chat: Chat): void {
@@ -177,7 +167,7 @@ export class Section {
     this.#view.selfId = chat.selfId;
     if (this.#visitor && !this.#visitor.name) this.#setVisitor({ ...this.#visitor, name: chat.selfName });
     this.#writeLedger();
-    void this.#settleOutbox(chat);
+    this.#settleOutbox();
   }
 
   #showTrouble(error: unknown): void {
@@ -186,7 +176,7 @@ export class Section {
     const isSilent =
       error instanceof LineError || (error instanceof SiteError && error.kind === "unreachable");
     // The status tells of a broken line; while a thread is on the page, no more needs to be said.
-    if (isSilent && this.#hasLoaded) return;
+    if (isSilent && this.#thread.hasLoaded) return;
     const said = error instanceof SiteError || error instanceof RefusedError ? error.message : "";
     this.#notice.textContent = isSilent || !said ? fallback : said;
     this.#notice.hidden = false;
@@ -199,10 +189,10 @@ export class Section {
   }
 
   #setClosed(isClosed: boolean): void {
-    this.#isClosed = isClosed || this.#isClosedByPage;
+    const isReadOnly = isClosed || this.#isClosedByPage;
     // What somebody is writing stays on the page, even if it cannot be posted any more.
-    this.#composer.element.hidden = this.#isClosed && !this.#composer.hasText;
-    this.#closedNote.hidden = !this.#isClosed;
+    this.#composer.element.hidden = isReadOnly && !this.#composer.hasText;
+    this.#closedNote.hidden = !isReadOnly;
   }
 
   /** Only readers who are known again anyway leave a trace in the browser. */
@@ -225,65 +215,37 @@ export class Section {
 
   // What others wrote
 
+  get #pageSize(): number {
+    return this.#access?.limits.pageSize ?? 30;
+  }
+
   async #catchUp(chat: Chat): Promise<void> {
     this.#connectionId = chat.connectionId;
-    if (!this.#hasLoaded) await this.#loadNewest(chat);
-    else if (chat.isGapProof) await this.#applyChanges(chat);
-    else await this.#comparePages(chat);
+    await this.#thread.catchUp(chat, this.#pageSize);
     this.#render();
     this.#view.startAnnouncing();
   }
 
-  async #loadNewest(chat: Chat): Promise<void> {
-    const { cursor } = await this.#loadPage(chat, null);
-    this.#cursor = cursor;
-    this.#hasLoaded = true;
-  }
-
   async #loadEarlier(): Promise<void> {
-    const chat = this.#connector.liveChat;
-    if (!chat) throw new LineError("There is no connection.", false);
-    await this.#loadPage(chat, this.#state.oldestId);
+    await this.#thread.loadEarlier(this.#liveChat(), this.#pageSize);
     this.#render();
   }
 
-  /** One more than is shown tells whether there are others before. */
-  async #loadPage(chat: Chat, beforeId: string | null): Promise<{ cursor: Cursor | null }> {
-    const size = Math.min(this.#access?.limits.pageSize ?? 30, 99);
-    const { messages, cursor } = await chat.history(beforeId, size + 1);
-    const hasOlder = messages.length > size;
-    this.#state.addPage(hasOlder ? messages.slice(-size) : messages, hasOlder);
-    return { cursor };
-  }
-
-  async #applyChanges(chat: Chat): Promise<void> {
-    for (;;) {
-      const { changes, cursor, hasMore } = await chat.changes(this.#cursor);
-      this.#state.applyChanges(changes);
-      this.#cursor = cursor;
-      if (!hasMore || !changes.length) return;
-    }
-  }
-
-  async #comparePages(chat: Chat): Promise<void> {
-    const before = new Set(this.#state.messages.map((message) => message.id));
-    let beforeId: string | null = null;
-    for (let page = 0; page < MOST_PAGES_COMPARED; page += 1) {
-      const { messages } = await chat.history(beforeId, 50);
-      if (this.#state.reconcile(messages, before, messages.length === 50)) return;
-      beforeId = messages[0]?.id ?? null;
-    }
-    if (beforeId) this.#state.forgetBefore(beforeId);
+  #liveChat(): Chat {
+    const chat = this.#connector.liveChat;
+    if (!chat) throw new LineError("There is no connection.", false);
+    return chat;
   }
 
   // What the reader wrote
 
   async #deliver(pending: Pending): Promise<Outcome> {
-    const chat = this.#connector.liveChat;
-    if (!chat) return { kind: "interrupted", mayHaveArrived: false };
+    if (!pending.mayHaveArrived)
+      this.#knownBeforeSend = new Set(this.#thread.state.messages.map(({ id }) => id));
     try {
-      await this.#announce(chat, pending.name);
-      this.#state.add(await chat.send(pending.text, pending.clientKey));
+      await this.#announce(this.#liveChat(), pending.name);
+      // The site may have taken its time: what is the line by now?
+      this.#thread.state.add(await this.#liveChat().send(pending.text, pending.clientKey));
       this.#render();
       return { kind: "acknowledged" };
     } catch (error) {
@@ -292,11 +254,12 @@ export class Section {
   }
 
   #outcomeOf(error: unknown): Outcome {
-    if (error instanceof LineError) return { kind: "interrupted", mayHaveArrived: error.mayHaveArrived };
-    if (!(error instanceof SiteError && error.mayPass)) return { kind: "refused", error };
-    // The line may be up while the site is not: then no reconnection will try again.
-    setTimeout(() => void this.#outbox.retry(), error.retryAfterMs ?? RETRY_SITE_MS);
-    return { kind: "interrupted", mayHaveArrived: false };
+    const mayPass = error instanceof LineError || (error instanceof SiteError && error.mayPass);
+    if (!mayPass) return { kind: "refused", error };
+    // Usually the next line settles it; but this one may be up by then, or have been up all the time.
+    const delayMs = error instanceof SiteError ? (error.retryAfterMs ?? LOOK_AGAIN_MS) : LOOK_AGAIN_MS;
+    setTimeout(() => this.#settleOutbox(), delayMs);
+    return { kind: "interrupted", mayHaveArrived: error instanceof LineError && error.mayHaveArrived };
   }
 
   /** Let the others know who writes: by the site, or by the SDK where the site has no say. */
@@ -310,29 +273,42 @@ export class Section {
     }
   }
 
-  /** The line is back: send what waits, or find out what became of it. */
-  async #settleOutbox(chat: Chat): Promise<void> {
-    const { pending } = this.#outbox;
-    if (!pending) return;
-    const isSafe = chat.isGapProof || !pending.mayHaveArrived;
-    if (isSafe) return this.#outbox.retry();
-    const found = this.#state.messages.some(
-      (message) => message.senderId === chat.selfId && message.text === pending.text,
-    );
-    if (found) this.#outbox.acknowledge();
+  /** While there is a line, send what waits, or find out what became of it. */
+  #settleOutbox(): void {
+    const chat = this.#connector.liveChat;
+    const { waiting } = this.#outbox;
+    if (!chat || !waiting) return;
+    if (chat.isGapProof || !waiting.mayHaveArrived) void this.#outbox.retry();
+    else if (this.#hasArrived(waiting, chat)) this.#outbox.acknowledge();
     else this.#outbox.giveBack(null);
+  }
+
+  #hasArrived(pending: Pending, chat: Chat): boolean {
+    return this.#thread.state.messages.some(
+      ({ id, senderId, text }) =>
+        senderId === chat.selfId && text === pending.text && !this.#knownBeforeSend.has(id),
+    );
   }
 
   #onOutbox(state: OutboxState, previous: OutboxState): void {
     this.#composer.show(state, previous);
     if (state.kind !== "refused") return;
-    const { error } = state;
-    if (error === null) this.#composer.fail(strings.notPostedSure);
-    else if (error instanceof SiteError && error.kind === "bad-name")
-      this.#composer.fail(error.message, "name");
-    else if (error instanceof RefusedError) this.#composer.fail(error.message, "text");
-    else this.#composer.fail(strings.notPosted);
+    this.#composer.fail(...faultOf(state.error));
   }
+}
+
+/** What to tell the reader whose comment came back, and at which box. */
+function faultOf(error: unknown): Fault {
+  if (error === null) return [strings.notPostedSure, "form"];
+  if (error instanceof SiteError && error.kind === "bad-name") return [error.message, "name"];
+  if (error instanceof RefusedError) return [error.message, "text"];
+  return [strings.notPosted, "form"];
+}
+
+/** The element says where the site's views are; one that was written by hand may leave that to the script. */
+function endpointOf(host: HTMLElement): string {
+  const script = document.querySelector<HTMLScriptElement>("script[data-endpoint]");
+  return host.dataset.endpoint ?? script?.dataset.endpoint ?? "";
 }
 
 function isSameRoom(a: Access, b: Access): boolean {

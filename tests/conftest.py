@@ -10,10 +10,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
-from flask_chatix_comments import ChatixComments
+from flask_chatix_comments import ChatixComments, testing
 from tests.flask_support import SECRET, Clock, FakeApi, Site
 
-pytest_plugins = ["pytester"]
+chatix_hub = testing.chatix_hub
 
 
 @pytest.fixture
@@ -43,9 +43,7 @@ def make_site(tmp_path: Path, clock: Clock, fake_api: FakeApi) -> Iterator[Calla
 
     yield make
     for site in sites:
-        site.state.registry.close()
-        if site.state.dev_hub is not None:
-            site.state.dev_hub.stop()
+        site.state.close()
 
 
 @pytest.fixture

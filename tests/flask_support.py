@@ -12,7 +12,7 @@ import httpx
 from flask import Flask
 
 from flask_chatix_comments import ChatixComments
-from flask_chatix_comments.extension import AppState, get_state
+from flask_chatix_comments.state import AppState, get_state
 from flask_chatix_comments.tokens import PostClaim
 
 SECRET = "a key of the tests, 32 bytes or so"

@@ -62,6 +62,8 @@ def test_none_and_empty_text_are_not_set(key: str, blank: str | None) -> None:
         ("CHATIX_URL_PREFIX", "/talk/comments", "/talk/comments", "url_prefix"),
         ("CHATIX_GUEST_COOKIE", "guest", "guest", "guest_cookie"),
         ("CHATIX_API_AUTH_HEADER", "X-Key", "X-Key", "api_auth_header"),
+        ("CHATIX_API_AUTH_HEADER", "Authorization: Bearer", "Authorization: Bearer", "api_auth_header"),
+        ("CHATIX_API_URL", "http://[::1]:5001/v1", "http://[::1]:5001/v1", "api_url"),
         (
             "CHATIX_HUB_ALLOWED_ORIGINS",
             "https://Blog.example, http://localhost:8000",
@@ -129,6 +131,10 @@ def test_values_of_their_own_type_are_taken(key: str, value: Any, attribute: str
         ("CHATIX_API_URL", "https://[::1"),
         ("CHATIX_API_URL", "https://chat.example/\x00"),
         ("CHATIX_API_URL", 5),
+        ("CHATIX_API_URL", "https://chät.example/v1"),
+        ("CHATIX_API_URL", "https://chat example/v1"),
+        ("CHATIX_API_KEY", "secret-word é"),
+        ("CHATIX_API_KEY", "secret-word\r\nX: y"),
         ("CHATIX_HUB_URL", "//chat.example"),
         ("CHATIX_HUB_HOST", "not a host"),
         ("CHATIX_HUB_WEBSITE_ID", "a&ticket=b"),
@@ -262,8 +268,6 @@ def test_without_a_secret_nothing_is_signed(missing: Any) -> None:
         ("192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf", "is well known"),
         (b'_5#y2L"F4Q8z\n\xec]/', "is well known"),
         ("8f42a73054b1749", "is shorter than 16 bytes"),
-        ("a" * 40, "repeats a few characters"),
-        ("ababababababababab", "repeats a few characters"),
     ],
 )
 def test_a_weak_secret_is_refused_outside_debug(secret: str | bytes, reason: str) -> None:

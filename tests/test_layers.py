@@ -15,45 +15,70 @@ PACKAGE = "flask_chatix_comments"
 ROOT = Path(flask_chatix_comments.__file__).parent
 
 # Everyone may import the standard library. Names with a dot in front are our own modules.
-SHARED = {".errors", ".models", ".wire", ".tokens"}
-FLASK_SIDE = {".config", ".registry", ".api", ".rooms", ".backfill", ".visitors", ".extension", ".views", ".templating"}
+BASE = {".errors", ".models", ".wire", ".tokens"}
+FLASK_SIDE = {
+    *(
+        ".config",
+        ".registry",
+        ".api",
+        ".rooms",
+        ".backfill",
+        ".visitors",
+        ".extension",
+        ".views",
+        ".templating",
+        ".cli",
+    ),
+    *(".api_http", ".operations", ".database", ".setting_values", ".room_maker", ".dev_hub"),
+}
+HUB_INNER = {".errors", ".models", ".tokens", ".hub.service", ".hub.limits"}
+HUB_EDGE = HUB_INNER | {".wire", ".hub.presenter"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "models": {".errors"},
     "wire": {".models", ".errors"},
     "tokens": {"itsdangerous", ".errors"},
-    "config": {".errors", ".tokens", ".wire"},
-    "registry": {"sqlalchemy", ".errors", ".models"},
-    "api": {"httpx", ".wire", ".models", ".errors"},
-    "rooms": {".registry", ".api", ".models", ".errors"},
+    "setting_values": {".errors"},
+    "config": {".setting_values", ".errors"},
+    "database": {"sqlalchemy", ".errors"},
+    "registry": {"sqlalchemy", ".database", ".errors", ".models"},
+    "operations": {".errors"},
+    "api_http": {"httpx", ".operations", ".errors"},
+    "api": {"httpx", ".api_http", ".operations", ".wire", ".models", ".errors"},
+    "rooms": {".registry", ".models", ".errors"},
+    "room_maker": {".models", ".errors"},
     "backfill": {".rooms", ".models", ".errors"},
     "visitors": {".tokens", ".models", ".errors"},
-    "extension": {"flask", *SHARED, *FLASK_SIDE},
-    "views": {"flask", "werkzeug", ".extension", *SHARED, ".visitors", ".registry", ".rooms"},
-    "templating": {"flask", "markupsafe", ".extension", ".tokens", ".models", ".errors"},
-    "cli": {"click", "flask", ".extension", ".backfill", ".models", ".errors", ".registry"},
-    "testing": {"pytest", *SHARED},
+    "dev_hub": {".errors"},
+    "extension": {"flask", *BASE, *(FLASK_SIDE - {".views", ".templating", ".cli", ".api", ".api_http"})},
+    "views": {"flask", "werkzeug", ".extension", ".visitors", ".registry", *BASE},
+    "templating": {"flask", "jinja2", "markupsafe", ".extension", ".tokens", ".models", ".errors"},
+    "cli": {"click", "flask", ".extension", ".backfill", ".models", ".errors"},
+    "testing": {"pytest"},
     "hub.signalr": {"msgspec", ".hub.signalr", ".errors"},
     "hub.membership": {".models"},
     "hub.backplane": {".hub.backplane", ".models"},
     "hub.store": {"sqlalchemy", ".hub.store", ".models", ".errors"},
-    "hub.service": {
-        *(".hub.store", ".hub.membership", ".hub.backplane", ".hub.config", ".hub.limits"),
-        *(".tokens", ".models", ".errors"),
-    },
-    "hub.dispatcher": {".hub.signalr", ".hub.service", ".wire", ".models", ".errors"},
-    "hub.rest": {"starlette", ".hub.service", ".wire", ".models", ".errors"},
-    "hub.transports": {".hub.transports", ".hub.signalr", ".hub.dispatcher", ".errors"},
     "hub.limits": {".errors"},
     "hub.config": {".errors"},
-    "hub.app": {"starlette", ".hub", *SHARED},
-    "hub.server": {"uvicorn", ".hub", ".errors"},
-}  # fmt: skip
-# Inside functions only: these start the hub, and httpx comes with the first call.
+    "hub.service": {*HUB_INNER, ".hub.store.base", ".hub.membership", ".hub.backplane.base", ".hub.config"},
+    "hub.presenter": {".hub.service", ".hub.store.base", ".models", ".wire"},
+    "hub.broadcast": {".hub.backplane.base", ".hub.membership", ".hub.signalr", *HUB_EDGE},
+    "hub.dispatcher": {".hub.signalr", ".hub.broadcast", *HUB_EDGE},
+    "hub.rest": {"starlette", "msgspec", *HUB_EDGE},
+    "hub.origins": {"starlette"},
+    "hub.entrance": {"starlette", ".hub.origins", ".hub.signalr", ".hub.transports.channel", *HUB_INNER},
+    "hub.transports": {".hub.transports", ".hub.signalr", ".hub.dispatcher", ".hub.service", ".tokens", ".errors"},
+    "hub.app": {"starlette", ".hub", *BASE},
+    "hub.server": {"uvicorn", ".hub.app", ".hub.config", ".hub.store.sql", ".errors"},
+}
+# Inside functions, and for type checkers, only: what starts the hub, the HTTP client that comes with the first
+# call, and what needs the extension to be complete.
 LATE: dict[str, set[str]] = {
-    "extension": {".hub.server", ".hub.config", ".hub", ".api", ".cli"},
-    "cli": {".hub.server"},
-    "testing": {".hub.server", ".hub.config", ".hub", "flask", "httpx", ".extension"},
+    "rooms": {".api"},
+    "extension": {".hub.server", ".hub.config", ".api", ".cli", ".templating", ".views", "httpx"},
+    "dev_hub": {".hub.server"},
+    "testing": {".hub.server", ".hub.config"},
 }
 # These may be imported at the top of no module but api: the import of the extension stays light.
 HEAVY = {"httpx", "starlette", "uvicorn", "msgspec"}

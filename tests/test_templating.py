@@ -13,8 +13,9 @@ import pytest
 from bs4 import BeautifulSoup, Tag
 from flask import Flask, render_template, render_template_string
 from jinja2 import DictLoader, StrictUndefined, UndefinedError
+from markupsafe import Markup
 
-from flask_chatix_comments import PostError
+from flask_chatix_comments import PostError, templating
 from flask_chatix_comments.models import Visitor
 from flask_chatix_comments.templating import Manifest
 from flask_chatix_comments.tokens import PostClaim
@@ -113,6 +114,11 @@ class TestSection:
         element = page.section("{{ chatix_comments('x', heading=h) }}", h="<i>Talk</i>")
         assert [heading.text for heading in element.find_all("h2")] == ["<i>Talk</i>"]
 
+    def test_markup_is_not_mistaken_for_text_that_was_shown_before(self, page: Page) -> None:
+        source = "{{ chatix_comments('x', heading=h) }}"
+        for heading, texts in (("<i>x</i>", ["<i>x</i>"]), (Markup("<i>x</i>"), ["x"]), ("<i>x</i>", ["<i>x</i>"])):
+            assert [tag.text for tag in page.section(source, h=heading).find_all("h2")] == texts
+
     @pytest.mark.parametrize("text", HOSTILE)
     def test_hostile_titles_stay_in_the_token(self, page: Page, text: str) -> None:
         plain = page.section("{{ chatix_comments('x', title='t') }}")
@@ -141,6 +147,12 @@ class TestSection:
         for impostor in (True, 1.0):
             with pytest.raises(PostError):
                 page.section("{{ chatix_comments(p) }}", p=impostor)
+
+    def test_an_id_without_a_hash_is_still_text(self, page: Page) -> None:
+        class Slug(str):
+            __hash__ = None  # type: ignore[assignment]  # That is the test.
+
+        assert page.claim(page.section("{{ chatix_comments(p) }}", p=Slug("hello"))).post_id == "hello"
 
     def test_a_misspelt_variable_is_the_developers_error(self, page: Page) -> None:
         with pytest.raises(PostError, match="not Undefined"):
@@ -275,6 +287,23 @@ def test_the_sites_own_templates_win(page: Page) -> None:
     element = page.section("{{ chatix_comments(7) }}")
     assert element.text == "Comments, /chatix-comments, False"
     assert page.claim(element).post_id == "7"
+
+
+def test_the_sites_own_templates_may_differ_each_time(page: Page) -> None:
+    nonces = iter(["one", "two"])
+    page.site.app.jinja_env.globals["nonce"] = lambda: next(nonces)
+    own = '<script type="module" nonce="{{ nonce() }}" src="{{ script_url }}"></script>'
+    page.site.app.jinja_loader = DictLoader({"chatix_comments/assets.html": own})
+    scripts = [page.soup("{{ chatix_comments(7) }}").find_all("script") for _ in range(2)]
+    assert [[script["nonce"] for script in found] for found in scripts] == [["one"], ["two"]]
+
+
+def test_what_is_kept_is_bounded(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(templating, "MAX_KEPT", 3)
+    for number in range(10):
+        element = page.section("{{ chatix_comments(p) }}", p=number)
+        assert page.claim(element).post_id == str(number)
+    assert len(page.site.state.renderer._kept) <= 3
 
 
 def test_the_sites_own_macros_win(page: Page) -> None:

@@ -18,7 +18,8 @@ from flask_chatix_comments import ChatixComments, ConfigError, Post, RegistryErr
 from flask_chatix_comments.errors import HubStartError
 from flask_chatix_comments.registry import RoomState
 from flask_chatix_comments.tokens import GuestClaim, GuestCookies, PostClaim, PostTokens, VisitorTicket, VisitorTickets
-from flask_chatix_comments.views import MAX_BODY_BYTES, MAX_LEAVES
+from flask_chatix_comments.view_input import MAX_BODY_BYTES, MAX_LEAVES
+from flask_chatix_comments.views import blueprint
 from tests.flask_support import Clock, Site
 
 USER = Visitor(key=7, name="Jonas Petri", email="jonas@blog.example", fields={"plan": "free"})
@@ -581,8 +582,6 @@ class TestUnavailable:
 class TestFiles:
     @pytest.fixture
     def client(self, site: Site, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
-        from flask_chatix_comments.views import blueprint
-
         (tmp_path / "files").mkdir()
         for name in ("comments-AbC_1234.js", "comments-ABCD1234.css", "NOTICE.txt", "manifest.json"):
             (tmp_path / "files" / name).write_text("content")

@@ -16,8 +16,9 @@ from .errors import (
     RegistryError,
     TokenError,
 )
-from .extension import ChatixComments, RoomInfo
+from .extension import ChatixComments
 from .models import Chatroom, Message, Post, Visitor
+from .room_info import RoomInfo
 
 __version__ = "0.1.0"
 

@@ -13,15 +13,19 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, Literal, ParamSpec, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TextIO, TypeVar
 
 import click
 from flask.cli import AppGroup
 
-from .backfill import BackfillResult, Outcome, read_posts
+from .backfill import BackfillResult, Outcome, backfill, read_posts
 from .errors import ApiError, ChatixCommentsError, PostError
-from .extension import HUB_START_TIMEOUT_S, AppState, ChatixComments, RoomInfo, get_state
-from .models import Post
+from .models import Post, normalize_post_id
+from .room_info import RoomInfo, all_rooms, one_room, visitor_counts
+from .state import HUB_START_TIMEOUT_S, AppState, get_state
+
+if TYPE_CHECKING:
+    from .api import ChatixApi
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -66,7 +70,7 @@ def backfill_command(
     with _posts(state, path, file_format, bad_lines) as posts:
         if not dry_run:
             _require_api(state)
-        results = state.extension.backfill(posts, concurrency=concurrency, dry_run=dry_run)
+        results = backfill(state.rooms, posts, concurrency=concurrency, dry_run=dry_run)
         counts, failures = _consume(results, total=len(posts) if isinstance(posts, (list, tuple)) else None)
     failures = [{"post_id": None, "error": line} for line in bad_lines] + failures
     _print_summary(counts, failures, as_json=as_json)
@@ -80,7 +84,7 @@ def _posts(
 ) -> Iterator[Iterable[Post]]:
     """Yield the posts to work on; what is wrong with single lines of a file goes to *bad_lines*."""
     if path is None:
-        yield state.extension.load_posts()
+        yield state.loaders.load_posts()
         return
 
     def note_bad_line(error: PostError) -> None:
@@ -137,7 +141,9 @@ def _print_summary(counts: Counter[Outcome], failures: list[dict[str, str | None
 @_explained
 def list_command(as_json: bool) -> None:
     """List the posts that have a chatroom."""
-    rooms = _with_or_without_api(lambda comments, is_up: comments.list_rooms(with_visitors=is_up))
+    state = get_state()
+    counts = _from_api(state, visitor_counts)
+    rooms = all_rooms(state.registry, counts or {})
     if as_json:
         _print_array(_row(room) for room in rooms)
         return
@@ -152,8 +158,10 @@ def list_command(as_json: bool) -> None:
 @_explained
 def show_command(post_id: str, as_json: bool) -> None:
     """Show the chatroom of one post."""
-    get_state().registry.get(post_id)
-    row = _row(_with_or_without_api(lambda comments, is_up: comments.show(post_id, with_visitors=is_up)))
+    state = get_state()
+    post_id = normalize_post_id(post_id)
+    known = one_room(state.registry, None, post_id)
+    row = _row(_from_api(state, lambda api: one_room(state.registry, api, post_id)) or known)
     if as_json:
         click.echo(json.dumps(row, ensure_ascii=False))
         return
@@ -183,15 +191,14 @@ def _print_array(rows: Iterator[dict[str, Any]]) -> None:
     click.echo("]" if separator == ",\n" else "[]")
 
 
-def _with_or_without_api(ask: Callable[[ChatixComments, bool], T]) -> T:
-    """Ask with numbers of visitors; without them, and a note on stderr, when the API does not tell."""
-    state = get_state()
+def _from_api(state: AppState, ask: Callable[[ChatixApi], T]) -> T | None:
+    """Ask the API for numbers of visitors; ``None``, and a note on stderr, when it does not tell."""
     try:
         _require_api(state)
-        return ask(state.extension, True)
+        return ask(state.api())
     except (ApiError, click.ClickException) as exc:
         _note(f"Without numbers of visitors: {exc}")
-        return ask(state.extension, False)
+        return None
 
 
 def _require_api(state: AppState) -> None:

@@ -179,7 +179,7 @@ def _refuse_unknown(mapping: Mapping[str, Any]) -> None:
 def _website(read: _Reader) -> tuple[str, str | None]:
     """Decide between the hosted service and the hub."""
     website_id = read("CHATIX_WEBSITE_ID", values.identifier, "")
-    api_key = read("CHATIX_API_KEY", values.text, "")
+    api_key = read("CHATIX_API_KEY", values.header_value, "")
     if website_id and not api_key:
         message = "is missing although CHATIX_WEBSITE_ID is set; set both for the hosted service, none for the hub."
         raise ConfigError("CHATIX_API_KEY", message)

@@ -49,7 +49,11 @@ def _pattern(pattern: str, message: str) -> Callable[[Any], str]:
 identifier = _pattern(
     r"[A-Za-z0-9._~-]{1,64}", "must be 1 to 64 letters, digits, '-', '_', '.' or '~': it stands in URLs as it is."
 )
-header_name = _pattern(r"[A-Za-z0-9-]{1,64}", "must be the name of an HTTP header, such as X-Api-Key.")
+header_name = _pattern(
+    r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}(\s*:[ -~]*)?",
+    "must be the name of an HTTP header, such as X-Api-Key, or what precedes the key, such as Authorization: Bearer.",
+)
+header_value = _pattern(r"[ -~]{1,1000}", "must be printable ASCII characters, since it stands in an HTTP header.")
 cookie_name = _pattern(r"[A-Za-z0-9_-]{1,64}", "must be 1 to 64 letters, digits, '-' or '_'.")
 url_prefix = _pattern(r"(/[A-Za-z0-9._~-]+)+", "must be a path such as /chatix-comments, without a slash at its end.")
 host = _pattern(r"[A-Za-z0-9.:%_-]{1,253}", "must be an address to listen on, such as 127.0.0.1, 0.0.0.0 or ::1.")
@@ -97,6 +101,8 @@ def api_url(value: Any) -> str:
     parts = urlsplit(text(value))
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("must be a URL such as https://chat.example.com/v1, without a query.")
+    if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9a-fA-F:.]+", parts.hostname):
+        raise ValueError("must name its host in ASCII (xn--... for other letters).")
     if parts.username or parts.password or (parts.port is not None and not parts.port):
         raise ValueError("must not hold a user name or a password, and its port is 1 to 65535.")
     return str(value).rstrip("/")
@@ -151,6 +157,4 @@ def weakness(secret: bytes) -> str | None:
     """Return why *secret* protects nothing, as the end of a sentence; ``None`` when nothing speaks against it."""
     if re.sub(r"[^a-z0-9]", "", secret.decode("latin-1").casefold()) in _WELL_KNOWN_SECRETS:
         return "is well known"
-    if len(secret) < MIN_SECRET_BYTES:
-        return f"is shorter than {MIN_SECRET_BYTES} bytes"
-    return "repeats a few characters" if len(set(secret)) < 6 else None
+    return f"is shorter than {MIN_SECRET_BYTES} bytes" if len(secret) < MIN_SECRET_BYTES else None

@@ -6,25 +6,21 @@ of them, so that a CSRF token, which would make pages differ, is not needed.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
-from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from .errors import ApiError, ApiStatusError, HubStartError, RegistryError, TokenError
-from .extension import AppState, get_state
 from .models import Post
 from .registry import RegistryEntry, RoomState
+from .state import AppState, get_state
 from .tokens import PostClaim
+from .view_input import MAX_BODY_BYTES, Body, RefusalError, is_same_origin, read_body, read_leaves, read_text
 from .visitors import COOKIE_LIFETIME_S, MAX_NAME_CHARS, TICKET_LIFETIME_S, Identity, NameRefusedError
 
-MAX_BODY_BYTES = 64 * 1024
-MAX_LEAVES = 500
-MAX_ID_CHARS = 255
 LEAVE_TIMEOUT_S = 2.0
 RETRY_AFTER_S = 5
 MAX_RETRY_AFTER_S = 60
@@ -52,17 +48,6 @@ blueprint = _Blueprint(
 )
 
 
-class _RefusalError(Exception):
-    """Ends a request with an answer that the script understands and people can read."""
-
-    def __init__(self, status: int, error: str, message: str, *, retry_after_s: int | None = None) -> None:
-        super().__init__(error)
-        self.status = status
-        self.body: dict[str, Any] = {"error": error, "message": message}
-        if retry_after_s is not None:
-            self.body["retry_after_s"] = retry_after_s
-
-
 @blueprint.before_app_request
 def _start_hub() -> None:
     """Start the built-in hub with the first request that the development server gets, whatever it asks for."""
@@ -75,20 +60,8 @@ def _start_hub() -> None:
 def _check_sender() -> None:
     """Refuse what pages of other sites send, and bodies that are too large."""
     request.max_content_length = MAX_BODY_BYTES
-    if request.method == "POST" and not _is_same_origin():
-        raise _RefusalError(403, "other_origin", "This can only be asked by a page of this site.")
-
-
-def _is_same_origin() -> bool:
-    """Believe what the browser says; a client that says nothing is none, and has no cookies to abuse."""
-    fetch_site = request.headers.get("Sec-Fetch-Site")
-    if fetch_site is not None:
-        return fetch_site == "same-origin"
-    origin = request.headers.get("Origin")
-    try:
-        return origin is None or urlsplit(origin).netloc.lower() == request.host.lower() != ""
-    except ValueError:
-        return False
+    if request.method == "POST" and not is_same_origin():
+        raise RefusalError(403, "other_origin", "This can only be asked by a page of this site.")
 
 
 @blueprint.after_request
@@ -100,8 +73,8 @@ def _set_caching(response: Response) -> Response:
     return response
 
 
-@blueprint.errorhandler(_RefusalError)
-def _answer_refusal(refusal: _RefusalError) -> Response:
+@blueprint.errorhandler(RefusalError)
+def _answer_refusal(refusal: RefusalError) -> Response:
     return _answer(refusal.body, refusal.status)
 
 
@@ -126,14 +99,14 @@ def _answer_unavailable(error: Exception) -> Response:
 def join() -> Response:
     """Find or make the post's chatroom and tell the page how to get in, and as whom."""
     state = get_state()
-    body = _read_body()
+    body = read_body()
     claim = _read_claim(state, body)
     state.wait_for_hub()
     entry = state.rooms.ensure(Post(claim.post_id, claim.title, claim.is_private))
     if entry.state is RoomState.CREATING:
         return _answer({"state": "preparing", "retry_after_s": 1}, 202)
-    user = state.extension.load_visitor()
-    identity = state.visitors.identify(user, cookie=_guest_cookie(state), ticket=_read_text(body, "ticket"))
+    user = state.loaders.load_visitor()
+    identity = state.visitors.identify(user, cookie=_guest_cookie(state), ticket=read_text(body, "ticket"))
     if user is not None and identity.visitor_id is not None:
         state.announce(identity, user)
     return _answer(_room_answer(state, entry) | _visitor_answer(state, identity))
@@ -143,16 +116,16 @@ def join() -> Response:
 def take_part() -> Response:
     """Give a guest a name, and an id that comes back; a signed-in user has both."""
     state = get_state()
-    body = _read_body()
+    body = read_body()
     _read_claim(state, body)
-    cookie, ticket = _guest_cookie(state), _read_text(body, "ticket")
-    user = state.extension.load_visitor()
+    cookie, ticket = _guest_cookie(state), read_text(body, "ticket")
+    user = state.loaders.load_visitor()
     if user is not None:
         return _answer(_visitor_answer(state, state.visitors.identify(user, cookie=cookie, ticket=ticket)))
     try:
-        identity = state.visitors.take_part(_read_text(body, "name") or "", cookie=cookie, ticket=ticket)
+        identity = state.visitors.take_part(read_text(body, "name") or "", cookie=cookie, ticket=ticket)
     except NameRefusedError as exc:
-        raise _RefusalError(422, "bad_name", str(exc)) from exc
+        raise RefusalError(422, "bad_name", str(exc)) from exc
     _announce_guest(state, identity)
     response = _answer(_visitor_answer(state, identity))
     _set_guest_cookie(state, response, identity)
@@ -166,10 +139,10 @@ def leave() -> Response:
     Nobody reads a beacon's answer; the sweep of a later page does, and tries again unless it is 204.
     """
     state = get_state()
-    body = _read_body()
-    leaves = _read_leaves(body)
-    user = state.extension.load_visitor()
-    ticket = _read_text(body, "ticket")
+    body = read_body()
+    leaves = read_leaves(body)
+    user = state.loaders.load_visitor()
+    ticket = read_text(body, "ticket")
     visitor_id = state.visitors.identify_leaver(user, cookie=_guest_cookie(state), ticket=ticket)
     if visitor_id is not None:
         _disconnect(state, visitor_id, leaves)
@@ -197,11 +170,11 @@ def _announce_guest(state: AppState, identity: Identity) -> None:
         state.api().update_visitor(identity.visitor_id, name=identity.name, is_persistent=True)
     except ApiStatusError as exc:
         if exc.status_code in _NAME_STATUSES:
-            raise _RefusalError(422, "bad_name", "This name cannot be used here. Please choose another.") from exc
+            raise RefusalError(422, "bad_name", "This name cannot be used here. Please choose another.") from exc
         raise
 
 
-def _room_answer(state: AppState, entry: RegistryEntry) -> dict[str, Any]:
+def _room_answer(state: AppState, entry: RegistryEntry) -> Body:
     config = state.config
     return {
         "state": "open" if entry.state is RoomState.OPEN else "closed",
@@ -217,7 +190,7 @@ def _room_answer(state: AppState, entry: RegistryEntry) -> dict[str, Any]:
     }
 
 
-def _visitor_answer(state: AppState, identity: Identity) -> dict[str, Any]:
+def _visitor_answer(state: AppState, identity: Identity) -> Body:
     ticket = state.visitors.issue_ticket(identity)
     return {
         "ticket": ticket,
@@ -264,46 +237,14 @@ def _set_guest_cookie(state: AppState, response: Response, identity: Identity) -
         )
 
 
-def _read_body() -> dict[str, Any]:
-    """Return the JSON object that was sent, of whatever content type: beacons may be sent as plain text."""
+def _read_claim(state: AppState, body: Body) -> PostClaim:
     try:
-        body = json.loads(request.get_data())
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
-        raise _RefusalError(400, "bad_request", "The request must be a JSON object.")
-    return body
-
-
-def _read_text(body: dict[str, Any], key: str) -> str | None:
-    value = body.get(key)
-    if value is not None and not isinstance(value, str):
-        raise _RefusalError(400, "bad_request", f"{key} must be text.")
-    return value
-
-
-def _read_claim(state: AppState, body: dict[str, Any]) -> PostClaim:
-    try:
-        return state.post_tokens.check(_read_text(body, "post") or "")
+        return state.post_tokens.check(read_text(body, "post") or "")
     except TokenError as exc:
-        raise _RefusalError(400, "bad_token", "This page is out of date. Please reload it.") from exc
+        raise RefusalError(400, "bad_token", "This page is out of date. Please reload it.") from exc
 
 
-def _read_leaves(body: dict[str, Any]) -> list[tuple[str, str | None]]:
-    leaves = body.get("leaves")
-    if not isinstance(leaves, list) or len(leaves) > MAX_LEAVES or not all(isinstance(item, dict) for item in leaves):
-        raise _RefusalError(400, "bad_request", f"leaves must be a list of at most {MAX_LEAVES} objects.")
-    return [(_read_id(item, "chatroom_id") or "", _read_id(item, "connection_id")) for item in leaves]
-
-
-def _read_id(item: dict[str, Any], key: str) -> str | None:
-    value = _read_text(item, key)
-    if value is not None and not (len(value) <= MAX_ID_CHARS and value.isprintable()):
-        raise _RefusalError(400, "bad_request", f"{key} is not an id.")
-    return value
-
-
-def _answer(body: dict[str, Any], status: int = 200) -> Response:
+def _answer(body: Body, status: int = 200) -> Response:
     response = jsonify(body)
     response.status_code = status
     if "retry_after_s" in body:

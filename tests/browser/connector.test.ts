@@ -9,13 +9,16 @@ let log: string[];
 let states: LineState[];
 let chats: FakeChat[];
 let joinOutcomes: (Error | null)[];
+let mayRestart: boolean;
+let admitted: () => Promise<void>;
+/** What becomes of the next starts; without one they succeed. */
+let startOutcomes: (() => Promise<void>)[];
 let catchUp: (chat: Chat) => Promise<void>;
 let connector: Connector;
 
 class FakeChat {
   isGapProof = true;
   isOpen = false;
-  startOutcome: Promise<void> = Promise.resolve();
   readonly listener: ChatListener;
 
   constructor(_access: Access, listener: ChatListener) {
@@ -25,11 +28,11 @@ class FakeChat {
 
   async start(): Promise<void> {
     log.push("start");
-    await this.startOutcome;
+    await startOutcomes.shift()?.();
     this.isOpen = true;
   }
 
-  canRestart = () => !this.isOpen;
+  canRestart = () => !this.isOpen && mayRestart;
 
   async restart(): Promise<void> {
     log.push("restart");
@@ -62,6 +65,9 @@ beforeEach(() => {
   states = [];
   chats = [];
   joinOutcomes = [];
+  startOutcomes = [];
+  mayRestart = true;
+  admitted = async () => {};
   catchUp = async () => {};
   const site = {
     join: async () => {
@@ -74,7 +80,7 @@ beforeEach(() => {
   const newChat = (a: Access, l: ChatListener) => new FakeChat(a, l) as unknown as Chat;
   connector = new Connector(site, newChat, listener, {
     stateChanged: (state) => states.push(state),
-    admitted: () => {},
+    admitted: () => admitted(),
     catchUp: (chat) => catchUp(chat),
     live: () => log.push("live"),
     failed: () => log.push("failed"),
@@ -119,11 +125,8 @@ describe("connecting", () => {
   });
 
   test("a chat that did not start is let go of; the next attempt makes another", async () => {
+    startOutcomes = [() => Promise.reject(new LineError("no", false))];
     connector.start();
-    chats.length = 0;
-    await Promise.resolve();
-    await vi.waitUntil(() => chats.length === 1);
-    chat().startOutcome = Promise.reject(new LineError("no", false));
     await pass(5_000);
     expect(log).toEqual(["start", "depart", "failed", "start", "join", "live"]);
     expect(chats).toHaveLength(2);
@@ -157,6 +160,15 @@ describe("a broken line", () => {
     await pass(700);
     expect(log).toEqual(["restart", "join", "live"]);
     expect(states).toEqual(["reconnecting", "catching-up", "live"]);
+  });
+
+  test("to another room or website needs another chat, and the old one goes", async () => {
+    await live();
+    mayRestart = false;
+    chat().lose();
+    await pass(700);
+    expect(log).toEqual(["depart", "start", "join", "live"]);
+    expect(chats).toHaveLength(2);
   });
 
   test("of a page that nobody looks at may take its time", async () => {
@@ -266,18 +278,30 @@ describe("halting", () => {
   });
 
   test("in the middle of an attempt ends it; starting again begins anew", async () => {
-    connector.start();
     let release: () => void = () => {};
-    await vi.waitUntil(() => chats.length === 1);
-    chat().startOutcome = new Promise((resolve) => {
+    const held = new Promise<void>((resolve) => {
       release = resolve;
     });
+    startOutcomes = [() => held];
+    connector.start();
+    await pass(0);
     expect(connector.halt()).toBe(chat());
     connector.start();
     release();
     await pass(0);
     expect(log.filter((step) => step === "live")).toHaveLength(1);
     expect(chats).toHaveLength(2);
+  });
+
+  test("while the site's answer is being dealt with connects to nothing", async () => {
+    let release: () => void = () => {};
+    admitted = () => new Promise((resolve) => (release = resolve));
+    connector.start();
+    await pass(0);
+    expect(connector.halt()).toBeNull();
+    release();
+    await pass(60_000);
+    expect(chats).toHaveLength(0);
   });
 
   test("in a pause ends the pause", async () => {

@@ -96,6 +96,31 @@ describe("reading", () => {
     expect(find<HTMLElement>("[role=status]").dataset.state).toBe("live");
   });
 
+  test("an element written by hand needs no more than the post's token", async () => {
+    document.body.innerHTML = `<script type="text/plain" data-endpoint="/chatix-comments"></script><p data-post="t"></p>`;
+    host = document.querySelector("p") as HTMLElement;
+    section = openSection(host);
+    section.start();
+    await untilStatus("Live");
+    expect(hub.requests.map((request) => request.url)).toContain("/chatix-comments/join");
+    expect(find("section").getAttribute("aria-label")).toBe("Comments");
+  });
+
+  test("a copy of an element that was alive starts clean", async () => {
+    hub.post("one");
+    await openLive();
+    const copy = host.cloneNode(true) as HTMLElement;
+    section.close();
+    host.replaceWith(copy);
+    host = copy;
+    section = openSection(copy);
+    section.start();
+    await untilStatus("Live");
+    await untilTexts("one");
+    expect(host.querySelectorAll("form")).toHaveLength(1);
+    expect(host.querySelectorAll("[role=status]")).toHaveLength(1);
+  });
+
   test("pages back until the start, and says so by taking the button away", async () => {
     for (const number of [1, 2, 3, 4, 5, 6, 7]) hub.post(`c${number}`);
     await openLive();
@@ -225,6 +250,7 @@ describe("writing", () => {
     hub.takePartStatus = 422;
     hub.takePartAnswer = { error: "bad_name", message: "This name is taken by the author." };
     await openLive();
+    textBox().focus();
     write("Hi", "The Author");
     await until(() => expect(alerts()).toEqual(["This name is taken by the author."]));
     expect(nameBox().getAttribute("aria-invalid")).toBe("true");
@@ -270,6 +296,16 @@ describe("outages", () => {
     hub.siteIsDown = false;
     hub.isDown = false;
     await untilStatus("Live");
+  });
+
+  test("a hub that always has more, but never gets on, is not asked for ever", async () => {
+    await openLive();
+    hub.cut();
+    hub.pageLimit = 0;
+    hub.post("one");
+    await untilStatus("Reconnecting");
+    await untilStatus("Live");
+    expect(hub.callsOf("GetChatroomChanges")).toHaveLength(1);
   });
 
   test("a post that has another room afterwards shows that room only", async () => {
@@ -367,6 +403,35 @@ describe("outages", () => {
     await until(() => expect(find(".chatix-hint").hasAttribute("hidden")).toBe(false));
     hub.takePartStatus = 200;
     await until(() => expect(texts()).toEqual(["Patience"]));
+  });
+
+  test("a line that is made anew while the site takes its time is the one that is used", async () => {
+    await openLive();
+    let answerSite: () => void = () => {};
+    const fetch = globalThis.fetch;
+    vi.stubGlobal("fetch", async (url: string, init?: RequestInit) => {
+      if (url.endsWith("/take-part")) await new Promise<void>((resolve) => (answerSite = resolve));
+      return fetch(url, init);
+    });
+    write("Patience", "Robin");
+    await vi.advanceTimersByTimeAsync(100);
+    hub.cut();
+    await untilStatus("Reconnecting");
+    await untilStatus("Live");
+    answerSite();
+    await untilTexts("Patience");
+    expect(hub.callsOf("SaveChatroomMessage")).toHaveLength(1);
+  });
+
+  test("a refusal that comes late does not take the focus from where the reader is", async () => {
+    await openLive();
+    const elsewhere = document.createElement("input");
+    document.body.append(elsewhere);
+    write("forbidden", "Robin");
+    elsewhere.focus();
+    await until(() => expect(alerts()).toEqual(["This cannot be posted."]));
+    expect(document.activeElement).toBe(elsewhere);
+    elsewhere.remove();
   });
 
   test("a line that lets in and breaks at once is not stormed (Q7)", async () => {
@@ -580,6 +645,19 @@ describe("on the hosted service", () => {
     await until(() => expect(textBox().value).toBe(""));
     expect(hub.messages).toHaveLength(1);
     expect(alerts()).toEqual([]);
+  });
+
+  test("an equal comment of before is not taken for the lost one", async () => {
+    await openLive();
+    write("ok", "Robin");
+    await untilTexts("ok");
+    hub.isSilent = true;
+    write("ok");
+    await vi.advanceTimersByTimeAsync(16_000);
+    hub.isSilent = false;
+    await untilStatus("Live");
+    await until(() => expect(alerts()).toHaveLength(1));
+    expect(textBox().value).toBe("ok");
   });
 
   test("a comment that did not arrive is given back for the reader to decide", async () => {

@@ -21,6 +21,7 @@ from flask_chatix_comments.hub.membership import Membership
 from flask_chatix_comments.hub.service import Caller, ChatService, Context
 from flask_chatix_comments.hub.service.messages import Draft
 from flask_chatix_comments.hub.signalr.framing import RECORD_SEPARATOR
+from flask_chatix_comments.hub.signalr.json_protocol import serialize_message
 from flask_chatix_comments.hub.signalr.messages import Invocation
 from flask_chatix_comments.hub.store.base import MessageStore
 from flask_chatix_comments.models import Chatroom, Message
@@ -101,8 +102,6 @@ class Visit:
         invocation = Invocation(target=target, arguments=list(arguments), invocation_id=str(next(self._ids)))
         completion = await self.world.dispatcher.invoke(self.caller, invocation)
         assert completion is not None
-        from flask_chatix_comments.hub.signalr.json_protocol import serialize_message
-
         (data,) = records_of(serialize_message(completion))
         assert data["invocationId"] == invocation.invocation_id
         return data
@@ -201,9 +200,9 @@ class Hub:
 
     @classmethod
     @asynccontextmanager
-    async def running(cls, config: HubConfig, clock: Clock) -> AsyncIterator[Hub]:
-        app = create_hub(config, clock=clock)
-        async with _lifespan(app):
+    async def running(cls, config: HubConfig, clock: Clock, *, store: MessageStore | None = None) -> AsyncIterator[Hub]:
+        app = create_hub(config, store=store, clock=clock)
+        async with lifespan(app):
             transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url="http://hub.example:5001/v1") as client:
                 yield cls(app, client, clock)
@@ -221,7 +220,7 @@ def _key(key: str | None) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def _lifespan(app: Any) -> AsyncIterator[None]:
+async def lifespan(app: Any) -> AsyncIterator[None]:
     """Start an ASGI application, and shut it down."""
     to_app: asyncio.Queue[Json] = asyncio.Queue()
     from_app: asyncio.Queue[Json] = asyncio.Queue()

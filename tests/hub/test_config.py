@@ -46,6 +46,11 @@ def test_good_settings_are_frozen(make_config: Callable[..., HubConfig]) -> None
         config.website_id = "other"  # type: ignore[misc]  # that is what is tested
 
 
+def test_secrets_are_in_no_repr(make_config: Callable[..., HubConfig]) -> None:
+    config = make_config(ticket_keys=(b"ticket-secret",), api_keys=("api-secret",), database_url="x://u:db-secret@h/d")
+    assert "secret" not in repr(config)
+
+
 def test_the_longest_message_fits_into_a_record(make_config: Callable[..., HubConfig]) -> None:
     assert make_config().max_record_bytes == 262_144
     # Escaped as a surrogate pair, one character takes 12 bytes.

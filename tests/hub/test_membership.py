@@ -187,6 +187,7 @@ class OneVisitor(RuleBasedStateMachine):
                 for held_by, until in self.holds[room].items()
                 if (held_by in self.open and held_by != tab) or (spare_api and held_by == BY_API)
             }
+            self.leave_what_lasts_to_the_store()
 
     @rule(room=ROOMS)
     def admit(self, room: str) -> None:
@@ -202,11 +203,13 @@ class OneVisitor(RuleBasedStateMachine):
                 if tab in held:
                     held[tab] = self.now + 60
             self.membership.disconnect(tab, until=self.now + 60)
-            if not self.membership.is_present("ada"):
-                # Only what lasts was left: the store has that.
-                assert not self.open
-                assert all(until == math.inf for held in self.holds.values() for until in held.values())
-                self.holds = {"r1": {}, "r2": {}}
+            self.leave_what_lasts_to_the_store()
+
+    def leave_what_lasts_to_the_store(self) -> None:
+        if not self.membership.is_present("ada"):
+            assert not self.open
+            assert all(until == math.inf for held in self.holds.values() for until in held.values())
+            self.holds = {"r1": {}, "r2": {}}
 
     @rule(seconds=st.sampled_from([1.0, 59.0, 60.0]))
     def pass_time(self, seconds: float) -> None:
@@ -218,9 +221,7 @@ class OneVisitor(RuleBasedStateMachine):
             for room, held in self.holds.items():
                 if held and all(until <= self.now for until in held.values()):
                     self.holds[room] = {}
-        if not self.membership.is_present("ada"):
-            assert not self.open
-            self.holds = {"r1": {}, "r2": {}}
+        self.leave_what_lasts_to_the_store()
 
     @invariant()
     def members_are_who_has_a_hold(self) -> None:

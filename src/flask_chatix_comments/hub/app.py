@@ -24,7 +24,8 @@ from .dispatcher import Dispatcher
 from .entrance import Entrance
 from .membership import Membership
 from .origins import CorsMiddleware, OriginPolicy
-from .rest import RestApi, refusal_to_response
+from .rest import RestApi
+from .rest_call import refusal_to_response
 from .service import ChatService, Context
 from .signalr.connection import ConnectionLimits
 from .store.base import MessageStore

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -37,9 +37,10 @@ class HubConfig:
     """
 
     website_id: str
-    database_url: str
-    ticket_keys: tuple[bytes, ...]
-    api_keys: tuple[str, ...]
+    # It may hold a password.
+    database_url: str = field(repr=False)
+    ticket_keys: tuple[bytes, ...] = field(repr=False)
+    api_keys: tuple[str, ...] = field(repr=False)
     allowed_origins: tuple[str, ...] = ()
     presence: Presence = "count"
     max_message_chars: int = 10_000

@@ -7,26 +7,21 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from .. import wire
 from ..errors import (
-    InvalidArgumentError,
-    InvocationError,
-    NotAllowedError,
-    NotFoundError,
     RequestRefusedError,
-    StoreError,
 )
 from ..models import Chatroom, Profile
-from .limits import MAX_PAGE, MAX_PAGE_ITEMS, check_id, check_number
+from .limits import MAX_PAGE_ITEMS
 from .presenter import present_changes, present_history, present_message
+from .rest_call import Call, read_body
 from .service import ChatService
 from .service.messages import draft_from
 from .service.visitors import ProfileUpdate
@@ -34,51 +29,11 @@ from .service.visitors import ProfileUpdate
 logger = logging.getLogger(__name__)
 
 API_KEY_HEADER = "x-api-key"
-MAX_ITEMS_PER_PAGE = 500
 SUCCESS: dict[str, Any] = {"is_success": True}
-STATUS_BY_ERROR = {NotFoundError: 404, NotAllowedError: 403, InvocationError: 400}
 
 Json = dict[str, Any]
 Answer = Awaitable[Any]
-Operation = Callable[["Call"], Answer]
-
-
-class Call:
-    """A request, parsed: its query and its body."""
-
-    def __init__(self, query: Mapping[str, str], body: Mapping[str, Any]) -> None:
-        self.query = query
-        self.body = body
-
-    def id(self, name: str) -> str:
-        """Return an id of the query."""
-        return check_id(self.query.get(name), name=name)
-
-    def optional_id(self, name: str) -> str | None:
-        """Return an id of the query, if it is there."""
-        return self.id(name) if self.query.get(name) else None
-
-    def number(self, name: str, *, default: int, largest: int) -> int:
-        """Return a whole number of the query."""
-        text = self.query.get(name)
-        if text is None:
-            return default
-        number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
-        return check_number(number, name=name, largest=largest)
-
-    def flag(self, name: str) -> bool:
-        """Return a flag of the query; false when it is not there."""
-        text = self.query.get(name, "false").lower()
-        if text not in ("true", "false", "1", "0"):
-            raise InvalidArgumentError(f"{name} is true or false.")
-        return text in ("true", "1")
-
-    def page(self) -> dict[str, int]:
-        """Return which page is wanted."""
-        return {
-            "page": self.number("page", default=1, largest=MAX_PAGE),
-            "items_per_page": self.number("itemsPerPage", default=100, largest=MAX_ITEMS_PER_PAGE),
-        }
+Operation = Callable[[Call], Answer]
 
 
 class RestApi:
@@ -132,7 +87,7 @@ class RestApi:
         async def endpoint(request: Request) -> Response:
             self._check_key(request)
             self._check_website(request.query_params.get("websiteId"))
-            body = await self._body(request) if request.method == "POST" else {}
+            body = await read_body(request, limit_bytes=self._max_body_bytes) if request.method == "POST" else {}
             return JSONResponse(await operation(Call(request.query_params, body)))
 
         return endpoint
@@ -142,22 +97,6 @@ class RestApi:
         # All of them are compared: how long that takes tells nothing.
         if not any([hmac.compare_digest(given, key) for key in self._api_keys]):
             raise RequestRefusedError(401, "The API key is missing or wrong.")
-
-    async def _body(self, request: Request) -> Mapping[str, Any]:
-        data = bytearray()
-        async for chunk in request.stream():
-            data += chunk
-            if len(data) > self._max_body_bytes:
-                raise RequestRefusedError(413, f"The body is larger than the {self._max_body_bytes} bytes allowed.")
-        if not data:
-            return {}
-        try:
-            body = msgspec.json.decode(bytes(data))
-        except (msgspec.MsgspecError, RecursionError) as exc:
-            raise InvalidArgumentError("The body is not JSON.") from exc
-        if not isinstance(body, dict):
-            raise InvalidArgumentError("The body is not a JSON object.")
-        return body
 
     # Chatrooms
 
@@ -279,18 +218,3 @@ class RestApi:
 def _visitor(profile: Profile) -> Json:
     flags = {"is_manager": profile.is_manager, "is_persistent": profile.is_persistent}
     return wire.profile_to_wire(profile) | flags
-
-
-async def refusal_to_response(_: Request, exc: Exception) -> Response:
-    """Answer what was raised on purpose."""
-    if isinstance(exc, RequestRefusedError):
-        return _error(exc.status_code, str(exc))
-    if isinstance(exc, StoreError):
-        return _error(503, "The hub's database cannot be used right now.")
-    status = next(status for kind, status in STATUS_BY_ERROR.items() if isinstance(exc, kind))
-    return _error(status, str(exc))
-
-
-def _error(status_code: int, message: str) -> Response:
-    headers = {"Retry-After": "1"} if status_code in (429, 503) else {}
-    return JSONResponse({"error": message}, status_code=status_code, headers={"Cache-Control": "no-store", **headers})

@@ -1,8 +1,4 @@
-"""Run a hub: in the foreground, or in a thread beside a development server or a test.
-
-One database has one hub: an OS lock on a file beside it sees to that, and ends with the process, however
-that ends. The port is bound before the server starts, so that a taken one is a clear error.
-"""
+"""Run a hub: in the foreground, or in a thread beside a development server or a test."""
 
 from __future__ import annotations
 
@@ -10,31 +6,21 @@ import asyncio
 import atexit
 import contextlib
 import logging
-import os
 import re
 import socket
-import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import uvicorn
 
-from ..errors import ConfigError, HubLockedError, HubPortError, HubStartError, StoreError
+from ..errors import HubStartError
 from .app import create_hub
 from .config import HubConfig
+from .startup import BACKLOG, ready_to_serve
 from .store.sql import SqlStore
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 logger = logging.getLogger(__name__)
 
-BACKLOG = 2048
 PING_INTERVAL_S = 20.0
 SHUTDOWN_S = 3
 _QUERY = re.compile(r"\?[^\s\"]*")
@@ -82,7 +68,6 @@ class HubThread:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="chatix-hub", daemon=True)
                 self._thread.start()
-                atexit.register(self.stop)
 
     def wait_ready(self, timeout_s: float) -> bool:
         """Wait until the hub listens; false when it does not in time, or has failed: see ``error``."""
@@ -96,14 +81,14 @@ class HubThread:
             server.should_exit = True
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout_s)
-        atexit.unregister(self.stop)
 
     def _run(self) -> None:
         try:
-            with _ready_to_serve(self._config, self._host, self._port, self._lock_path) as (listener, store):
+            with ready_to_serve(self._config, self._host, self._port, self._lock_path) as (listener, store):
                 self._port = listener.getsockname()[1]
                 self._server = _make_server(self._config, store, when_started=self._settled)
                 self._server.should_exit = self._must_stop
+                atexit.register(self.stop)
                 asyncio.run(self._server.serve(sockets=[listener]))
         except HubStartError as exc:
             self._error = exc
@@ -111,6 +96,7 @@ class HubThread:
             logger.exception("The built-in hub has failed.")
             self._error = HubStartError(f"The built-in hub has failed: {type(exc).__name__}. The log has the details.")
         finally:
+            atexit.unregister(self.stop)
             self._settled.set()
 
 
@@ -120,7 +106,7 @@ def run_hub(config: HubConfig, *, host: str, port: int, lock_path: Path) -> None
     Raises:
         HubStartError: It cannot start.
     """
-    with _ready_to_serve(config, host, port, lock_path) as (listener, store):
+    with ready_to_serve(config, host, port, lock_path) as (listener, store):
         server = _make_server(config, store)
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(server.serve(sockets=[listener]))
@@ -172,70 +158,3 @@ class _DiscretionFilter(logging.Filter):
             return False
         record.msg, record.args = _QUERY.sub("?...", record.getMessage()), None
         return True
-
-
-@contextmanager
-def _ready_to_serve(
-    config: HubConfig, host: str, port: int, lock_path: Path
-) -> Iterator[tuple[socket.socket, SqlStore]]:
-    """Take the lock, the port and the database; give them back in the end.
-
-    Raises:
-        HubStartError: One of them cannot be had.
-    """
-    with _lock(lock_path), contextlib.closing(_bind(host, port)) as listener:
-        try:
-            store = SqlStore(config.database_url)
-            store.open()
-        except (StoreError, ConfigError) as exc:
-            raise HubStartError(f"The built-in hub cannot start. {exc}") from exc
-        yield listener, store
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold an OS lock: it ends with the process, so that a crash never leaves it behind."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+b")
-    except OSError as exc:
-        raise HubStartError(f"The built-in hub cannot write its lock file {path}: {exc.strerror}.") from exc
-    with file:
-        try:
-            _lock_file(file)
-        except OSError as exc:
-            raise HubLockedError(f"Another process runs the hub already: it holds the lock {path}.") from exc
-        yield
-
-
-if sys.platform == "win32":
-
-    def _lock_file(file: IO[bytes]) -> None:
-        file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-
-else:
-
-    def _lock_file(file: IO[bytes]) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-    except OSError as exc:
-        raise HubPortError(f"The built-in hub cannot listen on {host}: {exc.strerror}.", port=port) from exc
-    try:
-        if os.name == "posix":
-            # A hub that was killed leaves connections that would keep the port for a minute.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
-    except OSError as exc:
-        listener.close()
-        message = f"The built-in hub cannot listen on {host} port {port}: {exc.strerror}. Set another port for it."
-        raise HubPortError(message, port=port) from exc
-    return listener

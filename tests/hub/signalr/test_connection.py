@@ -32,11 +32,15 @@ def open_connection(limits: ConnectionLimits = LIMITS) -> Connection:
     return connection
 
 
+def assert_state(connection: Connection, state: ConnectionState) -> None:
+    assert connection.state is state
+
+
 def test_handshake_and_invocations() -> None:
     connection = new_connection()
-    assert connection.state is ConnectionState.HANDSHAKE
+    assert_state(connection, ConnectionState.HANDSHAKE)
     assert connection.receive_text(HANDSHAKE, now=101.0) == []
-    assert connection.state is ConnectionState.OPEN
+    assert_state(connection, ConnectionState.OPEN)
     assert connection.data_to_send(now=101.0) == "{}\x1e"
     assert connection.receive_text(INVOKE + NOTIFY, now=102.0) == [
         Invocation(target="Do", arguments=[1], invocation_id="0"),
@@ -70,7 +74,7 @@ def test_nothing_is_sent_before_the_handshake() -> None:
 def test_a_refused_handshake_is_answered_and_the_end(text: str) -> None:
     connection = new_connection()
     assert connection.receive_text(text + INVOKE, now=101.0) == []
-    assert connection.state is ConnectionState.CLOSING
+    assert_state(connection, ConnectionState.CLOSING)
     assert isinstance(connection.failure, HandshakeError)
     assert (
         connection.data_to_send(now=101.0)
@@ -81,9 +85,9 @@ def test_a_refused_handshake_is_answered_and_the_end(text: str) -> None:
 def test_a_late_handshake() -> None:
     connection = new_connection()
     connection.tick(100.0 + LIMITS.handshake_timeout_s - 0.1)
-    assert connection.state is ConnectionState.HANDSHAKE
+    assert_state(connection, ConnectionState.HANDSHAKE)
     connection.tick(100.0 + LIMITS.handshake_timeout_s)
-    assert connection.state is ConnectionState.CLOSING
+    assert_state(connection, ConnectionState.CLOSING)
     assert connection.data_to_send(now=115.0) == '{"error":"The handshake did not come in time."}\x1e'
 
 
@@ -92,7 +96,7 @@ def test_a_broken_message_ends_the_connection_with_its_reason() -> None:
     assert connection.receive_text(INVOKE + "{nonsense\x1e" + INVOKE, now=101.0) == [
         Invocation(target="Do", arguments=[1], invocation_id="0")
     ]
-    assert connection.state is ConnectionState.CLOSING
+    assert_state(connection, ConnectionState.CLOSING)
     assert isinstance(connection.failure, ProtocolError)
     assert connection.data_to_send(now=101.0) == '{"type":7,"error":"The message is not valid JSON."}\x1e'
     assert connection.receive_text(INVOKE, now=102.0) == []
@@ -114,7 +118,7 @@ def test_what_a_hub_need_not_answer() -> None:
         *('{"type":6}', '{"type":9,"sequenceId":1}'),
     ]
     assert connection.receive_text("".join(f"{text}\x1e" for text in messages), now=101.0) == []
-    assert connection.state is ConnectionState.OPEN
+    assert_state(connection, ConnectionState.OPEN)
     assert connection.data_to_send(now=101.0) == ""
 
 
@@ -126,13 +130,13 @@ def test_streams_are_refused_by_a_completion() -> None:
         "invocationId": "9",
         "error": "The hub has no methods that return a stream.",
     }
-    assert connection.state is ConnectionState.OPEN
+    assert_state(connection, ConnectionState.OPEN)
 
 
 def test_a_client_that_says_goodbye_is_not_heard_any_more() -> None:
     connection = open_connection()
     assert connection.receive_text('{"type":7}\x1e' + INVOKE, now=101.0) == []
-    assert connection.state is ConnectionState.CLOSING
+    assert_state(connection, ConnectionState.CLOSING)
     assert connection.failure is None
     assert connection.data_to_send(now=101.0) == ""
 
@@ -154,16 +158,16 @@ def test_pings_keep_a_silent_connection_alive() -> None:
 def test_by_default_a_client_may_be_silent() -> None:
     connection = open_connection()
     connection.tick(100_000.0)
-    assert connection.state is ConnectionState.OPEN
+    assert_state(connection, ConnectionState.OPEN)
 
 
 def test_silent_clients_are_sent_away_where_the_transport_does_not_notice() -> None:
     connection = open_connection(replace(LIMITS, client_timeout_s=150.0))
     connection.receive_text(PING, now=120.0)
     connection.tick(269.9)
-    assert connection.state is ConnectionState.OPEN
+    assert_state(connection, ConnectionState.OPEN)
     connection.tick(270.0)
-    assert connection.state is ConnectionState.CLOSING
+    assert_state(connection, ConnectionState.CLOSING)
     assert connection.data_to_send(now=270.0).endswith(
         '{"type":7,"error":"The client was silent for too long.","allowReconnect":true}\x1e'
     )
@@ -174,14 +178,25 @@ def test_a_client_that_reads_too_slowly_loses_what_waits_and_is_told_to_come_aga
     record = "x" * 99 + "\x1e"
     for _ in range(3):
         connection.send_record(record)
-    assert connection.state is ConnectionState.OPEN
+    assert_state(connection, ConnectionState.OPEN)
     connection.send_record(record)
-    assert connection.state is ConnectionState.CLOSING
+    assert_state(connection, ConnectionState.CLOSING)
     assert connection.data_to_send(now=101.0) == (
         '{"type":7,"error":"The client reads too slowly.","allowReconnect":true}\x1e'
     )
     connection.send_record(record)
     assert connection.data_to_send(now=101.0) == ""
+
+
+def test_there_is_news_when_the_transport_has_something_to_do() -> None:
+    connection = new_connection()
+    seen = [connection.has_news]
+    connection.receive_text(HANDSHAKE, now=100.0)
+    seen.append(connection.has_news)
+    connection.data_to_send(now=100.0)
+    seen.append(connection.has_news)
+    connection.receive_text('{"type":7}\x1e', now=100.0)
+    assert [*seen, connection.has_news] == [False, True, False, True]
 
 
 def test_close_is_said_once() -> None:
@@ -190,13 +205,13 @@ def test_close_is_said_once() -> None:
     connection.close(error="again")
     assert connection.data_to_send(now=101.0) == '{"type":7}\x1e'
     connection.tick(1000.0)
-    assert connection.state is ConnectionState.CLOSING
+    assert_state(connection, ConnectionState.CLOSING)
 
 
 def test_close_before_the_handshake_says_nothing() -> None:
     connection = new_connection()
     connection.close()
-    assert connection.state is ConnectionState.CLOSING
+    assert_state(connection, ConnectionState.CLOSING)
     assert connection.data_to_send(now=101.0) == ""
 
 
@@ -204,12 +219,12 @@ def test_a_lost_connection_has_nothing_to_send() -> None:
     connection = open_connection()
     connection.send(Ping())
     connection.connection_lost()
-    assert connection.state is ConnectionState.CLOSED
+    assert_state(connection, ConnectionState.CLOSED)
     assert connection.data_to_send(now=101.0) == ""
     connection.close(error="late")
     connection.tick(1000.0)
     assert connection.receive_text(INVOKE, now=101.0) == []
-    assert connection.state is ConnectionState.CLOSED
+    assert_state(connection, ConnectionState.CLOSED)
 
 
 @given(st.lists(st.text(max_size=300) | st.sampled_from([HANDSHAKE, INVOKE, PING, '{"type":7}\x1e'])))
@@ -220,4 +235,4 @@ def test_whatever_comes_the_connection_answers_whole_records_or_ends(texts: list
         answer = connection.data_to_send(now=101.0)
         assert not answer or answer.endswith("\x1e")
         if connection.failure is not None:
-            assert connection.state is ConnectionState.CLOSING
+            assert_state(connection, ConnectionState.CLOSING)

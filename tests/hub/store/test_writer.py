@@ -41,13 +41,15 @@ class Writing:
 
     def hold(self) -> threading.Event:
         """Keep the thread busy until the event is set."""
-        event = threading.Event()
+        entered, release = threading.Event(), threading.Event()
 
         def work(_: sa.Connection) -> None:
-            event.wait(10)
+            entered.set()
+            release.wait(10)
 
         self.threads.submit(work)
-        return event
+        assert entered.wait(10)
+        return release
 
     def numbers(self) -> list[int]:
         with self.engine.connect() as connection:

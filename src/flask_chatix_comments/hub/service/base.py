@@ -66,7 +66,7 @@ class Caller:
 
     connection_id: str
     ticket: VisitorTicket
-    ticket_text: str
+    ticket_text: str = field(repr=False)
     typed_at: float = float("-inf")
 
     @property

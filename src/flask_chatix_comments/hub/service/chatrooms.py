@@ -83,9 +83,11 @@ class Chatrooms:
             external_id=_external_id(external_id),
         )
         room = await self._store.create_chatroom(wanted, now=self._context.now())
-        if room.chatroom_id == wanted.chatroom_id:
-            await self._tell(ChatroomStep.CREATED, room)
-        return await self._described_for_api(room)
+        if room.chatroom_id != wanted.chatroom_id:
+            return await self._described_for_api(room)
+        # Nobody can be in it yet.
+        await self._context.backplane.publish(ChatroomChanged(ChatroomStep.CREATED, room))
+        return room
 
     async def get(self, chatroom_id: str) -> Chatroom:
         """Return a chatroom, deleted or not."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from ...errors import InvalidArgumentError, NotFoundError, TokenError
@@ -18,8 +19,10 @@ from ..backplane.base import ProfileChanged
 from ..limits import check_email, check_fields, check_id, check_name
 from .base import Caller, Context
 
-# What the site has no row for is as old as can be.
 _NEVER = -math.inf
+# Tickets know whole seconds only. When in doubt, what was said apart from a ticket is the newer word: it
+# may have taken a manager's rights away.
+TICKET_ROUNDING_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +103,13 @@ class Visitors:
         Whoever is persistent is stored; others leave no row behind.
         """
         found = await self._store.find_visitor(ticket.visitor_id)
-        stored, updated_at = (found[0], found[1].timestamp()) if found else (Profile(ticket.visitor_id), _NEVER)
-        if ticket.kind == "get-id" or ticket.issued_at <= updated_at:
+        stored, said_at = (found[0], found[1].timestamp()) if found else (Profile(ticket.visitor_id), _NEVER)
+        if ticket.kind == "get-id" or ticket.issued_at - TICKET_ROUNDING_S <= said_at:
             return stored
         profile = replace(stored, name=ticket.name, is_manager=ticket.is_manager, is_persistent=ticket.is_persistent)
         if profile.is_persistent and profile != stored:
-            await self._store.save_visitor(profile, now=self._context.now())
+            issued_at = datetime.fromtimestamp(ticket.issued_at, UTC)
+            await self._store.save_visitor(profile, said_at=issued_at)
         return profile
 
     async def get(self, visitor_id: str) -> Profile:
@@ -191,7 +195,7 @@ class Visitors:
         after = self._changed(before, update)
         # What the site says is stored though it is nothing new: it is newer than any ticket.
         if is_by_site or (after.is_persistent and after != before):
-            await self._store.save_visitor(after, now=self._context.now())
+            await self._store.save_visitor(after, said_at=self._context.now() if is_by_site else None)
         self._membership.set_profile(after)
         if after.name != before.name:
             await self._tell(after)
@@ -204,7 +208,7 @@ class Visitors:
         if update.email is not ...:
             changes["email"] = check_email(update.email)
         if update.fields is not ...:
-            changes["fields"] = check_fields(update.fields or {})
+            changes["fields"] = {} if update.fields is None else check_fields(update.fields)
         for name in ("is_persistent", "is_manager"):
             if getattr(update, name) is not ...:
                 changes[name] = getattr(update, name)

@@ -89,6 +89,11 @@ class Connection:
         self._waiting_chars = 0
         self._opened = self._last_received = self._last_sent = now
 
+    @property
+    def has_news(self) -> bool:
+        """Whether the transport has something to do: to send what waits, or to end."""
+        return bool(self._waiting) or not self._is_reading()
+
     def receive_text(self, text: str, *, now: float) -> list[Invocation]:
         """Take what came from the client; return the invocations to answer, in order.
 

@@ -183,10 +183,14 @@ class MessageStore(Protocol):
     # Visitors
 
     async def find_visitor(self, visitor_id: str) -> tuple[Profile, datetime] | None:
-        """Return what is stored about a visitor, and when that was said."""
+        """Return what is stored about a visitor, and when the site said it (1970: never)."""
 
-    async def save_visitor(self, profile: Profile, *, now: datetime) -> None:
-        """Store what is known about a visitor."""
+    async def save_visitor(self, profile: Profile, *, said_at: datetime | None) -> None:
+        """Store what is known about a visitor.
+
+        Args:
+            said_at: When the site said it; ``None`` when the news is the visitor's own.
+        """
 
     async def list_managers(self) -> list[Profile]:
         """Return all visitors who are managers, by name."""

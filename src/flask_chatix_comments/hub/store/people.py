@@ -115,21 +115,22 @@ def chatrooms_posted_in(connection: sa.Connection, visitor_id: str, chatroom_ids
 def find(connection: sa.Connection, visitor_id: str) -> tuple[Profile, datetime] | None:
     """Return what is stored, and since when."""
     row = connection.execute(_by_id, {"key": visitor_id}).first()
-    return (profile_from_row(row), from_ms(row.updated_ms)) if row else None
+    return (profile_from_row(row), from_ms(row.said_ms)) if row else None
 
 
-def save(connection: sa.Connection, profile: Profile, now: datetime) -> None:
+def save(connection: sa.Connection, profile: Profile, said_at: datetime | None) -> None:
     """Insert or update a visitor; its memberships follow the manager flag."""
-    values = {
+    values: dict[str, Any] = {
         "name": profile.name,
         "email": profile.email,
         "fields": json.dumps(dict(profile.fields)),
         "is_manager": profile.is_manager,
         "is_persistent": profile.is_persistent,
-        "updated_ms": to_ms(now),
     }
+    if said_at is not None:
+        values["said_ms"] = to_ms(said_at)
     if not connection.execute(visitors.update().where(visitors.c.id == profile.visitor_id).values(values)).rowcount:
-        connection.execute(visitors.insert(), {"id": profile.visitor_id, **values})
+        connection.execute(visitors.insert(), {"id": profile.visitor_id, "said_ms": 0, **values})
     theirs = members.c.visitor_id == profile.visitor_id
     connection.execute(members.update().where(theirs).values(is_manager=profile.is_manager))
 

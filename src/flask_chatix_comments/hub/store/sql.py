@@ -21,7 +21,7 @@ from ...models import Chatroom, Message, Profile
 from . import chatrooms, messages, people
 from .base import Appended, Changes, Cursor, History, Hold
 from .tables import SCHEMA_VERSION, metadata, schema_info
-from .writer import DatabaseThreads, store_error
+from .writer import DatabaseThreads, database_reason
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ class SqlStore:
                     _prepare(connection)
             except (SQLAlchemyError, OSError) as exc:
                 place = self._file or self._writing.url.render_as_string(hide_password=True)
-                raise StoreError(f"The hub's database {place} cannot be used: {_reason(exc)}") from exc
+                raise StoreError(f"The hub's database {place} cannot be used: {database_reason(exc)}") from exc
             self._writer = DatabaseThreads(self._writing, name="chatix-hub-writer", count=1, max_batch=MAX_BATCH)
             self._readers = DatabaseThreads(self._reading, name="chatix-hub-reader", count=READER_THREADS, max_batch=1)
 
@@ -222,9 +222,9 @@ class SqlStore:
         """See ``MessageStore``."""
         return await self._read(people.find, visitor_id)
 
-    async def save_visitor(self, profile: Profile, *, now: datetime) -> None:
+    async def save_visitor(self, profile: Profile, *, said_at: datetime | None) -> None:
         """See ``MessageStore``."""
-        await self._write(people.save, profile, now)
+        await self._write(people.save, profile, said_at)
 
     async def list_managers(self) -> list[Profile]:
         """See ``MessageStore``."""
@@ -233,8 +233,9 @@ class SqlStore:
 
 def _create_engine(url: sa.URL, *, begin: str) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+        return sa.create_engine(url, pool_pre_ping=True, hide_parameters=True)
+    # Parameters are what people write, and belong in no log and no error.
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True)
 
     # The driver would begin transactions at moments of its own choosing, and break savepoints.
     @sa.event.listens_for(engine, "connect")
@@ -257,7 +258,3 @@ def _prepare(connection: sa.Connection) -> None:
         connection.execute(schema_info.insert(), {"version": SCHEMA_VERSION})
     elif version > SCHEMA_VERSION:
         raise StoreError(f"The hub's database is of a newer version ({version}) than this program ({SCHEMA_VERSION}).")
-
-
-def _reason(exc: Exception) -> str:
-    return str(store_error(exc)) if isinstance(exc, SQLAlchemyError) else str(exc)

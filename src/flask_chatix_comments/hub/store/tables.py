@@ -93,7 +93,8 @@ visitors = sa.Table(
     sa.Column("fields", sa.Text, nullable=False),
     sa.Column("is_manager", sa.Boolean, nullable=False),
     sa.Column("is_persistent", sa.Boolean, nullable=False),
-    sa.Column("updated_ms", sa.BigInteger, nullable=False),
+    # When the site said so; 0: it never did.
+    sa.Column("said_ms", sa.BigInteger, nullable=False),
     sa.Index("ix_visitors_manager", "is_manager"),
 )
 

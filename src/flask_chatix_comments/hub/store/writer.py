@@ -133,11 +133,17 @@ def store_error(exc: BaseException) -> BaseException:
     """Return what the service may see of *exc*: the database's own exceptions end here."""
     if not isinstance(exc, SQLAlchemyError):
         return exc
-    reason = str(exc.orig) if isinstance(exc, DBAPIError) else type(exc).__name__
-    logger.error("The hub's database failed: %s", reason)
-    error = StoreError(f"The hub's database failed: {reason}")
+    logger.error("The hub's database failed: %s", database_reason(exc))
+    error = StoreError(f"The hub's database failed: {database_reason(exc)}")
     error.__cause__ = exc
     return error
+
+
+def database_reason(exc: Exception) -> str:
+    """Return what the driver says is wrong, without statement and parameters."""
+    if isinstance(exc, DBAPIError):
+        return str(exc.orig)
+    return type(exc).__name__ if isinstance(exc, SQLAlchemyError) else str(exc)
 
 
 def _settle(jobs: Jobs) -> None:

@@ -69,28 +69,33 @@ class Channel:
     def receive_text(self, text: str) -> list[Invocation]:
         """Take what came from the client; return the invocations to answer, in order."""
         invocations = self._connection.receive_text(text, now=self._clock())
-        self._has_news.set()
+        self._notice()
         return invocations
 
     def send(self, message: Message) -> None:
         """Queue a message for the client."""
         self._connection.send(message)
-        self._has_news.set()
+        self._notice()
 
     def send_record(self, record: str) -> None:
         """Queue a record for the client."""
         self._connection.send_record(record)
-        self._has_news.set()
+        self._notice()
 
     def close(self, *, error: str | None = None, allow_reconnect: bool = False) -> None:
         """Say goodbye."""
         self._connection.close(error=error, allow_reconnect=allow_reconnect)
-        self._has_news.set()
+        self._notice()
 
     def tick(self) -> None:
         """Let time pass."""
         self._connection.tick(self._clock())
-        self._has_news.set()
+        self._notice()
+
+    def _notice(self) -> None:
+        """Wake who waits for something to send, if there is something: most ticks bring nothing."""
+        if self._connection.has_news:
+            self._has_news.set()
 
     async def next_text(self) -> str | None:
         """Wait for something to send, and take all that waits; ``None`` when the channel has ended."""
@@ -106,7 +111,7 @@ class Channel:
     def lost(self) -> None:
         """Note that the transport is gone."""
         self._connection.connection_lost()
-        self._has_news.set()
+        self._notice()
 
 
 class Channels:

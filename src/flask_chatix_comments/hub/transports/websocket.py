@@ -43,7 +43,7 @@ class WebSocketTransport:
         try:
             channel = self._admit(scope)
         except RequestRefusedError as exc:
-            await _refuse(send, exc)
+            await _refuse(scope, send, exc)
             return
         try:
             await send({"type": "websocket.accept"})
@@ -67,13 +67,13 @@ class WebSocketTransport:
         try:
             while (event := await receive())["type"] == "websocket.receive":
                 invocations = channel.receive_text(_text_of(event))
-                if caller is None and channel.is_open:
+                if caller is None:
+                    if not invocations and not channel.is_open:
+                        continue
                     caller = await self._dispatcher.connect(
                         channel.connection_id, channel.ticket, channel.ticket_text, channel.send_record
                     )
                 for invocation in invocations:
-                    if caller is None:
-                        break
                     completion = await self._dispatcher.invoke(caller, invocation)
                     if completion is not None:
                         channel.send(completion)
@@ -99,15 +99,19 @@ async def _wait_for_end(receive: Receive) -> None:
 
 async def _write(channel: Channel, send: Send) -> None:
     """Send what the channel has, all that waits in one frame, and close when it has ended."""
-    # The server raises an OSError when the client is gone; the reader learns the same.
-    with contextlib.suppress(OSError):
+    # An OSError says that the client is gone, uvicorn's RuntimeError that the server closed by itself after
+    # a ping without an answer. The reader learns the same.
+    with contextlib.suppress(OSError, RuntimeError):
         while (text := await channel.next_text()) is not None:
             await send({"type": "websocket.send", "text": text})
         await send({"type": "websocket.close", "code": NORMAL_CLOSURE})
 
 
-async def _refuse(send: Send, refusal: RequestRefusedError) -> None:
-    """Answer the upgrade with an HTTP status."""
+async def _refuse(scope: Scope, send: Send, refusal: RequestRefusedError) -> None:
+    """Answer the upgrade with an HTTP status; a server that cannot will make it 403."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close"})
+        return
     body = json.dumps({"error": str(refusal)}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     status = refusal.status_code

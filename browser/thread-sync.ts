@@ -1,0 +1,79 @@
+/** Keep the thread's state in step with the service: the first page, earlier ones, and what an outage hid. */
+
+import type { Chat } from "./sdk/chat";
+import type { Cursor } from "./sdk/wire";
+import { ThreadState } from "./thread-state";
+
+/** Pages of history that are compared, on services without a list of changes, before a gap is given up. */
+const MOST_PAGES_COMPARED = 10;
+const COMPARED_PAGE_SIZE = 50;
+
+export class ThreadSync {
+  #state = new ThreadState();
+  #hasLoaded = false;
+  #cursor: Cursor | null = null;
+
+  get state(): ThreadState {
+    return this.#state;
+  }
+
+  /** Whether there is a thread to show, be it an empty one. */
+  get hasLoaded(): boolean {
+    return this.#hasLoaded;
+  }
+
+  /** The post has another chatroom than before: what is known belongs to the old one. */
+  forget(): void {
+    this.#state = new ThreadState();
+    this.#hasLoaded = false;
+    this.#cursor = null;
+  }
+
+  /** Fetch the newest page, or whatever is missing since it was fetched. */
+  async catchUp(chat: Chat, pageSize: number): Promise<void> {
+    if (!this.#hasLoaded) await this.#loadNewest(chat, pageSize);
+    else if (chat.isGapProof) await this.#applyChanges(chat);
+    else await this.#comparePages(chat);
+  }
+
+  /** Fetch the page before the oldest known message. */
+  async loadEarlier(chat: Chat, pageSize: number): Promise<void> {
+    await this.#loadPage(chat, this.#state.oldestId, pageSize);
+  }
+
+  async #loadNewest(chat: Chat, pageSize: number): Promise<void> {
+    this.#cursor = await this.#loadPage(chat, null, pageSize);
+    this.#hasLoaded = true;
+  }
+
+  /** One more than is shown tells whether there are others before; the SDK allows 100 (connection.js). */
+  async #loadPage(chat: Chat, beforeId: string | null, pageSize: number): Promise<Cursor | null> {
+    const size = Math.min(pageSize, 99);
+    const { messages, cursor } = await chat.history(beforeId, size + 1);
+    const hasOlder = messages.length > size;
+    this.#state.addPage(hasOlder ? messages.slice(-size) : messages, hasOlder);
+    return cursor;
+  }
+
+  async #applyChanges(chat: Chat): Promise<void> {
+    for (;;) {
+      const { changes, cursor, hasMore } = await chat.changes(this.#cursor);
+      // A service that says "more" without getting on would be asked for ever.
+      const getsOn = JSON.stringify(cursor) !== JSON.stringify(this.#cursor);
+      this.#state.applyChanges(changes);
+      this.#cursor = cursor;
+      if (!hasMore || !getsOn) return;
+    }
+  }
+
+  async #comparePages(chat: Chat): Promise<void> {
+    const before = new Set(this.#state.messages.map((message) => message.id));
+    let beforeId: string | null = null;
+    for (let page = 0; page < MOST_PAGES_COMPARED; page += 1) {
+      const { messages } = await chat.history(beforeId, COMPARED_PAGE_SIZE);
+      if (this.#state.reconcile(messages, before, messages.length === COMPARED_PAGE_SIZE)) return;
+      beforeId = messages[0]?.id ?? null;
+    }
+    if (beforeId) this.#state.forgetBefore(beforeId);
+  }
+}

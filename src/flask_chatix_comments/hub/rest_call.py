@@ -1,0 +1,94 @@
+"""HTTP requests, parsed; and what is raised on purpose, as a response."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ..errors import (
+    InvalidArgumentError,
+    InvocationError,
+    NotAllowedError,
+    NotFoundError,
+    RequestRefusedError,
+    StoreError,
+)
+from .limits import MAX_PAGE, check_id, check_number
+
+MAX_ITEMS_PER_PAGE = 500
+STATUS_BY_ERROR = {NotFoundError: 404, NotAllowedError: 403, InvocationError: 400}
+
+
+class Call:
+    """A request, parsed: its query and its body."""
+
+    def __init__(self, query: Mapping[str, str], body: Mapping[str, Any]) -> None:
+        self.query = query
+        self.body = body
+
+    def id(self, name: str) -> str:
+        """Return an id of the query."""
+        return check_id(self.query.get(name), name=name)
+
+    def optional_id(self, name: str) -> str | None:
+        """Return an id of the query, if it is there."""
+        return self.id(name) if self.query.get(name) else None
+
+    def number(self, name: str, *, default: int, largest: int) -> int:
+        """Return a whole number of the query."""
+        text = self.query.get(name)
+        if text is None:
+            return default
+        number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+        return check_number(number, name=name, largest=largest)
+
+    def flag(self, name: str) -> bool:
+        """Return a flag of the query; false when it is not there."""
+        text = self.query.get(name, "false").lower()
+        if text not in ("true", "false", "1", "0"):
+            raise InvalidArgumentError(f"{name} is true or false.")
+        return text in ("true", "1")
+
+    def page(self) -> dict[str, int]:
+        """Return which page is wanted."""
+        return {
+            "page": self.number("page", default=1, largest=MAX_PAGE),
+            "items_per_page": self.number("itemsPerPage", default=100, largest=MAX_ITEMS_PER_PAGE),
+        }
+
+
+async def read_body(request: Request, *, limit_bytes: int) -> Mapping[str, Any]:
+    """Return the JSON object that a request carries; one without a body carries an empty one."""
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > limit_bytes:
+            raise RequestRefusedError(413, f"The body is larger than the {limit_bytes} bytes allowed.")
+    if not data:
+        return {}
+    try:
+        body = msgspec.json.decode(bytes(data))
+    except (msgspec.MsgspecError, RecursionError) as exc:
+        raise InvalidArgumentError("The body is not JSON.") from exc
+    if not isinstance(body, dict):
+        raise InvalidArgumentError("The body is not a JSON object.")
+    return body
+
+
+async def refusal_to_response(_: Request, exc: Exception) -> Response:
+    """Answer what was raised on purpose."""
+    if isinstance(exc, RequestRefusedError):
+        return _error(exc.status_code, str(exc))
+    if isinstance(exc, StoreError):
+        return _error(503, "The hub's database cannot be used right now.")
+    status = next(status for kind, status in STATUS_BY_ERROR.items() if isinstance(exc, kind))
+    return _error(status, str(exc))
+
+
+def _error(status_code: int, message: str) -> Response:
+    headers = {"Retry-After": "1"} if status_code in (429, 503) else {}
+    return JSONResponse({"error": message}, status_code=status_code, headers={"Cache-Control": "no-store", **headers})

@@ -1,0 +1,237 @@
+"""What belongs to one application, and stands in its ``extensions`` from ``init_app`` on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar
+
+from flask import Flask, current_app
+
+from . import wire
+from .config import ChatixConfig
+from .database import create_registry_engine
+from .dev_hub import DevHub, hub_api_url
+from .errors import ApiError, ConfigError, RegistryError
+from .keys import Keys
+from .models import FieldValue, Post, Visitor
+from .operations import merge_operations
+from .registry import RoomRegistry
+from .room_maker import RoomMaker
+from .rooms import RoomService
+from .tokens import GuestCookies, PostTokens, VisitorTickets
+from .visitors import Identity, Visitors
+
+if TYPE_CHECKING:
+    import httpx
+
+    from .api import ChatixApi
+    from .hub.config import HubConfig
+    from .hub.server import HubThread
+    from .templating import SectionRenderer
+
+EXTENSION_KEY = "chatix_comments"
+HUB_START_TIMEOUT_S = 10.0
+MAX_ANNOUNCED = 10_000
+
+VisitorLoader = Callable[[], Visitor | None]
+PostsLoader = Callable[[], Iterable[Post]]
+FieldValueT = TypeVar("FieldValueT", str, int, float, bool, FieldValue)
+Profile = tuple[str | None, str | None, tuple[tuple[str, FieldValue], ...], bool]
+
+logger = logging.getLogger(__name__)
+
+
+class Loaders:
+    """The functions by which a site tells who is signed in and which posts it has."""
+
+    visitor: VisitorLoader | None = None
+    posts: PostsLoader | None = None
+
+    def load_visitor(self) -> Visitor | None:
+        """Ask the site who is signed in."""
+        return self.visitor() if self.visitor is not None else None
+
+    def load_posts(self) -> Iterable[Post]:
+        """Ask the site for all its posts.
+
+        Raises:
+            ConfigError: It has no ``posts_loader``.
+        """
+        if self.posts is None:
+            message = "is not registered; decorate a function that yields Post objects with @comments.posts_loader."
+            raise ConfigError("posts_loader", message)
+        return self.posts()
+
+
+class AppState:
+    """What belongs to one application.
+
+    Args:
+        loaders: What the site has registered, or will register later.
+        clock: Seconds since 1970.
+        transport: Stands in for the network, in tests.
+    """
+
+    renderer: SectionRenderer
+
+    def __init__(
+        self,
+        config: ChatixConfig,
+        loaders: Loaders,
+        *,
+        clock: Callable[[], float] = time.time,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.config = config
+        self.loaders = loaders
+        self.keys = Keys.of(config)
+        self.operations = merge_operations(config.api_operations)
+        self.post_tokens = PostTokens(self.keys.post, website_id=config.website_id)
+        self.registry = _open_registry(config)
+        self.visitors = Visitors(
+            tickets=VisitorTickets(self.keys.ticket, website_id=config.website_id),
+            cookies=GuestCookies(self.keys.guest, website_id=config.website_id),
+            visitor_id_for=None if config.is_hosted else self.registry.visitor_id_for,
+            clock=clock,
+        )
+        self.dev_hub = DevHub(self._make_hub_thread, host=config.hub_host) if config.runs_hub else None
+        self.rooms = RoomService(self.registry, self.api)
+        self.room_maker = RoomMaker(self._make_room)
+        self._transport = transport
+        self._api: ChatixApi | None = None
+        self._api_made_for = ""
+        self._api_lock = threading.Lock()
+        self._announced: dict[str, Profile] = {}
+
+    def api(self) -> ChatixApi:
+        """Return the client of the REST API; it is made on first use, and anew when the hub has moved."""
+        base_url = self.api_url
+        with self._api_lock:
+            if self._api is None or self._api_made_for != base_url:
+                if self._api is not None:
+                    self._api.close()
+                self._api, self._api_made_for = self._make_api(base_url), base_url
+            return self._api
+
+    @property
+    def api_url(self) -> str:
+        """Where the site itself reaches the REST API."""
+        if self.config.api_url:
+            return self.config.api_url
+        if self.config.is_hosted:
+            return wire.VENDOR_API_URL
+        address = self.dev_hub.address if self.dev_hub else None
+        return hub_api_url(*(address or (self.config.hub_host or "127.0.0.1", self.config.hub_port)))
+
+    def _make_api(self, base_url: str) -> ChatixApi:
+        # Here, not above: a site that only renders pages never loads the HTTP client.
+        from .api import ChatixApi
+
+        return ChatixApi(
+            base_url,
+            website_id=self.config.website_id,
+            api_key=self.config.api_key or self.keys.hub_api[0],
+            auth_header=self.config.api_auth_header,
+            timeout_s=self.config.api_timeout_s,
+            operations=self.operations,
+            transport=self._transport,
+        )
+
+    def hub_config(self) -> HubConfig:
+        """Return the settings of a hub that serves this site."""
+        from .hub.config import HubConfig
+
+        return HubConfig(
+            website_id=self.config.website_id,
+            database_url=self.config.hub_database_url,
+            ticket_keys=self.keys.ticket,
+            api_keys=self.keys.hub_api,
+            allowed_origins=self.config.hub_allowed_origins,
+            max_message_chars=self.config.max_message_chars,
+        )
+
+    def _make_hub_thread(self, host: str) -> HubThread:
+        from .hub.server import HubThread
+
+        config = self.config
+        return HubThread(self.hub_config(), host=host, port=config.hub_port, lock_path=config.hub_lock_path)
+
+    def wait_for_hub(self) -> None:
+        """Wait for the hub of this process, if it runs one, to listen.
+
+        Raises:
+            HubStartError: It could not start.
+        """
+        if self.dev_hub is not None:
+            self.dev_hub.wait(HUB_START_TIMEOUT_S)
+
+    def close(self) -> None:
+        """Stop the hub that this process runs and close idle connections; for tests, and before an app is dropped."""
+        if self.dev_hub is not None:
+            self.dev_hub.stop()
+        with self._api_lock:
+            if self._api is not None:
+                self._api.close()
+        self.registry.close()
+
+    def _make_room(self, post: Post) -> None:
+        self.wait_for_hub()
+        self.rooms.ensure(post)
+
+    def announce(self, identity: Identity, user: Visitor) -> None:
+        """Tell the hub who a site's user is, unless it has been told the same before.
+
+        A failure is logged only: the ticket names the user as well.
+        """
+        visitor_id = str(identity.visitor_id)
+        email = _encodable(user.email) if user.email else None
+        fields = {_encodable(key): _encodable(value) for key, value in wire.flat_fields(user.fields).items()}
+        profile = (identity.name, email, tuple(sorted(fields.items())), identity.is_manager)
+        if self._announced.get(visitor_id) == profile:
+            return
+        try:
+            self.api().update_visitor(
+                visitor_id,
+                name=identity.name,
+                email=email,
+                fields=fields,
+                is_persistent=True,
+                is_manager=identity.is_manager,
+            )
+        except ApiError as exc:
+            logger.warning("The hub could not be told about a signed-in user: %s", exc)
+            return
+        if len(self._announced) >= MAX_ANNOUNCED:
+            self._announced.clear()
+        self._announced[visitor_id] = profile
+
+
+def get_state(app: Flask | None = None) -> AppState:
+    """Return the state of *app*, by default of the current application.
+
+    Raises:
+        ConfigError: It was never registered.
+    """
+    app = app or current_app
+    try:
+        state = app.extensions[EXTENSION_KEY]
+    except KeyError:
+        message = f"{app.name!r} has no comment section; call ChatixComments.init_app(app) first."
+        raise ConfigError("init_app", message) from None
+    assert isinstance(state, AppState)
+    return state
+
+
+def _encodable(value: FieldValueT) -> FieldValueT:
+    """Return *value*, text without lone surrogates, which no wire can carry."""
+    return value.encode(errors="replace").decode() if isinstance(value, str) else value
+
+
+def _open_registry(config: ChatixConfig) -> RoomRegistry:
+    try:
+        return RoomRegistry(create_registry_engine(config.database_url))
+    except RegistryError as exc:
+        raise ConfigError("CHATIX_DATABASE_URL", str(exc)) from exc

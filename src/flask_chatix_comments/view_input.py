@@ -1,0 +1,71 @@
+"""Read what a page sent, and refuse what no page of this site sends.
+
+Nothing of it is believed: sizes, types and characters are checked before anything is looked up.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import request
+
+MAX_BODY_BYTES = 64 * 1024
+MAX_LEAVES = 500
+MAX_ID_CHARS = 255
+
+Body = dict[str, Any]
+
+
+class RefusalError(Exception):
+    """Ends a request with an answer that the script understands and people can read."""
+
+    def __init__(self, status: int, error: str, message: str) -> None:
+        super().__init__(error)
+        self.status = status
+        self.body: Body = {"error": error, "message": message}
+
+
+def is_same_origin() -> bool:
+    """Believe what the browser says; a client that says nothing is none, and has no cookies to abuse."""
+    fetch_site = request.headers.get("Sec-Fetch-Site")
+    if fetch_site is not None:
+        return fetch_site == "same-origin"
+    origin = request.headers.get("Origin")
+    try:
+        return origin is None or urlsplit(origin).netloc.lower() == request.host.lower() != ""
+    except ValueError:
+        return False
+
+
+def read_body() -> Body:
+    """Return the JSON object that was sent, of whatever content type: beacons may be sent as plain text."""
+    try:
+        body = json.loads(request.get_data())
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        raise RefusalError(400, "bad_request", "The request must be a JSON object.")
+    return body
+
+
+def read_text(body: Body, key: str) -> str | None:
+    value = body.get(key)
+    if value is not None and not isinstance(value, str):
+        raise RefusalError(400, "bad_request", f"{key} must be text.")
+    return value
+
+
+def read_leaves(body: Body) -> list[tuple[str, str | None]]:
+    leaves = body.get("leaves")
+    if not isinstance(leaves, list) or len(leaves) > MAX_LEAVES or not all(isinstance(item, dict) for item in leaves):
+        raise RefusalError(400, "bad_request", f"leaves must be a list of at most {MAX_LEAVES} objects.")
+    return [(_read_id(item, "chatroom_id") or "", _read_id(item, "connection_id")) for item in leaves]
+
+
+def _read_id(item: Body, key: str) -> str | None:
+    value = read_text(item, key)
+    if value is not None and not (len(value) <= MAX_ID_CHARS and value.isprintable()):
+        raise RefusalError(400, "bad_request", f"{key} is not an id.")
+    return value

@@ -1,0 +1,70 @@
+import { beforeEach, expect, test, vi } from "vitest";
+import type { Chat, HistoryPage } from "../../browser/sdk/chat";
+import type { ThreadMessage } from "../../browser/thread-state";
+import { ThreadSync } from "../../browser/thread-sync";
+import { message } from "./messages";
+
+let stored: ThreadMessage[];
+let sync: ThreadSync;
+let chat: Chat;
+const history = vi.fn();
+
+beforeEach(() => {
+  stored = [];
+  sync = new ThreadSync();
+  history
+    .mockReset()
+    .mockImplementation(async (before: string | null, limit: number): Promise<HistoryPage> => {
+      const end = before === null ? stored.length : stored.findIndex((it) => it.id === before);
+      return { messages: stored.slice(Math.max(0, end - limit), end), cursor: null };
+    });
+  chat = { isGapProof: false, history } as unknown as Chat;
+});
+
+function store(from: number, to: number): void {
+  for (let number = from; number <= to; number += 1) stored.push(message(number, { seq: 0 }));
+}
+
+const numbers = () => sync.state.messages.map((it) => Number(it.id.slice(1)));
+
+test("exactly one page is known to be all", async () => {
+  store(1, 3);
+  await sync.catchUp(chat, 3);
+  expect(numbers()).toEqual([1, 2, 3]);
+  expect(sync.state.hasOlder).toBe(false);
+  expect(sync.hasLoaded).toBe(true);
+});
+
+test("pages are never larger than the SDK allows", async () => {
+  await sync.catchUp(chat, 100);
+  expect(history).toHaveBeenCalledWith(null, 100);
+});
+
+test("a gap of some pages is filled", async () => {
+  store(1, 10);
+  await sync.catchUp(chat, 20);
+  store(11, 140);
+  await sync.catchUp(chat, 20);
+  expect(numbers()).toEqual(Array.from({ length: 140 }, (_, index) => index + 1));
+});
+
+test("a gap that is too wide starts the thread anew, with the way back open", async () => {
+  store(1, 10);
+  await sync.catchUp(chat, 20);
+  history.mockClear();
+  store(11, 900);
+  await sync.catchUp(chat, 20);
+  expect(history).toHaveBeenCalledTimes(10);
+  expect(numbers()).toEqual(Array.from({ length: 500 }, (_, index) => index + 401));
+  expect(sync.state.hasOlder).toBe(true);
+  await sync.loadEarlier(chat, 20);
+  expect(numbers()[0]).toBe(381);
+});
+
+test("a thread that became empty is empty", async () => {
+  store(1, 2);
+  await sync.catchUp(chat, 20);
+  stored = [];
+  await sync.catchUp(chat, 20);
+  expect(numbers()).toEqual([]);
+});

@@ -1,0 +1,86 @@
+"""An API that answers anything but what it promises: the page stays whole, and the section says how it is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.support import Reader, Site, section
+
+pytestmark = pytest.mark.browser
+NewReader = Callable[..., Reader]
+
+ANSWERS = {
+    "401": (401, '{"error": "Who are you?"}', "application/json"),
+    "404": (404, "not here", "text/plain"),
+    "429": (429, "{}", "application/json"),
+    "500": (500, "oops", "text/plain"),
+    "HTML": (200, "<html><h1>Maintenance</h1>", "text/html"),
+    "nothing": (200, "", "application/json"),
+    "half": (200, '{"id": "room-', "application/json"),
+}
+
+
+class BadApi(ThreadingHTTPServer):
+    """Answers every request with the same."""
+
+    answer = ANSWERS["500"]
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: BadApi
+
+    def do_GET(self) -> None:
+        status, body, content_type = self.server.answer
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Retry-After", "1")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    do_POST = do_GET
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def bad_api() -> Iterator[BadApi]:
+    with BadApi(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def site(tmp_path: Path, bad_api: BadApi) -> Iterator[Site]:
+    url = f"http://127.0.0.1:{bad_api.server_port}/v1"
+    settings = {"CHATIX_WEBSITE_ID": "site-1234", "CHATIX_API_KEY": "a-secret-of-the-account", "CHATIX_API_URL": url}
+    site = Site(tmp_path / "data", settings=settings)
+    site.start()
+    yield site
+    site.stop()
+
+
+def test_whatever_the_api_answers_the_page_stays_whole(site: Site, bad_api: BadApi, new_reader: NewReader) -> None:
+    for slug, name in zip(site.slugs(), ANSWERS, strict=False):
+        bad_api.answer = ANSWERS[name]
+        page = new_reader().open(site.post_url(slug))
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        found = section(page)
+        found.scroll_into_view_if_needed()
+        expect(found.get_by_role("status")).to_have_text("Offline")
+        # What went wrong is the site's business; the reader is told what that means for the comments.
+        expect(found).to_contain_text("comments")
+        expect(found).not_to_contain_text("API")
+        page.close()
+    assert "a-secret-of-the-account" not in site.log
+    assert "CHATIX_API_KEY" in site.log

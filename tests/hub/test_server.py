@@ -1,0 +1,502 @@
+"""Hubs on real sockets: in a thread, in a process of their own, killed and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import websockets
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from flask_chatix_comments.errors import HubLockedError, HubPortError, HubStartError
+from flask_chatix_comments.hub.config import HubConfig
+from flask_chatix_comments.hub.server import HubThread, run_hub
+from tests.hub.support import API_KEY, DEADLINE_S, records_of
+
+SOURCES = Path(__file__).parents[2] / "src"
+
+RUN_HUB = """
+import sys
+from pathlib import Path
+from flask_chatix_comments.hub.config import HubConfig
+from flask_chatix_comments.hub.server import run_hub
+
+folder, port = Path(sys.argv[1]), int(sys.argv[2])
+config = HubConfig(
+    website_id="local",
+    database_url=f"sqlite:///{folder / 'hub.sqlite3'}",
+    ticket_keys=(b"k" * 32,),
+    api_keys=(sys.argv[3],),
+)
+run_hub(config, host="127.0.0.1", port=port, lock_path=folder / "hub.lock")
+"""
+
+
+class Client:
+    """An SDK-like client on a real WebSocket."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._count = 0
+
+    async def connect(self, ticket: str | None = None, *, compression: str | None = None) -> None:
+        async with httpx.AsyncClient(base_url=self._url) as client:
+            if ticket is None:
+                ticket = (await client.get("/visitor/get-id?websiteId=local")).json()
+            self.ticket = ticket
+            response = await client.post(f"/chat/negotiate?visitorId={ticket}&websiteId=local&negotiateVersion=1")
+            negotiation = response.json()
+        self.address = (
+            f"{self._url.replace('http', 'ws', 1)}/chat?visitorId={ticket}&websiteId=local"
+            f"&id={negotiation['connectionToken']}"
+        )
+        self.socket = await websockets.connect(self.address, compression=compression)
+        await self.socket.send('{"protocol":"json","version":1}\x1e')
+        assert await self.receive() == [{}]
+
+    async def receive(self) -> list[dict[str, Any]]:
+        text = await asyncio.wait_for(self.socket.recv(), DEADLINE_S)
+        assert isinstance(text, str)
+        return records_of(text)
+
+    async def call(self, target: str, *arguments: Any) -> Any:
+        self._count += 1
+        number = str(self._count)
+        call = {"type": 1, "invocationId": number, "target": target, "arguments": arguments}
+        await self.socket.send(json.dumps(call) + "\x1e")
+        while True:
+            for record in await self.receive():
+                if record.get("invocationId") == number:
+                    return record.get("result", record)
+
+    async def event(self, target: str) -> list[Any]:
+        while True:
+            for record in await self.receive():
+                if record.get("target") == target:
+                    arguments: list[Any] = record["arguments"]
+                    return arguments
+
+
+@asynccontextmanager
+async def open_clients(url: str, count: int = 1) -> AsyncIterator[list[Client]]:
+    """Connect so many strangers; close their sockets in the end."""
+    clients = [Client(url) for _ in range(count)]
+    async with AsyncExitStack() as stack:
+        for client in clients:
+            await client.connect()
+            stack.push_async_callback(client.socket.close)
+        yield clients
+
+
+@pytest.fixture
+def rest(hub_thread: HubThread) -> Iterator[httpx.Client]:
+    with rest_client(hub_thread.url) as client:
+        yield client
+
+
+def rest_client(url: str) -> httpx.Client:
+    return httpx.Client(base_url=url, params={"websiteId": "local"}, headers={"X-Api-Key": API_KEY})
+
+
+def new_room(rest: httpx.Client, title: str = "A post") -> str:
+    return str(rest.post("/chatroom/create", json={"title": title}).json()["id"])
+
+
+def test_two_clients_talk(hub_thread: HubThread, rest: httpx.Client) -> None:
+    room = new_room(rest)
+
+    async def talk() -> None:
+        async with open_clients(hub_thread.url, 2) as (ada, bob):
+            await talk_between(ada, bob)
+
+    async def talk_between(ada: Client, bob: Client) -> None:
+        for client in (ada, bob):
+            assert await client.call("ConnectToChatroom", room) == {"is_success": True}
+        message = await ada.call("SaveChatroomMessage", {"type": 0, "content": "Hi 😀", "uuid": "key"}, room)
+        told, told_room = await bob.event("ApplyChatroomMessage")
+        assert (told["content"], told["seq"], told_room) == ("Hi 😀", 1, room)
+        assert told["uuid"] == message["uuid"]
+        history = await bob.call("GetChatroomHistory", room, None, 50)
+        assert history["items"] == [told]
+        rest.post(
+            "/chatroom/update-message", params={"chatroomId": room, "messageId": told["uuid"]}, json={"content": "B"}
+        )
+        for client in (ada, bob):
+            assert (await client.event("OnUpdateChatroomMessage"))[0]["content"] == "B"
+        rest.post("/chatroom/delete-message", params={"chatroomId": room, "messageId": told["uuid"]})
+        for client in (ada, bob):
+            assert await client.event("OnDeleteChatroomMessage") == [told["uuid"], room]
+        assert await ada.call("DisconnectFromChatroom", room) == {"is_success": True}
+        while await bob.event("OnChatroomPresence") != [room, 1]:
+            pass
+
+    asyncio.run(talk())
+    assert rest.get("/chatroom/get", params={"chatroomId": room}).json()["number_of_visitors"] == 1
+
+
+def test_readers_hear_every_comment_once_and_in_order(hub_thread: HubThread, rest: httpx.Client) -> None:
+    room = new_room(rest)
+
+    async def post(client: Client, number: int) -> None:
+        for index in range(10):
+            await client.call("SaveChatroomMessage", {"type": 0, "content": f"{number}.{index}"}, room)
+
+    async def listen(client: Client) -> list[int]:
+        seen: list[int] = []
+        while len(seen) < 50:
+            records = await client.receive()
+            seen += [one["arguments"][0]["seq"] for one in records if one.get("target") == "ApplyChatroomMessage"]
+        return seen
+
+    async def talk() -> None:
+        async with open_clients(hub_thread.url, 10) as clients:
+            for client in clients:
+                await client.call("ConnectToChatroom", room)
+            results = await asyncio.gather(
+                *(listen(client) for client in clients[5:]),
+                *(post(client, number) for number, client in enumerate(clients[:5])),
+            )
+        assert results[:5] == [list(range(1, 51))] * 5
+
+    asyncio.run(talk())
+
+
+def test_frames_that_are_too_large_end_the_connection(hub_thread: HubThread) -> None:
+    async def send() -> None:
+        async with open_clients(hub_thread.url) as (client,):
+            await client.socket.send("x" * 300_000)
+            with pytest.raises(ConnectionClosed) as caught:
+                while True:
+                    await client.receive()
+        assert caught.value.rcvd is not None
+        assert caught.value.rcvd.code == 1009
+
+    asyncio.run(send())
+
+
+def test_refused_upgrades_have_a_status(hub_thread: HubThread) -> None:
+    async def connect(address: str) -> int:
+        with pytest.raises(InvalidStatus) as caught:
+            await websockets.connect(address)
+        return caught.value.response.status_code
+
+    async def refused() -> None:
+        async with open_clients(hub_thread.url) as (client,):
+            assert await connect(client.address) == 409
+            assert await connect(f"{client.address}x") == 404
+            assert await connect(client.address.split("&id=")[0]) == 400
+
+    asyncio.run(refused())
+
+
+def test_nothing_is_compressed(hub_thread: HubThread) -> None:
+    async def extensions() -> str | None:
+        client = Client(hub_thread.url)
+        await client.connect(compression="deflate")
+        response = client.socket.response
+        await client.socket.close()
+        assert response is not None
+        return response.headers.get("Sec-WebSocket-Extensions")
+
+    assert asyncio.run(extensions()) is None
+
+
+def test_no_ticket_and_no_comment_in_the_log(
+    make_hub_thread: Callable[..., HubThread], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="sqlalchemy")
+    thread = make_hub_thread()
+    thread.start()
+    assert thread.wait_ready(DEADLINE_S)
+    tickets = []
+
+    async def talk(room: str) -> None:
+        async with open_clients(thread.url) as (client,):
+            tickets.append(client.ticket)
+            await client.call("ConnectToChatroom", room)
+            await client.call("SaveChatroomMessage", {"type": 0, "content": "a very private remark"}, room)
+            await client.call("NoSuchMethod", "a very private remark")
+            with pytest.raises(InvalidStatus):
+                await websockets.connect(client.address)
+
+    with rest_client(thread.url) as rest:
+        asyncio.run(talk(new_room(rest)))
+    thread.stop()
+    ours = [one for one in caplog.records if one.name.startswith(("uvicorn", "flask_chatix_comments", "sqlalchemy"))]
+    lines = [one.getMessage() for one in ours]
+    assert any("WebSocket /v1/chat?..." in line for line in lines)
+    for secret in (*tickets, "visitorId", "a very private remark", API_KEY):
+        assert not [line for line in lines if secret in line]
+
+
+def test_start_and_stop_may_be_called_twice(make_hub_thread: Callable[..., HubThread]) -> None:
+    thread = make_hub_thread()
+    assert not thread.wait_ready(0)
+    thread.start()
+    thread.start()
+    assert thread.wait_ready(DEADLINE_S)
+    assert thread.error is None
+    assert thread.port > 0
+    assert thread.url == f"http://127.0.0.1:{thread.port}/v1"
+    assert httpx.get(f"{thread.url}/health").json() == {"status": "ok", "website_id": "local"}
+    thread.stop()
+    thread.stop()
+    assert not thread.wait_ready(0)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{thread.url}/health")
+
+
+def test_a_hub_stopped_before_it_started_does_not_stay(make_hub_thread: Callable[..., HubThread]) -> None:
+    thread = make_hub_thread()
+    thread.stop()
+    thread.start()
+    thread.stop()
+    assert not thread.wait_ready(0)
+
+
+def test_connections_end_with_the_hub(hub_thread: HubThread) -> None:
+    async def stay() -> int:
+        async with open_clients(hub_thread.url) as (client,):
+            await asyncio.to_thread(hub_thread.stop)
+            with pytest.raises(ConnectionClosed) as caught:
+                await client.receive()
+        assert caught.value.rcvd is not None
+        return caught.value.rcvd.code
+
+    # "Service restart" (RFC 6455, registry of close codes): clients come again.
+    assert asyncio.run(stay()) == 1012
+
+
+def test_one_database_has_one_hub(
+    hub_thread: HubThread, make_hub_thread: Callable[..., HubThread], tmp_path: Path
+) -> None:
+    second = make_hub_thread()
+    second.start()
+    assert not second.wait_ready(DEADLINE_S)
+    assert isinstance(second.error, HubLockedError)
+    assert second.error.is_locked
+    assert str(tmp_path / "hub.lock") in str(second.error)
+    hub_thread.stop()
+    third = make_hub_thread()
+    third.start()
+    assert third.wait_ready(DEADLINE_S), third.error
+
+
+def test_a_port_that_is_taken(make_hub_thread: Callable[..., HubThread]) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        thread = make_hub_thread(port=port)
+        thread.start()
+        assert not thread.wait_ready(DEADLINE_S)
+    error = thread.error
+    assert isinstance(error, HubPortError)
+    assert error.port == port
+    assert not error.is_locked
+    assert str(port) in str(error)
+    # It did not keep the lock.
+    again = make_hub_thread(port=port)
+    again.start()
+    assert again.wait_ready(DEADLINE_S), again.error
+
+
+def test_a_host_that_is_not_ours(make_hub_thread: Callable[..., HubThread]) -> None:
+    thread = make_hub_thread(host="host.invalid")
+    thread.start()
+    assert not thread.wait_ready(DEADLINE_S)
+    assert isinstance(thread.error, HubPortError)
+
+
+def test_a_database_that_cannot_be_used(
+    make_hub_thread: Callable[..., HubThread], make_config: Callable[..., HubConfig], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    for url in (f"sqlite:///{tmp_path / 'file' / 'hub.sqlite3'}", "sqlite://"):
+        thread = make_hub_thread(config=make_config(database_url=url))
+        thread.start()
+        assert not thread.wait_ready(DEADLINE_S)
+        assert isinstance(thread.error, HubStartError)
+        assert "cannot start" in str(thread.error)
+
+
+def test_a_lock_that_cannot_be_written(make_hub_thread: Callable[..., HubThread], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    thread = make_hub_thread(lock_path=tmp_path / "file" / "hub.lock")
+    thread.start()
+    assert not thread.wait_ready(DEADLINE_S)
+    assert isinstance(thread.error, HubStartError)
+    assert "lock" in str(thread.error)
+
+
+def test_a_hub_that_fails_for_another_reason(
+    make_hub_thread: Callable[..., HubThread], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("something secret")
+
+    monkeypatch.setattr("flask_chatix_comments.hub.server.create_hub", fail)
+    thread = make_hub_thread()
+    thread.start()
+    assert not thread.wait_ready(DEADLINE_S)
+    assert isinstance(thread.error, HubStartError)
+    assert "secret" not in str(thread.error)
+    assert "something secret" in caplog.text
+
+
+def test_a_hub_on_ipv6(make_hub_thread: Callable[..., HubThread]) -> None:
+    thread = make_hub_thread(host="::1")
+    thread.start()
+    if not thread.wait_ready(DEADLINE_S):
+        pytest.skip("this machine has no IPv6")
+    assert httpx.get(f"http://[::1]:{thread.port}/v1/health").status_code == 200
+    assert thread.url == f"http://[::1]:{thread.port}/v1"
+
+
+# A process of its own
+
+
+class HubProcess:
+    def __init__(self, folder: Path, port: int) -> None:
+        environment = os.environ | {"PYTHONPATH": str(SOURCES)}
+        command = [sys.executable, "-W", "error", "-c", RUN_HUB, str(folder), str(port), API_KEY]
+        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+        self.url = f"http://127.0.0.1:{port}/v1"
+
+    async def ready(self) -> HubProcess:
+        deadline = asyncio.get_running_loop().time() + 3 * DEADLINE_S
+        async with httpx.AsyncClient() as client:
+            while True:
+                assert self.process.poll() is None, self.process.stderr and self.process.stderr.read()
+                try:
+                    assert (await client.get(f"{self.url}/health")).status_code == 200
+                except httpx.TransportError:
+                    assert asyncio.get_running_loop().time() < deadline
+                    await asyncio.sleep(0.02)
+                else:
+                    return self
+
+    def end(self, how: signal.Signals) -> tuple[int, str]:
+        self.process.send_signal(how)
+        _, errors = self.process.communicate(timeout=DEADLINE_S)
+        return self.process.returncode, errors.decode()
+
+
+def free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def run_process(tmp_path: Path) -> Iterator[Callable[[], HubProcess]]:
+    port = free_port()
+    started: list[HubProcess] = []
+
+    def run() -> HubProcess:
+        started.append(HubProcess(tmp_path, port))
+        return started[-1]
+
+    yield run
+    for hub in started:
+        if hub.process.poll() is None:
+            hub.end(signal.SIGKILL)
+        if hub.process.stderr is not None:
+            hub.process.stderr.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_what_was_acknowledged_survives_kill_9(run_process: Callable[[], HubProcess]) -> None:
+    acknowledged: dict[str, int] = {}
+
+    async def write(client: Client, room: str, number: int, enough: asyncio.Event) -> None:
+        for index in range(10_000):
+            key = f"{number}.{index}"
+            message = await client.call("SaveChatroomMessage", {"type": 0, "content": key, "uuid": key}, room)
+            acknowledged[key] = message["seq"]
+            if len(acknowledged) >= 100:
+                enough.set()
+
+    async def write_until_killed() -> tuple[str, str]:
+        hub, enough = await run_process().ready(), asyncio.Event()
+        with rest_client(hub.url) as rest:
+            room = new_room(rest)
+        async with open_clients(hub.url, 4) as clients:
+            for client in clients:
+                await client.call("ConnectToChatroom", room)
+            writers = [
+                asyncio.create_task(write(client, room, number, enough)) for number, client in enumerate(clients)
+            ]
+            await asyncio.wait_for(enough.wait(), 3 * DEADLINE_S)
+            hub.end(signal.SIGKILL)
+            for outcome in await asyncio.gather(*writers, return_exceptions=True):
+                assert isinstance(outcome, ConnectionClosed)
+        return room, clients[0].ticket
+
+    async def read_after_restart(room: str, ticket: str) -> None:
+        hub = await run_process().ready()
+        client = Client(hub.url)
+        # The visitor comes back with its ticket, and is a member still.
+        await client.connect(ticket)
+        resent = await client.call("SaveChatroomMessage", {"type": 0, "content": "0.0", "uuid": "0.0"}, room)
+        assert resent["seq"] == acknowledged["0.0"]
+        items: list[dict[str, Any]] = []
+        cursor, has_more = None, True
+        while has_more:
+            changes = await client.call("GetChatroomChanges", room, cursor, 100)
+            items += changes["items"]
+            cursor, has_more = changes["cursor"], changes["has_more"]
+        await client.socket.close()
+        assert acknowledged.items() <= {item["content"]: item["seq"] for item in items}.items()
+        assert [item["seq"] for item in items] == list(range(1, len(items) + 1))
+        assert len({item["content"] for item in items}) == len(items)
+        with rest_client(hub.url) as rest:
+            assert rest.get("/chatroom/get", params={"chatroomId": room}).json()["number_of_visitors"] == 4
+
+    asyncio.run(read_after_restart(*asyncio.run(write_until_killed())))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_hub_in_the_foreground_ends_when_it_is_told(
+    run_process: Callable[[], HubProcess], how: signal.Signals
+) -> None:
+    async def connect_and_end(hub: HubProcess) -> tuple[int, str]:
+        await hub.ready()
+        async with open_clients(hub.url):
+            return await asyncio.to_thread(hub.end, how)
+
+    status, errors = asyncio.run(connect_and_end(run_process()))
+    assert status in (0, -how)
+    assert errors == ""
+
+
+def test_a_second_process_is_refused(hub_thread: HubThread, tmp_path: Path, config: HubConfig) -> None:
+    with pytest.raises(HubLockedError):
+        run_hub(config, host="127.0.0.1", port=0, lock_path=tmp_path / "hub.lock")
+    process = HubProcess(tmp_path, free_port()).process
+    _, errors = process.communicate(timeout=3 * DEADLINE_S)
+    assert process.returncode == 1
+    assert b"HubLockedError" in errors
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the test of exits is for POSIX")
+def test_an_interpreter_that_ends_ends_its_hub_quickly(tmp_path: Path) -> None:
+    program = RUN_HUB.replace("run_hub(config", "hub = HubThread(config").replace("import run_hub", "import HubThread")
+    program += "hub.start()\nassert hub.wait_ready(20), hub.error\nprint('ready')\n"
+    environment = os.environ | {"PYTHONPATH": str(SOURCES)}
+    command = [sys.executable, "-W", "error", "-c", program, str(tmp_path), "0", API_KEY]
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=3 * DEADLINE_S, check=True)
+    assert done.stdout == b"ready\n"
+    assert done.stderr == b""

@@ -1,0 +1,287 @@
+"""The WebSocket transport, driven by its own ``receive`` and ``send``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from flask_chatix_comments.errors import StoreError
+from flask_chatix_comments.hub.store.sql import SqlStore
+from tests.hub.support import DEADLINE_S, Hub, records_of, sign_ticket
+
+pytestmark = pytest.mark.anyio
+
+HANDSHAKE = '{"protocol":"json","version":1}\x1e'
+
+
+class Socket:
+    """The server's side of a WebSocket, by hand."""
+
+    def __init__(self, hub: Hub, query: str, headers: list[tuple[bytes, bytes]]) -> None:
+        self._hub = hub
+        self.query = query
+        self._to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._from_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.failure: type[Exception] | None = None
+        self.scope: dict[str, Any] = {
+            "type": "websocket",
+            "path": "/v1/chat",
+            "raw_path": b"/v1/chat",
+            "root_path": "",
+            "query_string": query.encode(),
+            "headers": headers,
+            "subprotocols": [],
+            "extensions": {"websocket.http.response": {}},
+        }
+        self.task: asyncio.Task[None] | None = None
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        if self.failure is not None:
+            raise self.failure
+        await self._from_app.put(message)
+
+    def start(self) -> None:
+        self.task = asyncio.create_task(self._hub.app(self.scope, self._to_app.get, self._send))
+        self._to_app.put_nowait({"type": "websocket.connect"})
+
+    async def sent(self) -> dict[str, Any]:
+        return await asyncio.wait_for(self._from_app.get(), DEADLINE_S)
+
+    async def records(self) -> list[dict[str, Any]]:
+        message = await self.sent()
+        assert message["type"] == "websocket.send", message
+        return records_of(message["text"])
+
+    def receive(self, text: str | None = None, **message: Any) -> None:
+        data = {"text": text} if text is not None else {}
+        self._to_app.put_nowait({"type": "websocket.receive", **data, **message})
+
+    async def call(self, target: str, *arguments: Any) -> Any:
+        call = {"type": 1, "invocationId": "1", "target": target, "arguments": arguments}
+        self.receive(json.dumps(call) + "\x1e")
+        while True:
+            for record in await self.records():
+                if record.get("invocationId") == "1":
+                    return record.get("result", record)
+
+    async def disconnect(self) -> None:
+        self._to_app.put_nowait({"type": "websocket.disconnect", "code": 1001})
+        await self.end()
+
+    async def end(self) -> None:
+        assert self.task is not None
+        await asyncio.wait_for(self.task, DEADLINE_S)
+
+
+async def negotiated(hub: Hub, ticket: str) -> str:
+    response = await hub.client.post(
+        "/chat/negotiate", params={"websiteId": "local", "visitorId": ticket, "negotiateVersion": 1}
+    )
+    return str(response.json()["connectionToken"])
+
+
+def query_of(ticket: str, token: str) -> str:
+    return f"visitorId={ticket}&websiteId=local&id={token}"
+
+
+@asynccontextmanager
+async def connected(hub: Hub, visitor_id: str) -> AsyncIterator[Socket]:
+    ticket = sign_ticket(hub.clock, visitor_id)
+    socket = Socket(hub, query_of(ticket, await negotiated(hub, ticket)), [])
+    socket.start()
+    assert (await socket.sent())["type"] == "websocket.accept"
+    socket.receive(HANDSHAKE)
+    assert await socket.records() == [{}]
+    yield socket
+    if socket.task is not None and not socket.task.done():
+        await socket.disconnect()
+
+
+async def new_room(hub: Hub) -> str:
+    return str((await hub.post("/chatroom/create", {"title": "A post"})).json()["id"])
+
+
+async def count_members(hub: Hub, room: str) -> int:
+    return int((await hub.get("/chatroom/get", chatroomId=room)).json()["number_of_visitors"])
+
+
+async def test_a_talk(hub: Hub) -> None:
+    room = await new_room(hub)
+    async with connected(hub, "ada") as ada, connected(hub, "bob") as bob:
+        for socket in (ada, bob):
+            assert await socket.call("ConnectToChatroom", room) == {"is_success": True}
+        message = await ada.call("SaveChatroomMessage", {"type": 0, "content": "Hi"}, room)
+        event = (await bob.records())[0]
+        while event["target"] == "OnChatroomPresence":
+            event = (await bob.records())[0]
+        assert event == {"type": 1, "target": "ApplyChatroomMessage", "arguments": [message, room]}
+    assert await count_members(hub, room) == 2
+
+
+async def test_several_records_in_a_frame_are_answered_in_order(hub: Hub) -> None:
+    room = await new_room(hub)
+    async with connected(hub, "ada") as ada:
+        calls: list[tuple[str, str, list[Any]]] = [("0", "ConnectToChatroom", [room])]
+        calls += [(str(n), "SaveChatroomMessage", [{"type": 0, "content": f"{n}"}, room]) for n in range(1, 20)]
+        calls += [("20", "GetChatroomHistory", [room, None, 100])]
+        text = "".join(
+            json.dumps({"type": 1, "invocationId": number, "target": target, "arguments": arguments}) + "\x1e"
+            for number, target, arguments in calls
+        )
+        ada.receive(text[:100])
+        ada.receive(text[100:])
+        answers: list[dict[str, Any]] = []
+        while len(answers) < 21:
+            answers += [record for record in await ada.records() if record["type"] == 3]
+        assert [answer["invocationId"] for answer in answers] == [number for number, _, _ in calls]
+        assert [item["content"] for item in answers[-1]["result"]["items"]] == [str(n) for n in range(1, 20)]
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("visitorId={ticket}&websiteId=local", 400),
+        ("visitorId={ticket}&websiteId=local&id=", 400),
+        ("visitorId={ticket}&websiteId=local&id=unknown", 404),
+        ("visitorId={other}&websiteId=local&id={token}", 404),
+        ("websiteId=local&id={token}", 404),
+        ("visitorId={ticket}&websiteId=other&id={token}", 404),
+        ("visitorId={ticket}&id={token}", 404),
+        ("x=1&" * 60, 400),
+    ],
+)
+async def test_refused_upgrades(hub: Hub, query: str, status: int) -> None:
+    ticket, other = sign_ticket(hub.clock, "ada"), sign_ticket(hub.clock, "bob")
+    token = await negotiated(hub, ticket)
+    socket = Socket(hub, query.format(ticket=ticket, other=other, token=token), [])
+    socket.start()
+    start, body = await socket.sent(), await socket.sent()
+    assert (start["type"], start["status"]) == ("websocket.http.response.start", status)
+    assert json.loads(body["body"])["error"]
+    await socket.end()
+
+
+async def test_a_page_of_another_site_is_refused(hub: Hub) -> None:
+    ticket = sign_ticket(hub.clock, "ada")
+    token = await negotiated(hub, ticket)
+    headers = [(b"host", b"hub.example:5001"), (b"origin", b"https://evil.example")]
+    socket = Socket(hub, query_of(ticket, token), headers)
+    socket.start()
+    assert (await socket.sent())["status"] == 403
+    await socket.end()
+
+
+async def test_a_second_socket_on_one_connection_is_refused(hub: Hub) -> None:
+    async with connected(hub, "ada") as ada:
+        second = Socket(hub, ada.query, [])
+        second.start()
+        assert (await second.sent())["status"] == 409
+        await second.end()
+        assert await ada.call("GetManagers") == []
+
+
+async def test_a_client_that_leaves_before_the_upgrade(hub: Hub) -> None:
+    socket = Socket(hub, "", [])
+    socket.task = asyncio.create_task(hub.app(socket.scope, socket._to_app.get, socket._send))
+    await socket.disconnect()
+
+
+@pytest.mark.parametrize("text", ["nonsense\x1e", '{"protocol":"messagepack","version":1}\x1e'])
+async def test_a_refused_handshake(hub: Hub, text: str) -> None:
+    ticket = sign_ticket(hub.clock, "ada")
+    socket = Socket(hub, query_of(ticket, await negotiated(hub, ticket)), [])
+    socket.start()
+    await socket.sent()
+    socket.receive(text)
+    assert "error" in (await socket.records())[0]
+    assert await socket.sent() == {"type": "websocket.close", "code": 1000}
+    await socket.disconnect()
+
+
+async def test_a_broken_protocol_closes_with_a_reason(hub: Hub) -> None:
+    async with connected(hub, "ada") as ada:
+        ada.receive('{"type":1}\x1e')
+        (record,) = await ada.records()
+        assert record["type"] == 7
+        assert "malformed" in record["error"]
+        assert (await ada.sent())["type"] == "websocket.close"
+
+
+async def test_binary_frames_are_read_as_text(hub: Hub) -> None:
+    async with connected(hub, "ada") as ada:
+        ada.receive(bytes=b'{"type":1,"invocationId":"1","target":"GetManagers","arguments":[]}\x1e')
+        assert (await ada.records())[0]["result"] == []
+        ada.receive(bytes=b"\xff\x1e")
+        assert (await ada.records())[0]["type"] == 7
+
+
+async def test_a_call_without_an_invocation_id_is_not_answered(hub: Hub) -> None:
+    room = await new_room(hub)
+    async with connected(hub, "ada") as ada:
+        ada.receive(json.dumps({"type": 1, "target": "ConnectToChatroom", "arguments": [room]}) + "\x1e")
+        assert await ada.call("GetManagers") == []
+    assert await count_members(hub, room) == 1
+
+
+async def test_all_in_one_frame_from_handshake_to_goodbye(hub: Hub) -> None:
+    room, ticket = await new_room(hub), sign_ticket(hub.clock, "ada")
+    socket = Socket(hub, query_of(ticket, await negotiated(hub, ticket)), [])
+    socket.start()
+    await socket.sent()
+    join = json.dumps({"type": 1, "target": "ConnectToChatroom", "arguments": [room]}) + "\x1e"
+    socket.receive(HANDSHAKE + join + '{"type":7}\x1e')
+    assert await socket.records() == [{}]
+    assert await socket.sent() == {"type": "websocket.close", "code": 1000}
+    await socket.disconnect()
+    assert await count_members(hub, room) == 1
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError, RuntimeError])
+async def test_a_server_that_has_closed_already(hub: Hub, error: type[Exception]) -> None:
+    async with connected(hub, "ada") as ada:
+        ada.failure = error
+        ada.receive('{"type":1,"invocationId":"1","target":"GetManagers","arguments":[]}\x1e')
+        await ada.disconnect()
+
+
+async def test_a_server_that_cannot_answer_an_upgrade_with_a_status(hub: Hub) -> None:
+    socket = Socket(hub, "", [])
+    socket.scope["extensions"] = {}
+    socket.start()
+    assert await socket.sent() == {"type": "websocket.close"}
+    await socket.end()
+
+
+async def test_a_client_that_vanishes_while_something_is_sent(hub: Hub) -> None:
+    room = await new_room(hub)
+    async with connected(hub, "ada") as ada:
+        await ada.call("ConnectToChatroom", room)
+        ada.failure = ConnectionResetError
+        await hub.post("/chatroom/send-message", {"content": "x", "sender_id": "y"}, chatroomId=room)
+        await ada.disconnect()
+    assert await count_members(hub, room) == 1
+
+
+async def test_a_store_that_fails_at_connecting(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: Any) -> None:
+        raise StoreError("no")
+
+    monkeypatch.setattr(SqlStore, "find_visitor", fail)
+    ticket = sign_ticket(hub.clock, "ada")
+    socket = Socket(hub, query_of(ticket, await negotiated(hub, ticket)), [])
+    socket.start()
+    await socket.sent()
+    socket.receive(HANDSHAKE)
+    records: list[dict[str, Any]] = []
+    while not any(record.get("type") == 7 for record in records):
+        records += await socket.records()
+    assert records[-1]["allowReconnect"] is True
+    assert records[-1]["error"] != "no"
+    assert (await socket.sent())["type"] == "websocket.close"
+    socket.receive("ignored")
+    await socket.disconnect()

@@ -1,0 +1,281 @@
+"""``flask chatix``: what is printed where, and the exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import Result
+
+from flask_chatix_comments import ChatixComments, Post, cli
+from flask_chatix_comments.registry import RoomState
+from flask_chatix_comments.testing import HubForTests
+from tests.flask_support import SECRET, Site
+
+
+def run(site: Site, *arguments: str, **options: Any) -> Result:
+    return site.app.test_cli_runner().invoke(args=["chatix", *arguments], **options)
+
+
+def load_posts(site: Site, *posts: Post) -> None:
+    site.comments.posts_loader(lambda: list(posts))
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub that does not answer at once does not come."""
+    monkeypatch.setattr(cli, "HUB_START_TIMEOUT_S", 0.0)
+
+
+class TestBackfill:
+    def test_posts_of_the_loader(self, site: Site) -> None:
+        load_posts(site, Post("a", "A"), Post(2, "Two"))
+        first, second = run(site, "backfill"), run(site, "backfill")
+        assert (first.exit_code, first.stdout, first.stderr) == (0, "2 created\n", "")
+        assert (second.exit_code, second.stdout) == (0, "2 existing\n")
+        assert len(site.api.bodies("/chatroom/create")) == 2
+
+    def test_a_dry_run_calls_nothing(self, site: Site) -> None:
+        load_posts(site, Post("a"))
+        site.api.fail("/health", httpx.ConnectError("refused"))
+        result = run(site, "backfill", "--dry-run")
+        assert (result.exit_code, result.stdout) == (0, "1 would create\n")
+        assert site.api.calls == []
+
+    def test_no_posts(self, site: Site) -> None:
+        load_posts(site)
+        assert run(site, "backfill").stdout == "There are no posts.\n"
+
+    def test_no_loader(self, site: Site) -> None:
+        result = run(site, "backfill")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.startswith("Error: posts_loader: is not registered;")
+
+    def test_the_summary_as_json(self, site: Site) -> None:
+        load_posts(site, Post("a"), Post("", "Bad"))
+        result = run(site, "backfill", "--json")
+        failure = {"post_id": "", "error": "A post ID must not be empty. Has the post been saved (flushed) yet?"}
+        expected = {"created": 1, "existing": 0, "would_create": 0, "failed": 1, "failures": [failure]}
+        assert (result.exit_code, json.loads(result.stdout)) == (1, expected)
+
+    def test_a_failure_does_not_stop_the_others(self, site: Site) -> None:
+        load_posts(site, Post("a"), Post(True), Post("b"))
+        result = run(site, "backfill")
+        assert (result.exit_code, result.stdout) == (1, "2 created, 1 failed\n")
+        assert result.stderr == "True: A post ID is an int, a UUID or a str, not bool.\n"
+
+    def test_an_api_that_refuses(self, site: Site) -> None:
+        load_posts(site, Post("a"))
+        site.api.fail("/chatroom/create", 401)
+        result = run(site, "backfill")
+        assert (result.exit_code, result.stdout) == (1, "1 failed\n")
+        assert "401" in result.stderr
+        assert site.state.keys.hub_api[0] not in result.output
+
+    def test_progress_where_there_is_no_terminal(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(cli, "LINE_EVERY", 2)
+        load_posts(site, *(Post(number) for number in range(5)))
+        assert run(site, "backfill", "--concurrency", "1").stderr == "2 posts done\n4 posts done\n"
+
+    @pytest.mark.usefixtures("impatient")
+    def test_without_a_hub(self, site: Site) -> None:
+        load_posts(site, Post("a"))
+        site.api.fail("/health", httpx.ConnectError("refused"))
+        result = run(site, "backfill")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "Error: No hub for the website 'local' answers at http://127.0.0.1:5001/v1." in result.stderr
+        assert site.api.calls == []
+
+    def test_a_hub_that_is_starting_is_waited_for(self, site: Site) -> None:
+        load_posts(site, Post("a"))
+        answers: Iterator[httpx.Response | Exception] = iter([httpx.ConnectError("refused")] * 3)
+        up = httpx.Response(200, json={"status": "ok", "website_id": "local"})
+        site.api.faults["/health"] = lambda: next(answers, up)
+        site.state.api()._caller.sleep = lambda seconds: None
+        result = run(site, "backfill")
+        assert (result.exit_code, result.stdout) == (0, "1 created\n")
+        assert result.stderr == "Waiting up to 10 s for the hub at http://127.0.0.1:5001/v1 ...\n"
+
+    def test_the_hosted_service_has_no_hub_to_wait_for(self, make_site: Callable[..., Site]) -> None:
+        site = make_site(CHATIX_WEBSITE_ID="a", CHATIX_API_KEY="b")
+        site.api.fail("/health", 404)
+        load_posts(site, Post("a"))
+        assert run(site, "backfill").stdout == "1 created\n"
+
+    @pytest.mark.parametrize("concurrency", ["0", "65", "x"])
+    def test_wrong_usage(self, site: Site, concurrency: str) -> None:
+        assert run(site, "backfill", "--concurrency", concurrency).exit_code == 2
+        assert run(site, "backfill", "--format", "xml").exit_code == 2
+
+
+class TestFiles:
+    JSONL = '{"id": "a", "title": "Ä <b>"}\n\n{"id": 2}\n'
+    CSV = 'id,title\r\na,"Ä ""x"", y"\r\n2,\r\n'
+
+    @pytest.mark.parametrize(("content", "title"), [(JSONL, "Ä <b>"), (CSV, 'Ä "x", y')], ids=["jsonl", "csv"])
+    @pytest.mark.parametrize("from_stdin", [False, True])
+    def test_posts_of_a_file(self, site: Site, tmp_path: Path, content: str, title: str, from_stdin: bool) -> None:
+        path = tmp_path / "posts"
+        path.write_bytes(content.encode())
+        if from_stdin:
+            result = run(site, "backfill", "--from-file", "-", input=content.encode())
+        else:
+            result = run(site, "backfill", "--from-file", str(path))
+        assert (result.exit_code, result.stdout, result.stderr) == (0, "2 created\n", "")
+        assert {body["title"] for body in site.api.bodies("/chatroom/create")} == {title, "2"}
+
+    def test_bad_lines_are_named_and_the_others_done(self, site: Site, tmp_path: Path) -> None:
+        path = tmp_path / "posts.jsonl"
+        path.write_text('{"id": "a"}\nnonsense\n{"id": true}\n{"id": "b"}\n')
+        result = run(site, "backfill", "--from-file", str(path), "--json")
+        summary = json.loads(result.stdout)
+        assert (result.exit_code, summary["created"], summary["failed"]) == (1, 2, 2)
+        assert [failure["error"].split(":")[0] for failure in summary["failures"]] == ["Line 2", "Line 3"]
+        assert [line.split(":")[0] for line in result.stderr.splitlines()] == ["Line 2", "Line 3"]
+
+    @pytest.mark.parametrize(
+        ("name", "reason"), [("nothing.csv", "No such file or directory"), (".", "Is a directory")]
+    )
+    def test_a_file_that_cannot_be_read(self, site: Site, tmp_path: Path, name: str, reason: str) -> None:
+        result = run(site, "backfill", "--from-file", str(tmp_path / name))
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.rstrip().endswith(reason)
+
+    def test_a_file_that_is_not_utf_8(self, site: Site, tmp_path: Path) -> None:
+        path = tmp_path / "posts.csv"
+        path.write_bytes(b"id\n\xff\xfe\n")
+        result = run(site, "backfill", "--from-file", str(path))
+        assert result.exit_code == 1
+        assert "UTF-8" in result.stderr
+
+    def test_the_format_can_be_said(self, site: Site, tmp_path: Path) -> None:
+        path = tmp_path / "posts"
+        path.write_text('{"id": "a"}\n')
+        assert run(site, "backfill", "--from-file", str(path), "--format", "csv").exit_code == 1
+
+
+class TestShowAndList:
+    KEYS = ["post_id", "chatroom_id", "title", "is_private", "state", "created_at", "number_of_visitors"]
+
+    @pytest.fixture
+    def site(self, site: Site) -> Site:
+        site.api.number_of_visitors = 3
+        load_posts(site, Post("b", "Bé"), Post("a", "A", is_private=True))
+        assert run(site, "backfill", "--concurrency", "1").exit_code == 0
+        return site
+
+    def test_show_as_json(self, site: Site) -> None:
+        result = run(site, "show", "a", "--json")
+        row = json.loads(result.stdout)
+        created_at = site.state.registry.get("a").created_at.isoformat()
+        assert (result.exit_code, result.stderr, list(row)) == (0, "", self.KEYS)
+        assert row == {
+            "post_id": "a",
+            "chatroom_id": "room-2",
+            "title": "A",
+            "is_private": True,
+            "state": "open",
+            "created_at": created_at,
+            "number_of_visitors": 3,
+        }
+
+    def test_show_for_people(self, site: Site) -> None:
+        lines = run(site, "show", "b").stdout.splitlines()
+        assert [line.split(maxsplit=1)[0] for line in lines] == self.KEYS
+        assert "title               Bé" in lines
+        assert "number_of_visitors  3" in lines
+
+    def test_list_as_json_has_the_rows_of_show(self, site: Site) -> None:
+        listed = json.loads(run(site, "list", "--json").stdout)
+        shown = [json.loads(run(site, "show", post_id, "--json").stdout) for post_id in ("a", "b")]
+        assert listed == shown
+
+    def test_list_for_people(self, site: Site) -> None:
+        assert run(site, "list").stdout == "a\troom-2\topen\t3\tA\nb\troom-1\topen\t3\tBé\n"
+
+    def test_an_empty_registry(self, make_site: Callable[..., Site]) -> None:
+        site = make_site()
+        assert (run(site, "list").stdout, json.loads(run(site, "list", "--json").stdout)) == ("", [])
+
+    @pytest.mark.usefixtures("impatient")
+    @pytest.mark.parametrize("path", ["/health", "/chatroom/get", "/chatroom/list"])
+    def test_without_the_api_there_are_no_numbers(self, site: Site, path: str) -> None:
+        site.api.fail(path, 403)
+        for arguments, expected in ((["list"], [3, 3]), (["show", "a"], [3])):
+            is_away = path == "/health" or path.endswith("list" if arguments == ["list"] else "get")
+            result = run(site, *arguments, "--json")
+            rows = json.loads(result.stdout)
+            numbers = [row["number_of_visitors"] for row in (rows if isinstance(rows, list) else [rows])]
+            assert result.exit_code == 0
+            assert numbers == ([None] * len(expected) if is_away else expected)
+            assert ("Without numbers of visitors: " in result.stderr) == is_away
+        if path == "/health":
+            assert "\t?\t" in run(site, "list").stdout
+            assert "number_of_visitors  ?" in run(site, "show", "a").stdout
+
+    def test_a_room_that_is_being_made(self, site: Site) -> None:
+        site.state.registry.claim("c", title="C", is_private=False, owner="somebody", lease_s=60)
+        row = json.loads(run(site, "show", "c", "--json").stdout)
+        assert (row["chatroom_id"], row["state"], row["number_of_visitors"]) == (None, "creating", None)
+        assert "c\t-\tcreating\t?\tC\n" in run(site, "list").stdout
+
+    @pytest.mark.parametrize("state", [RoomState.CLOSED, RoomState.DELETED])
+    def test_states(self, site: Site, state: RoomState) -> None:
+        site.state.registry.update("a", state=state)
+        assert json.loads(run(site, "show", "a", "--json").stdout)["state"] == state
+
+    @pytest.mark.parametrize("post_id", ["nothing", "x" * 256, "", "a\0"])
+    def test_a_post_that_is_not_there(self, site: Site, post_id: str) -> None:
+        result = run(site, "show", post_id, "--json")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.startswith("Error: ")
+        assert len(result.stderr.splitlines()) == 1
+
+    def test_wrong_usage(self, site: Site) -> None:
+        assert run(site, "show").exit_code == 2
+        assert run(site, "nothing").exit_code == 2
+
+
+def test_a_database_that_cannot_be_used(site: Site) -> None:
+    Path(site.app.instance_path, "chatix_comments.sqlite3").write_text("this is no database, " * 100)
+    result = run(site, "list")
+    assert result.exit_code == 1
+    assert "CHATIX_DATABASE_URL" in result.stderr
+
+
+def test_with_the_real_hub(make_site: Callable[..., Site], chatix_hub: HubForTests) -> None:
+    site = make_site(extension=ChatixComments(), **chatix_hub.settings)
+    load_posts(site, *(Post(number, f"Post {number}") for number in range(20)))
+    assert run(site, "backfill").stdout == "20 created\n"
+    assert run(site, "backfill").stdout == "20 existing\n"
+    rows = json.loads(run(site, "list", "--json").stdout)
+    assert len({row["chatroom_id"] for row in rows}) == 20
+    assert {row["number_of_visitors"] for row in rows} == {0}
+    assert json.loads(run(site, "show", "7", "--json").stdout)["title"] == "Post 7"
+
+
+def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
+    (tmp_path / "blog.py").write_text(
+        "from flask import Flask\n"
+        "from flask_chatix_comments import ChatixComments, Post\n"
+        f"app = Flask('blog', instance_path={str(tmp_path / 'instance')!r})\n"
+        f"app.secret_key = {SECRET!r}\n"
+        "comments = ChatixComments(app)\n"
+        "comments.posts_loader(lambda: [Post(number) for number in range(3)])\n"
+    )
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "flask", "--app", "blog", "chatix", "backfill", "--dry-run"]
+    process = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=slave, check=True, env=os.environ)
+    os.close(slave)
+    shown = os.read(master, 100_000).decode()
+    os.close(master)
+    assert process.stdout == b"3 would create\n"
+    assert "3/3" in shown
