@@ -138,24 +138,6 @@ async def test_a_connection_that_is_gone_hears_nothing(world: World) -> None:
     assert bob.heard() == []
 
 
-async def test_one_listener_that_fails_does_not_keep_others_from_hearing(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
-    room = await world.room()
-    heard: list[object] = []
-
-    def fail(_: object) -> None:
-        raise RuntimeError("deaf")
-
-    world.backplane.listen(fail)
-    world.backplane.listen(heard.append)
-    ada = await world.connect("ada")
-    await ada.join(room)
-    assert (await ada.post(room))["seq"] == 1
-    assert len(heard) == 1
-    assert "MessagePosted could not be delivered" in caplog.text
-
-
 async def test_one_event_for_many_is_serialised_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     room = await world.room()
     readers = [await world.connect(f"reader-{number}") for number in range(20)]

@@ -6,6 +6,7 @@ that ends. The port is bound before the server starts, so that a taken one is a 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -42,7 +43,11 @@ def ready_to_serve(
             store.open()
         except (StoreError, ConfigError) as exc:
             raise HubStartError(f"The built-in hub cannot start. {exc}") from exc
-        yield listener, store
+        try:
+            yield listener, store
+        finally:
+            # The application has done so already, unless it never came to run.
+            asyncio.run(store.close())
 
 
 @contextmanager

@@ -73,7 +73,11 @@ class SqlStore:
                     self._file.parent.mkdir(parents=True, exist_ok=True)
                 with self._writing.begin() as connection:
                     _prepare(connection)
+            except StoreError:
+                self._writing.dispose()
+                raise
             except (SQLAlchemyError, OSError) as exc:
+                self._writing.dispose()
                 place = self._file or self._writing.url.render_as_string(hide_password=True)
                 raise StoreError(f"The hub's database {place} cannot be used: {database_reason(exc)}") from exc
             self._writer = DatabaseThreads(self._writing, name="chatix-hub-writer", count=1, max_batch=MAX_BATCH)
