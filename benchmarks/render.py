@@ -11,7 +11,8 @@ import tempfile
 import time
 from collections.abc import Callable
 
-from flask import Flask, render_template_string
+from flask import Flask, render_template
+from jinja2 import DictLoader
 
 from flask_chatix_comments import ChatixComments
 
@@ -28,9 +29,10 @@ def make_app(instance_path: str) -> Flask:
     app = Flask(__name__, instance_path=instance_path)
     app.config["SECRET_KEY"] = "f3c1" * 16
     ChatixComments(app)
+    app.jinja_loader = DictLoader({"plain.html": PLAIN, "comments.html": WITH_COMMENTS})
     values = {"title": "Tides", "text": ["A paragraph of text."] * 20, "post_id": "tides"}
-    app.add_url_rule("/plain", "plain", lambda: render_template_string(PLAIN, **values))
-    app.add_url_rule("/comments", "comments", lambda: render_template_string(WITH_COMMENTS, **values))
+    app.add_url_rule("/plain", "plain", lambda: render_template("plain.html", **values))
+    app.add_url_rule("/comments", "comments", lambda: render_template("comments.html", **values))
     return app
 
 

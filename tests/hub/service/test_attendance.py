@@ -53,6 +53,19 @@ async def test_who_drops_is_a_member_for_the_grace_time(world: World) -> None:
     assert not world.membership.is_present("ada")
 
 
+async def test_two_looks_at_the_time_at_once_end_a_membership_once(make_world: Callable[..., World]) -> None:
+    world = make_world(presence="members")
+    room = await world.room()
+    ada, bob = await world.connect("ada"), await world.connect("bob")
+    await ada.join(room)
+    await bob.join(room)
+    ada.drop()
+    world.clock.advance(60)
+    await asyncio.gather(world.service.tick(), world.service.tick())
+    assert len(bob.heard("OnDisconnectVisitorFromChatroom")) == 1
+    assert await world.members(room) == ["bob"]
+
+
 async def test_who_comes_back_in_time_stays(world: World) -> None:
     room = await world.room()
     ada = await world.connect("ada")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -172,6 +173,19 @@ async def test_a_new_name_of_somebody_who_is_away_is_told_too(world: World) -> N
     stranger.drop()
     await world.service.visitors.update(stranger.visitor_id, ProfileUpdate(name="Robin"))
     assert [event[1]["name"] for event in bob.heard("ApplyVisitorInfo")] == ["Robin"]
+
+
+async def test_where_members_are_named_a_new_name_is_told_at_once(make_world: Callable[..., World]) -> None:
+    world = make_world(presence="members")
+    room = await world.room()
+    ada, bob = await world.connect("ada"), await world.connect("bob")
+    await ada.join(room)
+    await bob.join(room)
+    await world.service.visitors.update("ada", ProfileUpdate(name="Ada"))
+    for visit in (ada, bob):
+        assert visit.heard("ApplyVisitorInfo") == [
+            ["ApplyVisitorInfo", {"uuid": "ada", "name": "Ada", "is_online": True}]
+        ]
 
 
 async def test_the_newer_word_of_the_site_counts(world: World) -> None:
