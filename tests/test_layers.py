@@ -16,20 +16,11 @@ ROOT = Path(flask_chatix_comments.__file__).parent
 
 # Everyone may import the standard library. Names with a dot in front are our own modules.
 BASE = {".errors", ".models", ".wire", ".tokens"}
+STORAGE = {".database", ".registry", ".operations", ".rooms", ".room_maker", ".backfill"}
 FLASK_SIDE = {
-    *(
-        ".config",
-        ".registry",
-        ".api",
-        ".rooms",
-        ".backfill",
-        ".visitors",
-        ".extension",
-        ".views",
-        ".templating",
-        ".cli",
-    ),
-    *(".api_http", ".operations", ".database", ".setting_values", ".room_maker", ".dev_hub"),
+    *STORAGE,
+    *(".api", ".api_http", ".setting_values", ".config", ".keys", ".visitors", ".dev_hub", ".state", ".room_info"),
+    *(".view_input", ".views", ".templating", ".cli", ".extension"),
 }
 HUB_INNER = {".errors", ".models", ".tokens", ".hub.service", ".hub.limits"}
 HUB_EDGE = HUB_INNER | {".wire", ".hub.presenter"}
@@ -50,33 +41,46 @@ ALLOWED: dict[str, set[str]] = {
     "backfill": {".rooms", ".models", ".errors"},
     "visitors": {".tokens", ".models", ".errors"},
     "dev_hub": {".errors"},
-    "extension": {"flask", *BASE, *(FLASK_SIDE - {".views", ".templating", ".cli", ".api", ".api_http"})},
-    "views": {"flask", "werkzeug", ".extension", ".visitors", ".registry", *BASE},
-    "templating": {"flask", "jinja2", "markupsafe", ".extension", ".tokens", ".models", ".errors"},
-    "cli": {"click", "flask", ".extension", ".backfill", ".models", ".errors"},
+    "keys": {".config", ".tokens"},
+    "state": {"flask", ".config", ".keys", ".visitors", ".dev_hub", *STORAGE, *BASE},
+    "room_info": {".registry"},
+    "view_input": {"flask"},
+    "views": {"flask", "werkzeug", ".state", ".view_input", ".visitors", ".registry", *BASE},
+    "templating": {"flask", "jinja2", "markupsafe", ".state", ".tokens", ".models", ".errors"},
+    "cli": {"click", "flask", ".state", ".room_info", ".backfill", ".models", ".errors"},
+    "extension": {
+        *("flask", ".state", ".config", ".rooms", ".backfill", ".room_info", ".views", ".templating", ".cli"),
+        *BASE,
+    },
     "testing": {"pytest"},
     "hub.signalr": {"msgspec", ".hub.signalr", ".errors"},
     "hub.membership": {".models"},
     "hub.backplane": {".hub.backplane", ".models"},
     "hub.store": {"sqlalchemy", ".hub.store", ".models", ".errors"},
     "hub.limits": {".errors"},
+    "hub.arguments": {".hub.limits", ".errors"},
     "hub.config": {".errors"},
     "hub.service": {*HUB_INNER, ".hub.store.base", ".hub.membership", ".hub.backplane.base", ".hub.config"},
     "hub.presenter": {".hub.service", ".hub.store.base", ".models", ".wire"},
     "hub.broadcast": {".hub.backplane.base", ".hub.membership", ".hub.signalr", *HUB_EDGE},
-    "hub.dispatcher": {".hub.signalr", ".hub.broadcast", *HUB_EDGE},
-    "hub.rest": {"starlette", "msgspec", *HUB_EDGE},
+    "hub.dispatcher": {".hub.signalr", ".hub.broadcast", ".hub.arguments", *HUB_EDGE},
+    "hub.rest_call": {"starlette", "msgspec", ".hub.limits", ".errors"},
+    "hub.rest": {"starlette", ".hub.rest_call", *HUB_EDGE},
     "hub.origins": {"starlette"},
     "hub.entrance": {"starlette", ".hub.origins", ".hub.signalr", ".hub.transports.channel", *HUB_INNER},
     "hub.transports": {".hub.transports", ".hub.signalr", ".hub.dispatcher", ".hub.service", ".tokens", ".errors"},
     "hub.app": {"starlette", ".hub", *BASE},
-    "hub.server": {"uvicorn", ".hub.app", ".hub.config", ".hub.store.sql", ".errors"},
+    "hub.startup": {".hub.config", ".hub.store.sql", ".errors"},
+    "hub.server": {"uvicorn", ".hub.app", ".hub.config", ".hub.startup", ".hub.store.sql", ".errors"},
 }
 # Inside functions, and for type checkers, only: what starts the hub, the HTTP client that comes with the first
 # call, and what needs the extension to be complete.
 LATE: dict[str, set[str]] = {
     "rooms": {".api"},
-    "extension": {".hub.server", ".hub.config", ".api", ".cli", ".templating", ".views", "httpx"},
+    "room_info": {".api"},
+    "cli": {".api"},
+    "extension": {".api", "httpx"},
+    "state": {".api", ".templating", ".hub.server", ".hub.config", "httpx"},
     "dev_hub": {".hub.server"},
     "testing": {".hub.server", ".hub.config"},
 }
