@@ -13,6 +13,7 @@ import { sweeping } from "./sweep";
 
 /** How far from the viewport "near" is. */
 const NEAR = "400px";
+const LONGEST_SWEEP_MS = 3000;
 
 export class CommentsElement extends HTMLElement {
   #section: Section | null = null;
@@ -75,7 +76,8 @@ export class CommentsElement extends HTMLElement {
   }
 
   async #open(): Promise<void> {
-    await sweeping;
+    // In this order if possible; but nobody waits long for rooms that were left some other day.
+    await Promise.race([sweeping, new Promise((resolve) => setTimeout(resolve, LONGEST_SWEEP_MS))]);
     const { openSection } = await loadSection();
     if (!this.#isActive) return;
     this.#trouble?.remove();

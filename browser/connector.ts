@@ -37,7 +37,7 @@ const PROBE_TIMEOUT_MS = 5_000;
 export class Connector {
   readonly #site: Site;
   readonly #newChat: NewChat;
-  readonly #listener: ChatListener;
+  readonly #listener: Omit<ChatListener, "lineClosed">;
   readonly #hooks: ConnectorHooks;
   #run: AbortController | null = null;
   #chat: Chat | null = null;
@@ -57,8 +57,7 @@ export class Connector {
     this.#site = site;
     this.#newChat = newChat;
     this.#hooks = hooks;
-    const { received, updated, deleted, closedChanged } = listener;
-    this.#listener = { received, updated, deleted, closedChanged, lineClosed: () => this.#closed() };
+    this.#listener = listener;
   }
 
   /** The chat while it is joined and caught up. */
@@ -158,7 +157,11 @@ export class Connector {
       return known;
     }
     known?.depart(false);
-    const chat = this.#newChat(access, this.#listener);
+    // A chat that was replaced may still hear its line close; that is no news of this one.
+    const lineClosed = () => {
+      if (this.#chat === chat) this.#closed();
+    };
+    const chat: Chat = this.#newChat(access, { ...this.#listener, lineClosed });
     this.#chat = chat;
     try {
       await chat.start();

@@ -1,6 +1,6 @@
 /** Leave rooms of the hosted service that no tab shows, by a connection made for that. */
 
-import type { LedgerEntry } from "./room-ledger";
+import { isShown, type LedgerEntry } from "./room-ledger";
 import type { ChatListener } from "./sdk/chat";
 import { newChat } from "./sdk/new-chat";
 import type { Access } from "./site";
@@ -20,7 +20,10 @@ export async function leaveRooms(entries: readonly LedgerEntry[]): Promise<boole
   const chat = newChat(accessFor(first), NOBODY);
   try {
     await chat.start();
-    for (const entry of entries) await chat.leave(entry.chatroomId);
+    for (const entry of entries) {
+      // This takes time: by now a tab, perhaps this one, may show the room again.
+      if (!(await isShown(entry))) await chat.leave(entry.chatroomId);
+    }
     return true;
   } catch {
     return false;

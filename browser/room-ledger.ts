@@ -148,6 +148,15 @@ export async function findLeftBehind(
   return entries.filter((entry) => (shown ? !shown.has(lockName(entry)) : !isFresh(entry)));
 }
 
+/** Tell whether a tab shows the room by now; only where there are Web Locks can that be told. */
+export async function isShown(
+  room: Pick<LedgerEntry, "websiteId" | "chatroomId">,
+  locks: LockManager | null = findLocks(),
+): Promise<boolean> {
+  const shown = locks && (await shownRooms(locks));
+  return shown?.has(lockName(room)) ?? false;
+}
+
 async function shownRooms(locks: LockManager): Promise<Set<string | undefined> | null> {
   try {
     const { held = [], pending = [] } = await locks.query();

@@ -269,8 +269,16 @@ export class Section {
       if (name) await chat.setName(name);
     } else if (newName !== null && !(newName === this.#visitor?.name && this.#visitor.isPersistent)) {
       this.#setVisitor(await this.#site.takePart(newName, this.#going.signal));
+      if (this.#visitor?.id !== chat.selfId) await this.#becomeAnother(chat);
       this.#writeLedger();
     }
+  }
+
+  /** Another tab has taken part, or signed in, meanwhile: this browser is that visitor, on this page too. */
+  async #becomeAnother(chat: Chat): Promise<never> {
+    await chat.leave().catch(() => {});
+    await chat.drop();
+    throw new LineError("The connection is that of another visitor.", false);
   }
 
   /** While there is a line, send what waits, or find out what became of it. */

@@ -55,6 +55,8 @@ export class SiteError extends Error {
 }
 
 const TIMEOUT_MS = 15_000;
+/** A section that wants to open may be waiting for these. */
+const LEAVES_TIMEOUT_MS = 5_000;
 
 // biome-ignore lint/suspicious/noExplicitAny: what came over the line is checked field by field
 type Json = Record<string, any>;
@@ -125,37 +127,49 @@ export class Site {
 
   async #ask(view: string, body: Json, signal: AbortSignal): Promise<Json> {
     const ticket = tickets.get(this.#endpoint) ?? null;
-    const timeout = new AbortController();
-    const timer = setTimeout(() => timeout.abort(), TIMEOUT_MS);
-    const abort = () => timeout.abort();
-    signal.addEventListener("abort", abort);
+    const text = JSON.stringify({ post: this.#post, ticket, ...body });
     try {
-      const answer = await fetch(`${this.#endpoint}/${view}`, {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ post: this.#post, ticket, ...body }),
-        signal: timeout.signal,
-      });
-      return await read(answer);
+      return await post(`${this.#endpoint}/${view}`, text, read, { timeoutMs: TIMEOUT_MS, signal });
     } catch (error) {
       if (error instanceof SiteError) throw error;
       throw new SiteError("unreachable", "The site cannot be reached.");
-    } finally {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", abort);
     }
+  }
+}
+
+interface PostOptions {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+  /** Whether the request outlives the page. */
+  readonly keepalive?: boolean;
+}
+
+/** Post JSON and read the answer, within a time for both. */
+async function post<T>(
+  url: string,
+  body: string,
+  readAnswer: (answer: Response) => T | Promise<T>,
+  { timeoutMs, signal, keepalive = false }: PostOptions,
+): Promise<T> {
+  const ending = new AbortController();
+  const abort = () => ending.abort();
+  const timer = setTimeout(abort, timeoutMs);
+  signal?.addEventListener("abort", abort);
+  try {
+    const headers = { "Content-Type": "application/json" };
+    const answer = await fetch(url, { method: "POST", headers, body, keepalive, signal: ending.signal });
+    return await readAnswer(answer);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", abort);
   }
 }
 
 /** Tell the site which rooms are no longer shown; resolves to false if that should be tried again. */
 export async function sendLeaves(endpoint: string, leaves: readonly Leave[]): Promise<boolean> {
-  const answer = await fetch(`${endpoint}/leave`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: leavesBody(null, leaves),
-    keepalive: true,
-  });
-  return answer.ok || isFinal(answer.status);
+  const isDone = (answer: Response) => answer.ok || isFinal(answer.status);
+  const options = { timeoutMs: LEAVES_TIMEOUT_MS, keepalive: true };
+  return post(`${endpoint}/leave`, leavesBody(null, leaves), isDone, options);
 }
 
 function leavesBody(ticket: string | null, leaves: readonly Leave[]): string {

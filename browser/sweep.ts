@@ -4,7 +4,7 @@ import { loadSection } from "./load-section";
 import { eraseEntry, findLeftBehind, type StoredEntry } from "./room-ledger";
 import { sendLeaves } from "./site";
 
-/** A section that wants to join waits for this, so that its join comes after the leaves. */
+/** A section that wants to join waits for this for a while, so that its join comes after the leaves. */
 export let sweeping: Promise<void> = Promise.resolve();
 
 /** The site takes no more in one request; the next page goes on. */

@@ -194,11 +194,15 @@ def test_a_name_is_refused_or_stays_as_it_is_shown(text: str) -> None:
 
 class TestTakePart:
     def test_it_keeps_the_pages_id(self, visitors: Visitors, clock: Clock) -> None:
-        identity = visitors.take_part(" Ida ", cookie=cookie_of(clock), ticket=ticket_of(clock))
+        identity = visitors.take_part(" Ida ", cookie=None, ticket=ticket_of(clock))
         assert identity == Identity("g-ticket", "Ida", is_persistent=True)
 
-    def test_without_a_ticket_the_cookies_id_goes_on(self, visitors: Visitors, clock: Clock) -> None:
-        assert visitors.take_part("Eva", cookie=cookie_of(clock), ticket=None).visitor_id == "g-cookie"
+    @pytest.mark.parametrize("has_ticket", [True, False])
+    def test_a_browser_that_has_taken_part_stays_the_same_guest(
+        self, visitors: Visitors, clock: Clock, has_ticket: bool
+    ) -> None:
+        ticket = ticket_of(clock) if has_ticket else None
+        assert visitors.take_part("Eva", cookie=cookie_of(clock), ticket=ticket).visitor_id == "g-cookie"
 
     def test_without_either_a_new_guest_begins(self, visitors: Visitors) -> None:
         identity = visitors.take_part("Eva", cookie=None, ticket="nonsense")

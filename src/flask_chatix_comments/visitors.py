@@ -143,13 +143,16 @@ class Visitors:
         return guest.visitor_id if guest else None
 
     def take_part(self, name: str, *, cookie: str | None, ticket: str | None) -> Identity:
-        """Return the guest under *name*, with the id that its page already uses.
+        """Return the guest under *name*.
+
+        The id is that of the guest cookie, as in ``identify``: a tab that was opened before another one
+        took part becomes the same guest. Else it is the one that the page already uses.
 
         Raises:
             NameRefusedError: The name cannot be shown.
         """
         clean_name = clean_guest_name(name)
-        guest = self._ticket_holder(ticket) or self._guest(cookie) or self._stranger()
+        guest = self._guest(cookie) or self._ticket_holder(ticket) or self._stranger()
         return replace(guest, name=clean_name, is_persistent=True)
 
     def issue_ticket(self, identity: Identity) -> str | None:

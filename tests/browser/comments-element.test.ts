@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { CommentsElement } from "../../browser/comments-element";
 import { loadSection } from "../../browser/load-section";
+import { startSweep } from "../../browser/sweep";
 
 vi.mock("../../browser/load-section");
 
@@ -75,6 +76,32 @@ describe("reaching", () => {
     await settled();
     expect(loadSection).not.toHaveBeenCalled();
     expect(observers[0]?.options.rootMargin).toMatch(/^\d+px$/);
+  });
+
+  test("a sweep that takes for ever holds nothing up", async () => {
+    vi.useFakeTimers();
+    vi.stubGlobal("fetch", () => new Promise(() => {}));
+    const left = {
+      mode: "hub",
+      endpoint: "/c",
+      apiUrl: "u",
+      websiteId: "w",
+      chatroomId: "r",
+      connectionId: "c",
+    };
+    localStorage.setItem("chatix-comments:room:old", JSON.stringify({ ...left, seenAt: 0 }));
+    startSweep();
+    put();
+    observers.at(-1)?.see(true);
+    await vi.advanceTimersByTimeAsync(2900);
+    expect(openSection).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(200);
+    expect(openSection).toHaveBeenCalledTimes(1);
+    // What was not acknowledged is left to the next page.
+    expect(localStorage.getItem("chatix-comments:room:old")).not.toBeNull();
+    vi.useRealTimers();
+    localStorage.clear();
+    startSweep();
   });
 
   test("then it is opened, once", async () => {

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import { Site, SiteError } from "../../browser/site";
+import { Site, SiteError, sendLeaves } from "../../browser/site";
 
 const fetched = vi.fn();
 const never = new AbortController().signal;
@@ -164,4 +164,18 @@ describe("taking part and leaving", () => {
     answers(422, "");
     await expect(site.takePart("x", never)).rejects.toMatchObject({ kind: "bad-name", message: /name/ });
   });
+});
+
+test("leaves that nobody answers are given up after some seconds", async () => {
+  vi.useFakeTimers();
+  fetched.mockImplementation(
+    (_url: string, { signal }: RequestInit) =>
+      new Promise((_, reject) => {
+        signal?.addEventListener("abort", () => reject(new Error("aborted")));
+      }),
+  );
+  const leaving = sendLeaves("/c", [{ chatroomId: "r", connectionId: "c" }]).catch(() => "given up");
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(await leaving).toBe("given up");
+  vi.useRealTimers();
 });

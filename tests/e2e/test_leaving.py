@@ -146,6 +146,48 @@ def crash(page: Page) -> None:
 
 
 @pytest.fixture
+def plain_http_reader(playwright: Playwright) -> Iterator[Reader]:
+    """A reader for whom the site is on a host of its own: plain http there has no Web Locks."""
+    browser = playwright.chromium.launch(
+        executable_path=find_chromium(), args=[*CHROMIUM_ARGS, "--host-resolver-rules=MAP blog.test 127.0.0.1"]
+    )
+    yield Reader(browser.new_context())
+    browser.close()
+
+
+def test_on_plain_http_a_heartbeat_stands_in_for_the_locks(
+    site: Site, slug: str, count: Callable[[str], int], plain_http_reader: Reader
+) -> None:
+    url = site.post_url(slug).replace("127.0.0.1", "blog.test")
+    first = plain_http_reader.open(url)
+    assert first.evaluate("[isSecureContext, navigator.locks === undefined]") == [False, True]
+    take_part(first)
+    second = plain_http_reader.open(url)
+    reach_section(second)
+    second.close()
+    write(first, "Still here")
+    expect(comment(first, "Still here")).to_be_visible()
+    wait_for_count(count, slug, 1)
+    assert plain_http_reader.problems == []
+
+    crash(first)
+    about = plain_http_reader.context.new_page()
+    about.goto(f"{site.url.replace('127.0.0.1', 'blog.test')}/about/")
+    entries = "Object.keys(localStorage).filter((key) => key.startsWith('chatix-comments:room:'))"
+    (key,) = about.evaluate(entries)  # Its heart may still be beating, for all that anybody knows.
+    about.evaluate(
+        """(key) => {
+          const entry = JSON.parse(localStorage.getItem(key));
+          localStorage.setItem(key, JSON.stringify({ ...entry, seenAt: Date.now() - 4 * 60_000 }));
+        }""",
+        key,
+    )
+    about.reload()
+    wait_for_count(count, slug, 0)
+    wait_until(lambda: about.evaluate(entries) == [], "the ledger is empty")
+
+
+@pytest.fixture
 def chromium_with_cache(playwright: Playwright) -> Iterator[Browser]:
     """A browser with the back-forward cache, which Playwright turns off by default."""
     browser = playwright.chromium.launch(

@@ -116,6 +116,24 @@ def test_the_guest_is_known_again_after_a_reload(site: Site, new_reader: NewRead
     assert cookie["sameSite"] == "Lax"
 
 
+def test_two_tabs_that_take_part_are_one_guest(site: Site, new_reader: NewReader) -> None:
+    slug = site.slugs()[0]
+    reader = new_reader()
+    first, second = reader.open(site.post_url(slug)), reader.open(site.post_url(slug))
+    reach_section(first)
+    reach_section(second)
+    write(first, "From the first tab", name="Robin")
+    expect(comment(first, "From the first tab")).to_be_visible()
+    write(second, "From the second tab", name="Robin")
+    expect(comment(second, "From the second tab")).to_have_count(1)
+    expect(comment(first, "From the second tab")).to_have_count(1)
+    first.reload()
+    reach_section(first)
+    for text in ("From the first tab", "From the second tab"):
+        expect(comment(first, text)).to_contain_text("(you)")
+    assert reader.problems == []
+
+
 def test_a_reader_leaves_nothing_in_the_browser(site: Site, new_reader: NewReader) -> None:
     reader = new_reader()
     page = reader.open(site.post_url(site.slugs()[0]))
