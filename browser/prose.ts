@@ -1,7 +1,11 @@
 /** What somebody wrote, as DOM nodes: links become links, everything else stays text. */
 
-/** Runs to the next space; what may follow a link in a sentence is cut off afterwards. */
-const LINK = /\bhttps?:\/\/[^\s<>"'`\u2018-\u201f\u00ab\u00bb]+/giu;
+/**
+ * Runs to the next space, or to a character that is not seen: some of those turn the direction of the text. What
+ * may follow a link in a sentence is cut off afterwards.
+ */
+const LINK = /\bhttps?:\/\/[^\s\p{Cc}\p{Cf}<>"'`\u2018-\u201f\u00ab\u00bb]+/giu;
+const AUTHORITY = /^https?:\/\/([^/?#\\]*)/iu;
 const TRAILING = /[.,:;!?…*_~]+$/u;
 const BRACKETS: readonly (readonly [string, string])[] = [
   ["(", ")"],
@@ -17,7 +21,7 @@ export function toNodes(text: string, document: Document): DocumentFragment {
     const address = trimLink(match[0]);
     const href = safeUrl(address);
     if (!href) continue;
-    fragment.append(text.slice(position, match.index), link(document, href, address));
+    fragment.append(text.slice(position, match.index), link(document, href, labelOf(address, href)));
     position = match.index + address.length;
   }
   fragment.append(text.slice(position));
@@ -37,10 +41,21 @@ export function safeUrl(address: string | null): string | null {
   }
 }
 
+/**
+ * Show what was typed only if the host in it is the one that the link leads to. Otherwise show the address itself,
+ * where letters that look like others are "xn--…".
+ */
+function labelOf(address: string, href: string): string {
+  const typed = AUTHORITY.exec(address)?.[1]?.toLowerCase();
+  return typed === new URL(href).host ? address : href;
+}
+
 /** Make a link to somebody else's page that vouches for nothing. */
 export function link(document: Document, href: string, label: string): HTMLAnchorElement {
   const anchor = document.createElement("a");
   anchor.href = href;
+  // Isolates it as well: the text around it can neither turn it nor be turned by it.
+  anchor.dir = "ltr";
   anchor.rel = "nofollow ugc noopener noreferrer";
   anchor.textContent = label;
   return anchor;

@@ -53,6 +53,9 @@ def about() -> str:
 def sign_in() -> str | BaseResponse:
     if request.method == "GET":
         return render_template("sign_in.html", users=USERS, user=signed_in_user())
+    origin = request.headers.get("Origin", request.host_url).rstrip("/")
+    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin" or origin.split("//")[-1] != request.host:
+        abort(403)  # A form on another site, which would sign its reader in here.
     session.clear()
     if request.form.get("user") in USERS:
         session["user"] = request.form["user"]
@@ -67,6 +70,7 @@ def not_found(error: Exception) -> tuple[str, int]:
 @blog.after_app_request
 def forbid_foreign_content(response: Response) -> Response:
     """Everything comes from this site; only the comments also talk to their chat service."""
+    response.headers.update({"X-Content-Type-Options": "nosniff", "Referrer-Policy": "strict-origin-when-cross-origin"})
     chat = chat_origin()
     response.headers["Content-Security-Policy"] = (
         f"default-src 'self'; connect-src 'self' {chat} {chat.replace('http', 'ws', 1)}; img-src 'self' data:;"

@@ -38,13 +38,15 @@ class FakeApi:
 
     Attributes:
         faults: By path, what to answer instead: a response, or an exception to raise.
-        calls: Method, path, query and body of each call, in order.
+        calls: Path, query and body of each call, in order.
+        timeouts: How long each call was to wait for an answer, in seconds.
     """
 
     rooms: dict[str, dict[str, Any]] = field(default_factory=dict)
     faults: dict[str, Callable[[], Answer]] = field(default_factory=dict)
     calls: list[tuple[str, dict[str, str], Any]] = field(default_factory=list)
     headers: list[httpx.Headers] = field(default_factory=list)
+    timeouts: list[float] = field(default_factory=list)
     number_of_visitors: int = 0
 
     def __post_init__(self) -> None:
@@ -71,6 +73,7 @@ class FakeApi:
         if path != "/health":
             self.calls.append((path, query, body))
             self.headers.append(request.headers)
+            self.timeouts.append(request.extensions["timeout"]["read"])
         if path in self.faults:
             answer = self.faults[path]()
             if isinstance(answer, Exception):

@@ -54,7 +54,7 @@ def test_none_and_empty_text_are_not_set(key: str, blank: str | None) -> None:
         ("CHATIX_MAX_LENGTH", " 500 ", 500, "max_message_chars"),
         ("CHATIX_CREATE", "render", "render", "create"),
         ("CHATIX_CREATE", "reach", "reach", "create"),
-        ("CHATIX_API_URL", "https://chat.example/v1/", "https://chat.example/v1", "api_url"),
+        ("CHATIX_API_URL", "https://localhost/chat/v1/", "https://localhost/chat/v1", "api_url"),
         ("CHATIX_HUB_URL", "https://chat.example", "https://chat.example/v1", "hub_url"),
         ("CHATIX_HUB_URL", "https://blog.example/chat/v1/", "https://blog.example/chat/v1", "hub_url"),
         ("CHATIX_HUB_HOST", "::1", "::1", "hub_host"),
@@ -202,6 +202,20 @@ def test_the_hosted_service_and_a_hub_contradict_each_other() -> None:
     error = refusal({"CHATIX_WEBSITE_ID": "a", "CHATIX_API_KEY": "b", "CHATIX_HUB_URL": "https://hub.example"})
     assert error.key == "CHATIX_HUB_URL"
     assert "remove it, or remove those two" in str(error)
+
+
+def test_an_api_elsewhere_needs_the_keys_of_the_service_or_its_hub() -> None:
+    elsewhere = {"CHATIX_API_URL": "https://chat.example/v1"}
+    error = refusal(elsewhere)
+    assert error.key == "CHATIX_API_URL"
+    assert "CHATIX_WEBSITE_ID and CHATIX_API_KEY as well" in str(error)
+    assert not read(elsewhere | {"CHATIX_HUB_URL": "https://chat.example"}).runs_hub
+    assert read(elsewhere | {"CHATIX_WEBSITE_ID": "site-1", "CHATIX_API_KEY": "the-key"}).is_hosted
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.2", "[::1]", "192.0.2.7"])
+def test_the_api_of_the_hub_that_runs_here_may_be_named(host: str) -> None:
+    assert read({"CHATIX_API_URL": f"http://{host}:5001/v1", "CHATIX_HUB_HOST": "192.0.2.7"}).runs_hub
 
 
 def test_a_hub_elsewhere_is_not_started_here() -> None:

@@ -125,6 +125,27 @@ def test_nobody_signs_in_under_an_unknown_key(client: FlaskClient) -> None:
     assert client.get_cookie("session") is None
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 303),
+        ({"Origin": "http://localhost"}, 303),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"}, 303),
+        ({"Host": "blog.local:5000", "Origin": "http://blog.local:5000"}, 303),
+        ({"Host": "[::1]:5000", "Origin": "http://[::1]:5000"}, 303),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "http://localhost:81"}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "http://localhost:81"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+)
+def test_a_form_of_another_site_signs_nobody_in(client: FlaskClient, headers: dict[str, str], status: int) -> None:
+    answer = client.post("/sign-in/", data={"user": "author"}, headers=headers)
+    assert answer.status_code == status
+    assert ("Set-Cookie" in answer.headers) == (status == 303)
+
+
 def test_only_the_author_is_a_manager() -> None:
     assert {key for key, user in USERS.items() if user.is_manager} == {"author"}
 
@@ -176,6 +197,15 @@ def test_every_answer_carries_the_policy(client: FlaskClient, path: str) -> None
         "form-action": ["'self'"],
         "frame-ancestors": ["'none'"],
     }
+
+
+@pytest.mark.parametrize("path", [*PAGES[:5], "/static/site.css", "/static/nothing.css", "/chatix-comments/join"])
+def test_no_answer_is_taken_for_another_type_or_tells_others_where_its_reader_was(
+    client: FlaskClient, path: str
+) -> None:
+    with client.get(path) as answer:
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "strict-origin-when-cross-origin"
 
 
 @pytest.mark.parametrize(

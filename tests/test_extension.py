@@ -139,8 +139,8 @@ class TestApi:
             ({"CHATIX_HUB_PORT": 5900}, "http://127.0.0.1:5900/v1"),
             ({"CHATIX_HUB_HOST": "0.0.0.0"}, "http://127.0.0.1:5001/v1"),
             ({"CHATIX_HUB_HOST": "::1"}, "http://[::1]:5001/v1"),
-            ({"CHATIX_HUB_URL": "https://chat.example"}, "http://127.0.0.1:5001/v1"),
-            ({"CHATIX_API_URL": "http://10.0.0.5:9/v1"}, "http://10.0.0.5:9/v1"),
+            ({"CHATIX_HUB_URL": "https://chat.example"}, "https://chat.example/v1"),
+            ({"CHATIX_HUB_URL": "https://c.example", "CHATIX_API_URL": "http://10.0.0.5:9/v1"}, "http://10.0.0.5:9/v1"),
             ({"CHATIX_WEBSITE_ID": "a", "CHATIX_API_KEY": "b"}, "https://app1.chatix.io:5022/v1"),
         ],
     )

@@ -20,7 +20,7 @@ STORAGE = {".database", ".registry", ".operations", ".rooms", ".room_maker", ".b
 FLASK_SIDE = {
     *STORAGE,
     *(".api", ".api_http", ".setting_values", ".config", ".keys", ".visitors", ".dev_hub", ".state", ".room_info"),
-    *(".view_input", ".views", ".templating", ".cli", ".extension"),
+    *(".view_input", ".leaving", ".views", ".templating", ".cli", ".extension"),
 }
 HUB_INNER = {".errors", ".models", ".tokens", ".hub.service", ".hub.limits"}
 HUB_EDGE = HUB_INNER | {".wire", ".hub.presenter"}
@@ -45,7 +45,8 @@ ALLOWED: dict[str, set[str]] = {
     "state": {"flask", ".config", ".keys", ".visitors", ".dev_hub", *STORAGE, *BASE},
     "room_info": {".registry"},
     "view_input": {"flask"},
-    "views": {"flask", "werkzeug", ".state", ".view_input", ".visitors", ".registry", *BASE},
+    "leaving": {".state", ".errors"},
+    "views": {"flask", "werkzeug", ".state", ".view_input", ".leaving", ".visitors", ".registry", *BASE},
     "templating": {"flask", "jinja2", "markupsafe", ".state", ".tokens", ".models", ".errors"},
     "cli": {"click", "flask", ".state", ".room_info", ".backfill", ".models", ".errors"},
     "extension": {

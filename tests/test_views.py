@@ -12,10 +12,12 @@ import httpx
 import pytest
 from flask import session
 from flask.testing import FlaskClient
+from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
 from flask_chatix_comments import ChatixComments, ConfigError, Post, RegistryError, Visitor
 from flask_chatix_comments.errors import HubStartError
+from flask_chatix_comments.leaving import MAX_CONNECTIONS_OF_ROOM
 from flask_chatix_comments.registry import RoomState
 from flask_chatix_comments.tokens import GuestClaim, GuestCookies, PostClaim, PostTokens, VisitorTicket, VisitorTickets
 from flask_chatix_comments.view_input import MAX_BODY_BYTES, MAX_LEAVES
@@ -45,6 +47,12 @@ def take_part(site: Site, name: Any, *, ticket: str | None = None, **options: An
 
 def leave(site: Site, leaves: Any, *, ticket: str | None = None, **options: Any) -> TestResponse:
     return post(site, "leave", {"ticket": ticket, "leaves": leaves}, **options)
+
+
+def left(site: Site) -> list[tuple[str, str | None]]:
+    """Return what the API was asked to take out: rooms with their connections."""
+    queries = site.api.queries("/chatroom/disconnect-visitor")
+    return [(query["chatroomId"], query.get("connectionId")) for query in queries]
 
 
 def sign_in(site: Site, user: Visitor | None) -> None:
@@ -381,9 +389,39 @@ class TestLeave:
 
     def test_without_a_connection_the_visitor_is_out(self, site: Site, room_id: str) -> None:
         ticket = join(site)["ticket"]
-        leave(site, [{"chatroom_id": room_id, "connection_id": None}, {"chatroom_id": room_id}], ticket=ticket)
-        queries = site.api.queries("/chatroom/disconnect-visitor")
-        assert [("connectionId" in query) for query in queries] == [False, False]
+        other_id = join(site, post_id="other")["chatroom_id"]
+        leaves = [{"chatroom_id": room_id, "connection_id": "c-1"}, {"chatroom_id": room_id}]
+        leave(site, [*leaves, {"chatroom_id": other_id, "connection_id": None}], ticket=ticket)
+        assert left(site) == [(room_id, None), (other_id, None)]
+
+    def test_what_is_named_twice_is_asked_once(self, site: Site, room_id: str) -> None:
+        other_id = join(site, post_id="other")["chatroom_id"]
+        rows = [(room_id, "c-1"), (other_id, "c-1"), (room_id, "c-1"), (room_id, "c-2"), (other_id, "c-1")]
+        leaves = [{"chatroom_id": chatroom_id, "connection_id": connection_id} for chatroom_id, connection_id in rows]
+        assert leave(site, leaves, ticket=join(site)["ticket"]).status_code == 204
+        assert left(site) == [(room_id, "c-1"), (room_id, "c-2"), (other_id, "c-1")]
+
+    def test_of_one_room_only_some_connections_are_asked_for(self, site: Site, room_id: str) -> None:
+        leaves = [{"chatroom_id": room_id, "connection_id": f"c-{number}"} for number in range(MAX_LEAVES)]
+        assert leave(site, leaves, ticket=join(site)["ticket"]).status_code == 204
+        assert left(site) == [(room_id, f"c-{number}") for number in range(MAX_CONNECTIONS_OF_ROOM)]
+
+    def test_a_slow_api_is_asked_no_longer_than_the_page_waits(
+        self, site: Site, room_id: str, clock: Clock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        site.state.monotonic = clock
+
+        def answer_slowly() -> httpx.Response:
+            clock.advance(1.5)
+            return httpx.Response(200, json={"is_success": True})
+
+        site.api.faults["/chatroom/disconnect-visitor"] = answer_slowly
+        leaves = [{"chatroom_id": room_id, "connection_id": f"c-{number}"} for number in range(5)]
+        answer = leave(site, leaves, ticket=join(site)["ticket"])
+        assert (answer.status_code, answer.get_json()["error"]) == (503, "unavailable")
+        assert left(site) == [(room_id, "c-0"), (room_id, "c-1"), (room_id, "c-2")]
+        assert site.api.timeouts[-3:] == [2.0, 2.0, 1.0]
+        assert "took more than 4 s" in caplog.text
 
     def test_a_sweep_is_known_by_user_or_cookie(self, site: Site, room_id: str, clock: Clock) -> None:
         client = site.app.test_client()
@@ -407,15 +445,17 @@ class TestLeave:
 
     def test_a_room_that_is_gone_has_been_left(self, site: Site, room_id: str) -> None:
         site.api.fail("/chatroom/disconnect-visitor", 404)
-        assert leave(site, [{"chatroom_id": room_id}] * 2, ticket=join(site)["ticket"]).status_code == 204
-        assert len(site.api.queries("/chatroom/disconnect-visitor")) == 2
+        leaves = [{"chatroom_id": room_id, "connection_id": f"c-{number}"} for number in range(2)]
+        assert leave(site, leaves, ticket=join(site)["ticket"]).status_code == 204
+        assert left(site) == [(room_id, "c-0"), (room_id, "c-1")]
 
     @pytest.mark.parametrize("fault", [401, 500, httpx.ConnectError("refused"), httpx.ReadTimeout("slow")])
     def test_an_api_that_does_not_answer_is_asked_once(self, site: Site, room_id: str, fault: Any) -> None:
         site.api.fail("/chatroom/disconnect-visitor", fault)
-        answer = leave(site, [{"chatroom_id": room_id}] * 3, ticket=join(site)["ticket"])
+        leaves = [{"chatroom_id": room_id, "connection_id": f"c-{number}"} for number in range(3)]
+        answer = leave(site, leaves, ticket=join(site)["ticket"])
         assert (answer.status_code, answer.get_json()["error"]) == (503, "unavailable")
-        assert len(site.api.queries("/chatroom/disconnect-visitor")) == 1
+        assert left(site) == [(room_id, "c-0")]
 
     def test_it_needs_no_token_of_a_post(self, site: Site) -> None:
         assert leave(site, []).status_code == 204
@@ -468,6 +508,8 @@ class TestRefusals:
             ({"Origin": "http://localhost:81"}, 403),
             ({"Origin": "null"}, 403),
             ({"Origin": "http://[::1"}, 403),
+            ({"Origin": "ftp://localhost"}, 403),
+            ({"Origin": "//localhost"}, 403),
             ({"Origin": "http://", "Host": ""}, 403),
             ({"Sec-Fetch-Site": "same-origin", "Origin": "https://blog.example"}, 200),
             ({"Origin": "http://LOCALHOST"}, 200),
@@ -482,6 +524,14 @@ class TestRefusals:
         if status == 403:
             assert answer.get_json()["error"] == "other_origin"
             assert site.api.calls == []
+
+    @pytest.mark.parametrize(
+        ("origin", "status"),
+        [("https://localhost", 204), ("http://localhost", 403), ("https://localhost:8443", 403)],
+    )
+    def test_a_page_without_tls_is_none_of_a_site_with_it(self, site: Site, origin: str, status: int) -> None:
+        answer = leave(site, [], base_url="https://localhost", headers={"Origin": origin})
+        assert answer.status_code == status
 
     @pytest.mark.parametrize("view", ["join", "take-part"])
     def test_a_post_that_the_site_never_showed(self, site: Site, make_site: Callable[..., Site], view: str) -> None:
@@ -515,8 +565,56 @@ class TestRefusals:
             assert visitor["id"] not in ("g-1", expired["visitor"]["id"])
             assert not visitor["is_manager"]
 
-    def test_views_are_asked_by_post_only(self, client: FlaskClient) -> None:
-        assert {client.get(f"/chatix-comments/{view}").status_code for view in ("join", "take-part", "leave")} == {405}
+    @pytest.mark.parametrize("view", ["join", "take-part", "leave"])
+    @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+    def test_views_are_asked_by_post_only(self, client: FlaskClient, method: str, view: str) -> None:
+        answer = client.open(f"/chatix-comments/{view}", method=method)
+        assert (answer.status_code, answer.get_json()["error"]) == (405, "method_not_allowed")
+        assert set(answer.allow) == {"POST", "OPTIONS"}
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
+class TestErrorPages:
+    """The site has pages for errors, which are for people; our answers are for the script."""
+
+    @pytest.fixture
+    def site(self, site: Site) -> Site:
+        for error in (404, 405, 413, HTTPException):
+            site.app.register_error_handler(error, lambda error: ("<h1>A page of the site</h1>", error.code))
+        return site
+
+    @pytest.mark.parametrize(
+        ("method", "path", "status", "error"),
+        [
+            ("GET", "/chatix-comments", 404, "not_found"),
+            ("GET", "/chatix-comments/", 404, "not_found"),
+            ("POST", "/chatix-comments/nothing", 404, "not_found"),
+            ("GET", "/chatix-comments/static/nothing.js", 404, "not_found"),
+            ("POST", "/chatix-comments/static/nothing.js", 405, "method_not_allowed"),
+            ("GET", "/chatix-comments/join", 405, "method_not_allowed"),
+        ],
+    )
+    def test_a_wrong_address_gets_json(
+        self, client: FlaskClient, method: str, path: str, status: int, error: str
+    ) -> None:
+        answer = client.open(path, method=method)
+        assert (answer.status_code, answer.get_json()["error"]) == (status, error)
+        assert answer.get_json()["message"].endswith(".")
+        assert answer.headers["Cache-Control"] == "no-store"
+
+    def test_a_body_that_is_too_large_gets_json(self, site: Site) -> None:
+        answer = post(site, "join", " " * (MAX_BODY_BYTES + 1))
+        assert (answer.status_code, answer.get_json()["error"]) == (413, "request_entity_too_large")
+
+    def test_a_site_that_knows_its_names_refuses_others_in_json(self, site: Site) -> None:
+        site.app.config["TRUSTED_HOSTS"] = ["localhost"]
+        answer = post(site, "join", {}, headers={"Host": "rebound.example"})
+        assert (answer.status_code, answer.get_json()["error"]) == (400, "bad_request")
+
+    @pytest.mark.parametrize("path", ["/nothing", "/chatix-comments-more", "/chatix", "/"])
+    def test_what_is_not_ours_gets_the_page(self, client: FlaskClient, path: str) -> None:
+        answer = client.get(path)
+        assert (answer.status_code, answer.text) == (404, "<h1>A page of the site</h1>")
 
 
 class TestUnavailable:

@@ -209,5 +209,6 @@ def _require_api(state: AppState) -> None:
     if not state.api().wait_until_up(HUB_START_TIMEOUT_S):
         raise click.ClickException(
             f"No hub for the website {state.config.website_id!r} answers at {state.api_url}. Start the site with"
-            " flask run and open one of its pages, which starts the hub; or set CHATIX_API_URL."
+            " flask run and open one of its pages, which starts the hub. If it runs on an address of its own (flask run"
+            " --host ...), set CHATIX_HUB_HOST to that address, for this command too."
         )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from . import setting_values as values
 from .errors import ConfigError
@@ -193,6 +194,12 @@ def _check_together(config: ChatixConfig, is_installed: Callable[[str], bool]) -
     if config.is_hosted and config.hub_url:
         message = "contradicts CHATIX_WEBSITE_ID and CHATIX_API_KEY; remove it, or remove those two."
         raise ConfigError("CHATIX_HUB_URL", message)
+    if config.runs_hub and config.api_url and not _is_near(config.api_url, config.hub_host):
+        raise ConfigError(
+            "CHATIX_API_URL",
+            "names another machine, while readers would be sent to the hub of this one; set CHATIX_WEBSITE_ID and"
+            " CHATIX_API_KEY as well for the hosted service, or CHATIX_HUB_URL for a hub elsewhere, or remove it.",
+        )
     missing = [name for name in HUB_PACKAGES if not is_installed(name)] if config.runs_hub else []
     if missing:
         raise ConfigError(
@@ -200,6 +207,12 @@ def _check_together(config: ChatixConfig, is_installed: Callable[[str], bool]) -
             f"the built-in hub needs {', '.join(missing)}; run pip install 'flask-chatix-comments[hub]', or set this to"
             " the URL of a hub elsewhere, or set CHATIX_WEBSITE_ID and CHATIX_API_KEY for the hosted service.",
         )
+
+
+def _is_near(url: str, hub_host: str | None) -> bool:
+    """Whether *url* leads to the hub that this site runs: on this machine, or on the address it is told to use."""
+    host = urlsplit(url).hostname or ""
+    return host in {"localhost", "::1", hub_host} or host.startswith("127.")
 
 
 def _secrets(mapping: Mapping[str, Any], *, is_lenient: bool) -> tuple[bytes, ...]:

@@ -17,6 +17,13 @@ from .errors import PostError
 MAX_POST_ID_CHARS = 255
 MAX_TITLE_CHARS = 255
 
+# Vietnamese, Hebrew and Tibetan stack fewer; more of them cover the lines above and below.
+MAX_MARKS_IN_A_ROW = 4
+
+# Letters, symbols and reserved code points that are drawn as nothing.
+_BLANKS = frozenset("\u115f\u1160\u2065\u2800\u3164\uffa0\U0001d159") | {chr(code) for code in range(0xFFF0, 0xFFF9)}
+_INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Mn", "Me", "Zl", "Zp", "Zs"})
+
 FieldValue = str | int | float | bool
 PostIdLike = str | int | UUID
 
@@ -51,6 +58,33 @@ def normalize_title(title: str | None, *, fallback: str = "") -> str:
     if len(text) > MAX_TITLE_CHARS:
         text = text[: MAX_TITLE_CHARS - 1].rstrip() + "…"
     return text
+
+
+def is_visible(text: str) -> bool:
+    """Whether there is anything to see in *text*: more than blanks, joiners, marks and fillers."""
+    return any(_is_drawn(character) for character in text)
+
+
+def _is_drawn(character: str) -> bool:
+    category = unicodedata.category(character)
+    if category == "Cn":
+        # The emoji of next year are unknown here, and seen there; from this point on are tags and fillers.
+        return character < "\U000e0000" and character not in _BLANKS
+    return category not in _INVISIBLE_CATEGORIES and character not in _BLANKS
+
+
+def drop_stacked_marks(text: str) -> str:
+    """Return *text* with at most 4 combining marks in a row; joiners between them do not count as an end."""
+    kept, row = [], 0
+    for character in text:
+        category = unicodedata.category(character)
+        if category in ("Mn", "Me"):
+            row += 1
+        elif category != "Cf":
+            row = 0
+        if row <= MAX_MARKS_IN_A_ROW:
+            kept.append(character)
+    return "".join(kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +140,8 @@ class Profile:
 
     Attributes:
         visitor_id: The public id.
-        is_persistent: Whether memberships outlive the last connection's grace time: a visitor from
-            get-id, or one who has taken part.
+        is_persistent: Whether the visitor has taken part or signed in: it is stored, and its id keeps a
+            name. Memberships do not last longer for that: see ``HubConfig.grace_s``.
     """
 
     visitor_id: str

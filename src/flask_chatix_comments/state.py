@@ -100,6 +100,8 @@ class AppState:
         self.dev_hub = DevHub(self._make_hub_thread, host=config.hub_host) if config.runs_hub else None
         self.rooms = RoomService(self.registry, self.api)
         self.room_maker = RoomMaker(self._make_room)
+        # Seconds that never go back, for deadlines; tests put their own clock here.
+        self.monotonic: Callable[[], float] = time.monotonic
         self._transport = transport
         self._api: ChatixApi | None = None
         self._api_made_for = ""
@@ -123,6 +125,8 @@ class AppState:
             return self.config.api_url
         if self.config.is_hosted:
             return wire.VENDOR_API_URL
+        if self.config.hub_url:
+            return self.config.hub_url
         address = self.dev_hub.address if self.dev_hub else None
         return hub_api_url(*(address or (self.config.hub_host or "127.0.0.1", self.config.hub_port)))
 

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from flask import request
 
 MAX_BODY_BYTES = 64 * 1024
-MAX_LEAVES = 500
+# As many as the sweep of browser/sweep.ts sends.
+MAX_LEAVES = 100
 MAX_ID_CHARS = 255
 
 Body = dict[str, Any]
@@ -34,9 +35,16 @@ def is_same_origin() -> bool:
         return fetch_site == "same-origin"
     origin = request.headers.get("Origin")
     try:
-        return origin is None or urlsplit(origin).netloc.lower() == request.host.lower() != ""
+        return origin is None or _is_own_origin(origin)
     except ValueError:
         return False
+
+
+def _is_own_origin(origin: str) -> bool:
+    url = urlsplit(origin)
+    # A site behind a proxy that takes off the TLS may not know that its pages are https.
+    is_own_scheme = url.scheme in {request.scheme, "https"}
+    return is_own_scheme and url.netloc.lower() == request.host.lower() != ""
 
 
 def read_body() -> Body:

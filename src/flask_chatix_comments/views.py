@@ -1,7 +1,8 @@
 """What the section in the browser asks the site: to join, to take part under a name, to leave.
 
-All answers are JSON that no cache keeps. Requests of other sites are refused by what the browser says
-of them, so that a CSRF token, which would make pages differ, is not needed.
+All answers but the files are JSON that no cache keeps, refusals and wrong addresses too, whatever error
+pages the site has. Requests of other sites are refused by what the browser says of them, so that a CSRF
+token, which would make pages differ, is not needed.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import re
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, jsonify, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, default_exceptions
+from werkzeug.routing import RoutingException
 
 from .errors import ApiError, ApiStatusError, HubStartError, RegistryError, TokenError
+from .leaving import withdraw
 from .models import Post
 from .registry import RegistryEntry, RoomState
 from .state import AppState, get_state
@@ -21,14 +24,11 @@ from .tokens import PostClaim
 from .view_input import MAX_BODY_BYTES, Body, RefusalError, is_same_origin, read_body, read_leaves, read_text
 from .visitors import COOKIE_LIFETIME_S, MAX_NAME_CHARS, TICKET_LIFETIME_S, Identity, NameRefusedError
 
-LEAVE_TIMEOUT_S = 2.0
 RETRY_AFTER_S = 5
 MAX_RETRY_AFTER_S = 60
 YEAR_S = 365 * 24 * 3600
 _HASHED_NAME = re.compile(r"-[A-Za-z0-9_]{8,}\.(js|css)")
 _NAME_STATUSES = frozenset({400, 409, 422})
-# The chatroom or the visitor is no more: who asks to be out of it is.
-_GONE_STATUSES = frozenset({400, 404, 410})
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,14 @@ def _start_hub() -> None:
         dev_hub.on_request(request.environ)
 
 
+@blueprint.before_app_request
+def _answer_wrong_address() -> Response | None:
+    """Answer what is below our prefix and none of our views, before the site's error pages do."""
+    error, prefix = request.routing_exception, get_state().config.url_prefix
+    is_ours = request.path == prefix or request.path.startswith(f"{prefix}/")
+    return _answer_http_error(error) if error and is_ours and not isinstance(error, RoutingException) else None
+
+
 @blueprint.before_request
 def _check_sender() -> None:
     """Refuse what pages of other sites send, and bodies that are too large."""
@@ -78,9 +86,17 @@ def _answer_refusal(refusal: RefusalError) -> Response:
     return _answer(refusal.body, refusal.status)
 
 
-@blueprint.errorhandler(HTTPException)
 def _answer_http_error(error: HTTPException) -> Response:
-    return _answer({"error": error.name.lower().replace(" ", "_"), "message": error.description}, error.code or 500)
+    body = {"error": error.name.lower().replace(" ", "_"), "message": error.description}
+    response = _answer(body, error.code or 500)
+    if isinstance(error, MethodNotAllowed):
+        response.allow.update(error.valid_methods or ())
+    return response
+
+
+# One by one: a handler of the site for a status goes before one of ours for all of them.
+for _status in default_exceptions:
+    blueprint.register_error_handler(_status, _answer_http_error)
 
 
 @blueprint.errorhandler(ApiError)
@@ -145,21 +161,8 @@ def leave() -> Response:
     ticket = read_text(body, "ticket")
     visitor_id = state.visitors.identify_leaver(user, cookie=_guest_cookie(state), ticket=ticket)
     if visitor_id is not None:
-        _disconnect(state, visitor_id, leaves)
+        withdraw(state, visitor_id, leaves)
     return Response(status=204)
-
-
-def _disconnect(state: AppState, visitor_id: str, leaves: list[tuple[str, str | None]]) -> None:
-    """Withdraw from what is ours: the same visitor's support chat is none of our business."""
-    api = state.api().within(LEAVE_TIMEOUT_S)
-    for chatroom_id, connection_id in leaves:
-        if state.registry.find_chatroom(chatroom_id) is None:
-            continue
-        try:
-            api.disconnect_visitor(chatroom_id, visitor_id, connection_id=connection_id)
-        except ApiStatusError as exc:
-            if exc.status_code not in _GONE_STATUSES:
-                raise
 
 
 def _announce_guest(state: AppState, identity: Identity) -> None:
@@ -247,6 +250,7 @@ def _read_claim(state: AppState, body: Body) -> PostClaim:
 def _answer(body: Body, status: int = 200) -> Response:
     response = jsonify(body)
     response.status_code = status
+    response.cache_control.no_store = True
     if "retry_after_s" in body:
         response.retry_after = body["retry_after_s"]
     return response

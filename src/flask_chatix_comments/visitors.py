@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from .errors import ConfigError, PostError, TokenError
-from .models import Visitor, normalize_post_id
+from .models import Visitor, drop_stacked_marks, is_visible, normalize_post_id
 from .tokens import GuestClaim, GuestCookies, VisitorTicket, VisitorTickets
 
 TICKET_LIFETIME_S = 12 * 3600
@@ -26,8 +26,6 @@ GUEST_PREFIX = "g-"
 # Joiners belong to emoji and to the spelling of Persian and of Indian languages.
 _ALLOWED_FORMAT_CHARACTERS = frozenset("\u200c\u200d")
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
-# Letters and symbols that are drawn as nothing.
-_BLANK_CHARACTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 
 class NameRefusedError(ValueError):
@@ -55,13 +53,13 @@ def clean_guest_name(text: str) -> str:
 
     Raises:
         NameRefusedError: Nothing to see is left, it is longer than 80 characters, or it holds control
-            characters or marks that turn the direction of the text around it.
+            characters, marks that turn the direction of the text around it, or stacks of marks.
     """
     text = unicodedata.normalize("NFC", text.strip())
-    if any(_is_refused(character) for character in text):
+    if any(_is_refused(character) for character in text) or text != drop_stacked_marks(text):
         raise NameRefusedError("This name holds characters that cannot be shown.")
     name = " ".join(text.split())
-    if not any(_is_visible(character) for character in name):
+    if not is_visible(name):
         raise NameRefusedError("Please give a name.")
     if len(name) > MAX_NAME_CHARS:
         raise NameRefusedError(f"A name has at most {MAX_NAME_CHARS} characters.")
@@ -72,15 +70,12 @@ def shorten_user_name(text: str) -> str:
     """Return the name of a site's user in the same form, with what cannot be shown left out."""
     shown = "".join(" " if character.isspace() else character for character in unicodedata.normalize("NFC", text))
     shown = "".join(character for character in shown if not _is_refused(character))
-    return " ".join(shown.split())[:MAX_NAME_CHARS].rstrip()
+    name = " ".join(drop_stacked_marks(shown).split())[:MAX_NAME_CHARS].rstrip()
+    return name if is_visible(name) else ""
 
 
 def _is_refused(character: str) -> bool:
     return unicodedata.category(character) in _REFUSED_CATEGORIES and character not in _ALLOWED_FORMAT_CHARACTERS
-
-
-def _is_visible(character: str) -> bool:
-    return unicodedata.category(character)[0] in "LNPS" and character not in _BLANK_CHARACTERS
 
 
 def user_key(user: object) -> str:

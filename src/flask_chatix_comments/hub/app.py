@@ -62,7 +62,12 @@ def create_hub(
     broadcast = Broadcast(membership, website_id=config.website_id, is_manager=service.visitors.is_manager)
     backplane.listen(broadcast.deliver)
     limits = ConnectionLimits(max_record_bytes=config.max_record_bytes)
-    channels = Channels(limits=limits, clock=time.monotonic, new_token=lambda: secrets.token_urlsafe(24))
+    channels = Channels(
+        limits=limits,
+        max_per_visitor=config.max_connections_per_visitor,
+        clock=time.monotonic,
+        new_token=lambda: secrets.token_urlsafe(24),
+    )
     policy = OriginPolicy(config.allowed_origins)
     entrance = Entrance(service, channels, policy, website_id=config.website_id)
     api = RestApi(

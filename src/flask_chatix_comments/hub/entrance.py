@@ -50,8 +50,6 @@ class Entrance:
         text = parameters.get("visitorId", "")
         ticket = self._check_ticket(text)
         version = parse_version(parameters.get("negotiateVersion"))
-        if not self._service.attendance.may_connect(ticket.visitor_id):
-            raise RequestRefusedError(429, "This visitor has too many connections.")
         negotiation = self._channels.negotiate(version, ticket, text)
         return JSONResponse(answer(negotiation, TRANSPORTS), headers=NO_STORE)
 

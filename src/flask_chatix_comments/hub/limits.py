@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import InvalidArgumentError
+from ..models import drop_stacked_marks, is_visible
 
 MAX_ID_CHARS = 100
 MAX_PAGE_ITEMS = 100
@@ -42,7 +43,7 @@ def check_content(content: object, *, max_chars: int) -> str:
     text = content.translate(_DROPPED)
     if len(text) > max_chars:
         raise InvalidArgumentError(f"A message has at most {max_chars} characters, this one has {len(text)}.")
-    if not text.strip() or not is_text(text):
+    if not is_visible(text) or not is_text(text):
         raise InvalidArgumentError("A message needs some text.")
     return text
 
@@ -56,6 +57,8 @@ def check_name(name: object, *, max_chars: int) -> str | None:
     text = unicodedata.normalize("NFC", " ".join(name.split()))
     if any(unicodedata.category(char) in _BAD_IN_NAMES and char not in _KEPT_FORMATS for char in text):
         raise InvalidArgumentError("This name holds characters that cannot be shown.")
+    if text and (not is_visible(text) or text != drop_stacked_marks(text)):
+        raise InvalidArgumentError("This name cannot be read.")
     if len(text) > max_chars:
         raise InvalidArgumentError(f"A name has at most {max_chars} characters.")
     return text or None

@@ -98,11 +98,6 @@ class Membership:
                 self._note_end(visitor_id, until)
         self._forget_if_gone(visitor_id)
 
-    def connection_count(self, visitor_id: str) -> int:
-        """Return how many connections the visitor has open."""
-        present = self._present.get(visitor_id)
-        return len(present.connection_ids) if present else 0
-
     # Chatrooms
 
     def is_member(self, visitor_id: str, chatroom_id: str) -> bool:

@@ -41,7 +41,7 @@ class OriginPolicy:
             return False
         origin = origins[0].lower()
         host_name = _host_name(f"//{hosts[0]}") if len(hosts) == 1 else None
-        return origin in self._allowed or (host_name is not None and _host_name(origin) == host_name)
+        return origin in self._allowed or (host_name is not None and _web_host_name(origin) == host_name)
 
 
 def _values(headers: Headers, name: bytes) -> list[str]:
@@ -53,6 +53,11 @@ def _host_name(url: str) -> str | None:
         return urlsplit(url).hostname
     except ValueError:
         return None
+
+
+def _web_host_name(origin: str) -> str | None:
+    """Return the host of a web page; extensions and apps name hosts of their own, under schemes of their own."""
+    return _host_name(origin) if origin.startswith(("http://", "https://")) else None
 
 
 class CorsMiddleware:

@@ -37,10 +37,6 @@ class Attendance:
 
     # Connections
 
-    def may_connect(self, visitor_id: str) -> bool:
-        """Whether the visitor may open one more connection; asked at negotiate, since clients storm later refusals."""
-        return self._membership.connection_count(visitor_id) < self._context.config.max_connections_per_visitor
-
     async def connect(self, connection_id: str, ticket: VisitorTicket, ticket_text: str) -> Caller:
         """Note that a visitor has opened a connection."""
         visitor_id = ticket.visitor_id

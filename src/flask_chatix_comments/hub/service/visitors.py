@@ -166,12 +166,11 @@ class Visitors:
     async def save_own(self, caller: Caller, update: ProfileUpdate) -> Profile:
         """Change what a visitor may say of itself; return all that is known.
 
-        With a site ticket, name and e-mail come from the site alone: such changes are left out.
+        With a site ticket that is nothing: all comes from the site, and managers trust it.
         """
-        if caller.is_lasting:
-            update = replace(update, is_persistent=True, is_manager=...)
-        else:
-            update = ProfileUpdate(fields=update.fields)
+        if not caller.is_lasting:
+            return await self.get(caller.visitor_id)
+        update = replace(update, is_persistent=True, is_manager=...)
         async with self._context.visitor_turns.of(caller.visitor_id):
             return await self._save(caller.visitor_id, update)
 

@@ -42,7 +42,9 @@ class ConnectionLimits:
 
     Attributes:
         max_record_bytes: The largest record that a client may send.
-        max_waiting_chars: How much may wait to be sent; a client that reads slower is closed.
+        max_records_per_text: How many records a client may send at once. @microsoft/signalr joins all that
+            a page calls in one go, say the author of each of a hundred messages.
+        max_waiting_chars: How much may wait when more is to be sent; a client that reads slower is closed.
         handshake_timeout_s: How long a client may take for its handshake.
         keep_alive_s: After so long a silence of ours we send a ping; the clients' default is to give up
             on a hub that is silent for 30 s.
@@ -51,6 +53,7 @@ class ConnectionLimits:
     """
 
     max_record_bytes: int = 262_144
+    max_records_per_text: int = 1000
     max_waiting_chars: int = 1_048_576
     handshake_timeout_s: float = 15.0
     keep_alive_s: float = 15.0
@@ -104,7 +107,9 @@ class Connection:
             return invocations
         self._last_received = now
         try:
-            for record in self._reader.feed(text):
+            for number, record in enumerate(self._reader.feed(text), start=1):
+                if number > self._limits.max_records_per_text:
+                    raise ProtocolError("There are too many messages at once.")
                 if self.state is ConnectionState.HANDSHAKE:
                     self._shake_hands(record)
                 elif self._is_reading():
@@ -121,7 +126,8 @@ class Connection:
         """Queue what is already serialised: one event for many connections is serialised once."""
         if self.state is not ConnectionState.OPEN:
             return
-        if self._waiting_chars + len(record) > self._limits.max_waiting_chars:
+        # A single answer may be larger than that: what counts is whether the client takes them.
+        if self._waiting_chars > self._limits.max_waiting_chars:
             # The client lost records now, so it has to come again and ask for what it missed.
             self._drop_waiting()
             self.close(error="The client reads too slowly.", allow_reconnect=True)

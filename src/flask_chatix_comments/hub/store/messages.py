@@ -13,6 +13,9 @@ from ...models import Message
 from .base import Appended, Changes, Cursor, History
 from .tables import chatrooms, from_ms, message_from_row, message_to_row, messages, to_ms
 
+#: A page of changes ends near this size: whoever catches up on a slow line sees it come in pieces.
+MAX_PAGE_BYTES = 262_144
+
 _lock_chatroom = (
     sa.select(
         chatrooms.c.is_deleted,
@@ -144,21 +147,25 @@ def changes_since(
     connection: sa.Connection, chatroom_id: str, cursor: Cursor, limit: int, with_whispers: bool
 ) -> Changes:
     """Return what happened after *cursor*: what all may see first, then whispers."""
-    seen = _changed(connection, chatroom_id, cursor.change, limit + 1, is_whisper=False)
-    found = seen[:limit]
-    reached = Cursor(found[-1].change if found else cursor.change, cursor.whisper_change)
-    if len(seen) > limit or not with_whispers:
-        return Changes(found, reached, has_more=len(seen) > limit)
-    room_left = limit - len(found)
-    whispers = _changed(connection, chatroom_id, cursor.whisper_change, room_left + 1, is_whisper=True)
-    if len(whispers) > room_left:
-        del whispers[room_left:]
-        return Changes([*found, *whispers], _past(reached, whispers), has_more=True)
-    return Changes([*found, *whispers], _past(reached, whispers), has_more=False)
+    # One more than wanted: its presence tells that there is more.
+    found = _changed(connection, chatroom_id, cursor.change, limit + 1, is_whisper=False)
+    if with_whispers:
+        found += _changed(connection, chatroom_id, cursor.whisper_change, limit + 1 - len(found), is_whisper=True)
+    page = _cut(found[:limit])
+    for message in page:
+        kind = "whisper_change" if message.is_whisper else "change"
+        cursor = replace(cursor, **{kind: message.change})
+    return Changes(page, cursor, has_more=len(page) < len(found))
 
 
-def _past(cursor: Cursor, whispers: list[Message]) -> Cursor:
-    return replace(cursor, whisper_change=whispers[-1].change) if whispers else cursor
+def _cut(found: list[Message]) -> list[Message]:
+    """Return the messages that fit on a page; the first one always does."""
+    size_bytes = 0
+    for index, message in enumerate(found):
+        size_bytes += len(message.content.encode())
+        if index and size_bytes > MAX_PAGE_BYTES:
+            return found[:index]
+    return found
 
 
 def _changed(connection: sa.Connection, chatroom_id: str, after: int, limit: int, *, is_whisper: bool) -> list[Message]:

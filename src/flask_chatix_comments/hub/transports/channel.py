@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from collections import Counter
 from collections.abc import Callable
 
 from ...errors import RequestRefusedError
@@ -15,10 +16,13 @@ from ...tokens import VisitorTicket
 from ..signalr.connection import Connection, ConnectionLimits, ConnectionState
 from ..signalr.messages import Invocation, Message
 from ..signalr.negotiate import Negotiation, agree
+from .waiting_room import WaitingRoom
 
 #: ASP.NET Core's disconnect timeout: so long may a client take from negotiate to its connection.
 NEGOTIATED_KEPT_S = 15.0
-MAX_NEGOTIATED = 10_000
+MAX_WAITING = 10_000
+#: So many pages of one visitor may come up in the same moment.
+MAX_WAITING_PER_VISITOR = 20
 
 
 class Channel:
@@ -118,29 +122,53 @@ class Channels:
     """All channels of this process, by the secret that addresses them.
 
     Args:
+        max_per_visitor: How many channels one visitor may have, attached or not.
         new_token: Makes a secret that nobody can guess.
     """
 
-    def __init__(self, *, limits: ConnectionLimits, clock: Callable[[], float], new_token: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        *,
+        limits: ConnectionLimits,
+        max_per_visitor: int,
+        clock: Callable[[], float],
+        new_token: Callable[[], str],
+    ) -> None:
         self._limits = limits
+        self._max_per_visitor = max_per_visitor
         self._clock = clock
         self._new_token = new_token
         self._channels: dict[str, Channel] = {}
-        self._waiting = 0
+        self._waiting = WaitingRoom()
+        self._attached: Counter[str] = Counter()
 
     def negotiate(self, version: int, ticket: VisitorTicket, ticket_text: str) -> Negotiation:
         """Make a channel for a client that will connect soon.
 
+        When the hub is full of those who never came, the oldest of whoever has most of them gives way: no
+        visitor can lock others out.
+
         Raises:
-            RequestRefusedError: Too many have negotiated and not connected.
+            RequestRefusedError: This visitor has too many channels. It is said here, since clients storm
+                later refusals.
         """
-        if self._waiting >= MAX_NEGOTIATED:
-            raise RequestRefusedError(503, "The hub is busy. Please try again in a moment.")
+        if not self._has_room_for(ticket.visitor_id):
+            raise RequestRefusedError(429, "This visitor has too many connections.")
+        if len(self._waiting) >= MAX_WAITING:
+            self._drop_waiting(*self._waiting.least_deserving())
         negotiation = agree(version, connection_id=self._new_token(), connection_token=self._new_token())
         channel = Channel(negotiation, ticket, ticket_text, limits=self._limits, clock=self._clock)
         self._channels[negotiation.connection_token] = channel
-        self._waiting += 1
+        self._waiting.add(ticket.visitor_id, negotiation.connection_token)
         return negotiation
+
+    def _has_room_for(self, visitor_id: str) -> bool:
+        waiting = self._waiting.count_of(visitor_id)
+        return waiting < MAX_WAITING_PER_VISITOR and waiting + self._attached[visitor_id] < self._max_per_visitor
+
+    def _drop_waiting(self, visitor_id: str, token: str) -> None:
+        self._waiting.remove(visitor_id, token)
+        del self._channels[token]
 
     def attach(self, token: str | None, ticket_text: str | None) -> Channel:
         """Return the channel that a client has negotiated and now connects (TransportProtocols.md, "WebSockets").
@@ -156,20 +184,25 @@ class Channels:
         if channel.is_attached:
             raise RequestRefusedError(409, "This connection is in use.")
         channel.attach()
-        self._waiting -= 1
+        self._waiting.remove(channel.ticket.visitor_id, token)
+        self._attached[channel.ticket.visitor_id] += 1
         return channel
 
     def remove(self, channel: Channel) -> None:
         """Forget a channel that was attached."""
         channel.lost()
-        self._channels.pop(channel.negotiation.connection_token, None)
+        if self._channels.pop(channel.negotiation.connection_token, None) is None:
+            return
+        visitor_id = channel.ticket.visitor_id
+        self._attached[visitor_id] -= 1
+        if not self._attached[visitor_id]:
+            del self._attached[visitor_id]
 
     def tick(self) -> None:
         """Let time pass for all channels."""
         now = self._clock()
-        for channel in list(self._channels.values()):
+        for token, channel in list(self._channels.items()):
             if channel.is_attached:
                 channel.tick()
             elif now - channel.negotiated_at >= NEGOTIATED_KEPT_S:
-                del self._channels[channel.negotiation.connection_token]
-                self._waiting -= 1
+                self._drop_waiting(channel.ticket.visitor_id, token)
