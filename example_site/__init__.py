@@ -94,5 +94,6 @@ def create_app() -> Flask:
     app = Flask(__name__, instance_path=str(demo.data_folder()))
     app.config.update(demo.settings(), SESSION_COOKIE_SAMESITE="Lax")
     app.register_blueprint(blog)
-    comments.init_app(app)
+    with demo.one_line_errors():
+        comments.init_app(app)
     return app

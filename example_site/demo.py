@@ -10,9 +10,12 @@ import os
 import re
 import secrets
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from click import ClickException
+
+from flask_chatix_comments import ConfigError
 
 
 def data_folder() -> Path:
@@ -24,6 +27,15 @@ def settings() -> dict[str, str]:
     """Return the secret key, the hub's port, and every ``CHATIX_...`` that the environment sets."""
     found = {key: value for key, value in os.environ.items() if key.startswith("CHATIX_") and value}
     return {"SECRET_KEY": kept_secret(data_folder()), "CHATIX_HUB_PORT": hub_port()} | found
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Let whoever set something wrong see what to do, and no traceback above it."""
+    try:
+        yield
+    except ConfigError as exc:
+        raise ClickException(str(exc)) from exc
 
 
 def hub_port() -> str:

@@ -372,3 +372,10 @@ def test_commands_run_where_the_site_runs(data: Path) -> None:
 def test_its_python_can_be_read_in_a_minute() -> None:
     lines = Path(example_site.__file__).read_text().splitlines()
     assert len(lines) <= 100
+
+
+def test_a_setting_that_cannot_be_used_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DEMO_DATA", str(tmp_path))
+    monkeypatch.setenv("CHATIX_WEBSITE_ID", "site-1")
+    with pytest.raises(ClickException, match="CHATIX_API_KEY: is missing although CHATIX_WEBSITE_ID is set"):
+        create_app()

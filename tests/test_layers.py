@@ -58,7 +58,7 @@ ALLOWED: dict[str, set[str]] = {
     "hub.membership": {".models"},
     "hub.backplane": {".hub.backplane", ".models"},
     "hub.store": {"sqlalchemy", ".hub.store", ".models", ".errors"},
-    "hub.limits": {".errors"},
+    "hub.limits": {".models", ".errors"},
     "hub.arguments": {".hub.limits", ".errors"},
     "hub.config": {".errors"},
     "hub.service": {*HUB_INNER, ".hub.store.base", ".hub.membership", ".hub.backplane.base", ".hub.config"},
@@ -68,11 +68,15 @@ ALLOWED: dict[str, set[str]] = {
     "hub.rest_call": {"starlette", "msgspec", ".hub.limits", ".errors"},
     "hub.rest": {"starlette", ".hub.rest_call", *HUB_EDGE},
     "hub.origins": {"starlette"},
-    "hub.entrance": {"starlette", ".hub.origins", ".hub.signalr", ".hub.transports.channel", *HUB_INNER},
+    "hub.entrance": {
+        *("starlette", ".hub.origins", ".hub.signalr", ".hub.transports.channel", ".hub.transports.channels"),
+        *HUB_INNER,
+    },
     "hub.transports": {".hub.transports", ".hub.signalr", ".hub.dispatcher", ".hub.service", ".tokens", ".errors"},
     "hub.app": {"starlette", ".hub", *BASE},
     "hub.startup": {".hub.config", ".hub.store.sql", ".errors"},
-    "hub.server": {"uvicorn", ".hub.app", ".hub.config", ".hub.startup", ".hub.store.sql", ".errors"},
+    "hub.web_server": {"uvicorn", "starlette", ".hub.config", ".hub.startup"},
+    "hub.server": {".hub.app", ".hub.config", ".hub.startup", ".hub.web_server", ".errors"},
 }
 # Inside functions, and for type checkers, only: what starts the hub, the HTTP client that comes with the first
 # call, and what needs the extension to be complete.

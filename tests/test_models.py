@@ -17,6 +17,8 @@ from flask_chatix_comments.models import (
     MAX_TITLE_CHARS,
     Post,
     Visitor,
+    drop_stacked_marks,
+    is_visible,
     normalize_post_id,
     normalize_title,
 )
@@ -104,6 +106,55 @@ def test_every_title_can_be_stored_and_is_stable(text: str) -> None:
     assert title == normalize_title(title)
     assert not any(unicodedata.category(character) in ("Cc", "Cs") for character in title)
     title.encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    # The last ones: an emoji that Unicode 16 brought, a letter for private use, a mark that takes room.
+    [
+        "a",
+        " . ",
+        "\u0301a",
+        "한",
+        "👩\u200d🔬",
+        "1\ufe0f\u20e3",
+        "🏴\U000e0067\U000e007f",
+        "\U0001fae9",
+        "\ue000",
+        "\u0903",
+    ],
+)
+def test_there_is_something_to_see(text: str) -> None:
+    assert is_visible(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " \t\n\u00a0\u2003\u3000\u2028", "\0\x1b", "\u200b\u200c\u200d\u2060\ufeff\u00ad", "\u202e\u2066\u061c"),
+        *("\u034f\ufe0f\u180b\U000e0100", "\u0301\u20dd", "\u115f\u1160\u3164\uffa0", "\u2800", "\U0001d159", "\ud800"),
+        *("\u2065\ufff0\ufff8", "\U000e0001\U000e0020\U000e0080\U000e0fff"),
+    ],
+)
+def test_there_is_nothing_to_see(text: str) -> None:
+    assert not is_visible(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("", ""),
+        ("Zoe\u0308", "Zoe\u0308"),
+        ("שָׁ֖לֽוֹם", "שָׁ֖לֽוֹם"),
+        ("a" + "\u0301" * 4 + "b" + "\u0301" * 4, "a" + "\u0301" * 4 + "b" + "\u0301" * 4),
+        ("a" + "\u0301" * 40 + "b", "a" + "\u0301" * 4 + "b"),
+        ("a" + "\u0301\u20dd\ufe0f" * 3, "a\u0301\u20dd\ufe0f\u0301"),
+        ("a" + "\u0301\u0301\u200d" * 4 + "b", "a\u0301\u0301\u200d\u0301\u0301\u200db"),
+    ],
+)
+def test_marks_are_stacked_so_high_only(text: str, kept: str) -> None:
+    assert drop_stacked_marks(text) == kept
+    assert drop_stacked_marks(kept) == kept
 
 
 def test_posts_and_visitors_are_frozen_and_need_little() -> None:

@@ -334,6 +334,25 @@ class TestTables:
         )
 
 
+@pytest.mark.skipif(os.name != "posix", reason="the rights of files are those of POSIX")
+class TestFiles:
+    def test_are_their_owners_only(self, tmp_path: Path) -> None:
+        registry = RoomRegistry(create_registry_engine(f"sqlite:///{tmp_path / 'new' / 'registry.sqlite'}"))
+        registry.entries()
+        modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "new").iterdir()}
+        registry.close()
+        assert modes == {"registry.sqlite": 0o600, "registry.sqlite-wal": 0o600, "registry.sqlite-shm": 0o600}
+
+    def test_that_exist_keep_their_rights(self, tmp_path: Path) -> None:
+        file = tmp_path / "registry.sqlite"
+        file.touch()
+        file.chmod(0o640)
+        registry = RoomRegistry(create_registry_engine(f"sqlite:///{file}"))
+        registry.entries()
+        registry.close()
+        assert file.stat().st_mode & 0o777 == 0o640
+
+
 class TestFailures:
     def test_name_the_file_and_the_remedy(self, tmp_path: Path) -> None:
         registry = RoomRegistry(create_registry_engine(f"sqlite:///{tmp_path}"))

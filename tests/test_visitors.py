@@ -129,6 +129,8 @@ class TestUsers:
             ("x" * 100, "x" * 80),
             ("x" * 79 + " y", "x" * 79),
             ("\u202e", None),
+            ("\u3164 \u200d", None),
+            ("Z" + "\u0335" * 40 + "oe", "Z" + "\u0335" * 4 + "oe"),
             ("", None),
             ("<b>", "<b>"),
         ],
@@ -166,6 +168,10 @@ BAD_NAMES = [
     ("a\u2028b", "This name holds characters that cannot be shown."),
     ("a\ud800", "This name holds characters that cannot be shown."),
     ("a\ue000", "This name holds characters that cannot be shown."),
+    ("\u034f", "Please give a name."),
+    ("\ufe0f", "Please give a name."),
+    ("Z" + "\u0335" * 5, "This name holds characters that cannot be shown."),
+    ("Z" + "\u0335\u0335\u200d" * 3, "This name holds characters that cannot be shown."),
 ]
 
 

@@ -172,7 +172,7 @@ class _Reader:
 def _refuse_unknown(mapping: Mapping[str, Any]) -> None:
     for key in mapping:
         if isinstance(key, str) and key.startswith("CHATIX_") and key not in SETTINGS:
-            near = difflib.get_close_matches(key, SETTINGS, n=1)
+            near = difflib.get_close_matches(key, SETTINGS, n=1, cutoff=0.75)
             hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(SETTINGS)}."
             raise ConfigError(key, f"there is no such setting; {hint}")
 

@@ -164,6 +164,8 @@ def create_registry_engine(database_url: str) -> Engine:
         raise _unusable(str(exc)) from exc
     if is_sqlite:
         sa.event.listen(engine, "connect", _prepare_sqlite)
+        if _is_file(url):
+            sa.event.listen(engine, "do_connect", functools.partial(_create_private, str(url.database)))
     _guard_forks()
     _engines.add(engine)
     return engine
@@ -187,6 +189,16 @@ def _sqlite_options(url: URL) -> dict[str, Any]:
 
 
 _SERVER_OPTIONS: dict[str, Any] = {"pool_pre_ping": True, "isolation_level": "READ COMMITTED"}
+
+
+def _create_private(file: str, *_: object) -> None:
+    """Before SQLite does, make the file for its owner only; those beside it get the same mode.
+
+    It says who of the site's users is who. One that exists keeps its mode; where it cannot be made, SQLite
+    says so better.
+    """
+    with contextlib.suppress(OSError):
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:

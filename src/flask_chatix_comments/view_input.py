@@ -65,11 +65,13 @@ def read_text(body: Body, key: str) -> str | None:
     return value
 
 
-def read_leaves(body: Body) -> list[tuple[str, str | None]]:
+def read_leaves(body: Body) -> list[tuple[str, str]]:
+    """Return chatroom and connection of each; one that names no connection would take all tabs out, and is dropped."""
     leaves = body.get("leaves")
     if not isinstance(leaves, list) or len(leaves) > MAX_LEAVES or not all(isinstance(item, dict) for item in leaves):
         raise RefusalError(400, "bad_request", f"leaves must be a list of at most {MAX_LEAVES} objects.")
-    return [(_read_id(item, "chatroom_id") or "", _read_id(item, "connection_id")) for item in leaves]
+    named = [(_read_id(item, "chatroom_id"), _read_id(item, "connection_id")) for item in leaves]
+    return [(chatroom_id, connection_id) for chatroom_id, connection_id in named if chatroom_id and connection_id]
 
 
 def _read_id(item: Body, key: str) -> str | None:

@@ -37,6 +37,8 @@ describe("links", () => {
     ["«https://example.org/ü»", "https://example.org/ü"],
     ["https://example.org/a,b;c:d?e", "https://example.org/a,b;c:d?e"],
     ["*https://example.org*", "https://example.org"],
+    ["https://example.org:8443/x", "https://example.org:8443/x"],
+    ["https://xn--bcher-kva.example/", "https://xn--bcher-kva.example/"],
   ])("in %j", (text, address) => {
     const found = rendered(text);
     expect(found.text).toBe(text);
@@ -50,6 +52,56 @@ describe("links", () => {
       "https://a.example/",
       "https://b.example/?q=1",
     ]);
+  });
+
+  test.each<[string, string, string]>([
+    ["letters of another alphabet", "https://\u0430pple.com/x", "https://xn--pple-43d.com/x"],
+    [
+      "what looks like a slash",
+      "https://bank.example\u2044login.evil.example/",
+      "https://bank.xn--examplelogin-xk0g.evil.example/",
+    ],
+    [
+      "letters that are dropped",
+      "https://bank.example\u034f.evil.example",
+      "https://bank.example.evil.example/",
+    ],
+    ["wide letters", "https://\uff45vil.example/", "https://evil.example/"],
+    ["escapes", "https://%65vil.example/", "https://evil.example/"],
+    ["a number", "http://0x7f.1/", "http://127.0.0.1/"],
+    ["more slashes", "https:////evil.example/", "https://evil.example/"],
+    ["an empty user", "https://@evil.example/bank.example", "https://evil.example/bank.example"],
+  ])("with %s in the host say where they lead", (_, address, href) => {
+    expect(rendered(`at ${address} now`)).toEqual({ text: `at ${href} now`, links: [[href, href]] });
+  });
+
+  test("a backslash ends the host, as browsers see it", () => {
+    const address = String.raw`https://evil.example\bank.example`;
+    expect(rendered(address).links).toEqual([[address, "https://evil.example/bank.example"]]);
+  });
+
+  test.each([
+    "\u200b",
+    "\u00ad",
+    "\u2060",
+    "\ufeff",
+    "\u200e",
+    "\u202a",
+    "\u202e",
+    "\u2066",
+    "\u2069",
+    "\u061c",
+    "\u0007",
+  ])("end at %j, which is not seen", (unseen) => {
+    const text = `https://good.example${unseen}.evil.example/`;
+    expect(rendered(text)).toEqual({ text, links: [["https://good.example", "https://good.example/"]] });
+  });
+
+  test("are not turned by what stands around them", () => {
+    const text = "\u202ehttps://evil.example/moc.knab//:sptth\u202c";
+    const anchor = toNodes(text, document).querySelector("a");
+    expect(anchor?.textContent).toBe("https://evil.example/moc.knab//:sptth");
+    expect(anchor?.dir).toBe("ltr");
   });
 
   test("vouch for nothing and tell nothing", () => {

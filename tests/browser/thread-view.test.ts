@@ -57,6 +57,14 @@ describe("rendering", () => {
     expect(view.element.querySelector("img, script")).toBeNull();
   });
 
+  test("text and names stand for themselves, whatever direction they call for", () => {
+    show(message(1, { text: "\u202etext", senderName: "\u202ename" }));
+    const text = view.element.querySelector(".chatix-text");
+    const author = view.element.querySelector(".chatix-author");
+    expect([text?.textContent, text?.getAttribute("dir")]).toEqual(["\u202etext", "auto"]);
+    expect([author?.textContent, author?.localName]).toEqual(["\u202ename", "bdi"]);
+  });
+
   test("names that are missing are guests; managers have a badge; own comments are marked", () => {
     show(message(1, { senderName: " " }), message(2, { isFromManager: true, senderId: "me" }));
     expect(articles()[0]?.querySelector(".chatix-byline")?.textContent).toBe("Guest 16 minutes ago");

@@ -204,6 +204,45 @@ def test_hostile_text_stays_text(site: Site, new_reader: NewReader) -> None:
     assert reader.problems == []
 
 
+def test_stacked_accents_paint_over_nothing_else(site: Site, api: ChatixApi, new_reader: NewReader) -> None:
+    slug = site.slugs()[0]
+    page = new_reader(viewport={"width": 900, "height": 900}).open(site.post_url(slug))
+    found = reach_section(page)
+
+    def picture_of_what_is_above() -> bytes:
+        box = found.bounding_box()
+        assert box is not None
+        return page.screenshot(clip={"x": 0, "y": box["y"] - 300, "width": 900, "height": 300})
+
+    before = picture_of_what_is_above()
+    chatroom_id = site.chatix("show", slug)["chatroom_id"]
+    stack = "Z" + "\u0301\u0302\u0310\u033f\u0346" * 45
+    api.send_message(chatroom_id, content="A quiet comment", sender_id="somebody")
+    api.send_message(chatroom_id, content=" ".join([stack] * 40), sender_id="somebody-else")
+    loud = articles(page).nth(1)
+    expect(loud).to_contain_text(stack)
+    assert picture_of_what_is_above() == before
+    for name in ("chatix-text", "chatix-byline", "chatix-avatar"):
+        expect(loud.locator(f".{name}")).to_have_css("overflow", "clip")
+
+
+def test_a_link_in_text_that_runs_backwards_shows_where_it_leads(
+    site: Site, api: ChatixApi, new_reader: NewReader
+) -> None:
+    slug = site.slugs()[0]
+    page = new_reader().open(site.post_url(slug))
+    reach_section(page)
+    chatroom_id = site.chatix("show", slug)["chatroom_id"]
+    text = "\u202e https://evil.example/moc.elpmaxe.knab//:sptth \u2066 https://b\u0430nk.example/"
+    api.send_message(chatroom_id, content=text, sender_id="somebody")
+    links = articles(page).get_by_role("link")
+    expect(links).to_have_text(["https://evil.example/moc.elpmaxe.knab//:sptth", "https://xn--bnk-6cd.example/"])
+    expect(links.first).to_have_css("direction", "ltr")
+    expect(links.first).to_have_css("unicode-bidi", "isolate")
+    for name in ("chatix-text", "chatix-author"):
+        expect(articles(page).locator(f".{name}")).to_have_css("unicode-bidi", "isolate")
+
+
 def test_the_section_works_at_phone_width(site: Site, new_reader: NewReader) -> None:
     reader = new_reader(viewport={"width": 320, "height": 640}, color_scheme="dark")
     page = reader.open(site.post_url(site.slugs()[0]))

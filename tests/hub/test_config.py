@@ -32,6 +32,8 @@ from flask_chatix_comments.hub.config import HubConfig
         ("allowed_origins", ("https://",)),
         ("grace_s", -1),
         ("max_message_chars", -1),
+        ("ping_interval_s", 0),
+        ("ping_timeout_s", -1),
     ],
 )
 def test_bad_settings(make_config: Callable[..., HubConfig], key: str, value: Any) -> None:

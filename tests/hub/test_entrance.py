@@ -12,7 +12,7 @@ from flask_chatix_comments.errors import ConfigError
 from flask_chatix_comments.hub.app import create_hub
 from flask_chatix_comments.hub.config import HubConfig
 from flask_chatix_comments.hub.store.sql import SqlStore
-from flask_chatix_comments.hub.transports import channel
+from flask_chatix_comments.hub.transports import channels
 from tests.hub.support import Clock, Hub, sign_ticket
 
 pytestmark = pytest.mark.anyio
@@ -106,20 +106,25 @@ async def test_negotiate_is_a_post(hub: Hub) -> None:
     assert (await hub.client.get("/chat/negotiate")).status_code == 405
 
 
-async def test_too_many_who_negotiate_and_never_come(hub: Hub, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(channel, "MAX_NEGOTIATED", 1)
-    ticket = sign_ticket(clock, "ada")
-    assert (await negotiate(hub, websiteId="local", visitorId=ticket)).status_code == 200
-    response = await negotiate(hub, websiteId="local", visitorId=ticket)
-    assert error_of(response) == (503, "The hub is busy. Please try again in a moment.")
-    assert response.headers["retry-after"] == "1"
+async def test_who_negotiates_and_never_comes_locks_nobody_out(
+    hub: Hub, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channels, "MAX_WAITING", 3)
+    for number in range(5):
+        answer = await negotiate(hub, websiteId="local", visitorId=sign_ticket(clock, "eve"))
+        assert answer.status_code == 200, number
+    assert (await negotiate(hub, websiteId="local", visitorId=sign_ticket(clock, "ada"))).status_code == 200
 
 
 async def test_a_visitor_with_too_many_connections(clock: Clock, config: HubConfig) -> None:
-    strict = dataclasses.replace(config, max_connections_per_visitor=0)
+    strict = dataclasses.replace(config, max_connections_per_visitor=2)
     async with Hub.running(strict, clock) as hub:
-        response = await negotiate(hub, websiteId="local", visitorId=sign_ticket(clock, "ada"))
+        ticket = sign_ticket(clock, "ada")
+        for _ in range(2):
+            assert (await negotiate(hub, websiteId="local", visitorId=ticket)).status_code == 200
+        response = await negotiate(hub, websiteId="local", visitorId=ticket)
         assert error_of(response) == (429, "This visitor has too many connections.")
+        assert (await negotiate(hub, websiteId="local", visitorId=sign_ticket(clock, "bob"))).status_code == 200
 
 
 async def test_the_application_refuses_a_database_it_cannot_name(config: HubConfig, clock: Clock) -> None:

@@ -26,7 +26,14 @@ def test_content(content: str, kept: str) -> None:
     assert limits.check_content(content, max_chars=100) == kept
 
 
-@pytest.mark.parametrize("content", [None, 7, "", " \n\t ", "\0\0", "x" * 101, ["x"], "\ud800"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(None, 7, "", " \n\t ", "\0\0", "x" * 101, ["x"], "\ud800"),
+        # Nothing to see.
+        *("\u3164", "\u200b\u200b", "\u2800 \u3164", "\u034f", "\ufe0f", "\u00ad", "\u202e\u2066"),
+    ],
+)
 def test_refused_content(content: Any) -> None:
     with pytest.raises(InvalidArgumentError):
         limits.check_content(content, max_chars=100)
@@ -47,13 +54,25 @@ def test_the_refusal_of_a_long_message_says_how_long() -> None:
         ("Zoe\u0308", "Zoë"),
         ("👩\u200d🔬", "👩\u200d🔬"),
         ("<script>", "<script>"),
+        ("ปี่นี้", "ปี่นี้"),
     ],
 )
 def test_names(name: str | None, kept: str | None) -> None:
     assert limits.check_name(name, max_chars=80) == kept
 
 
-@pytest.mark.parametrize("name", [7, "x" * 81, "a\u202eb", "a\u200bb", "a\0b", "\ud800", "\ue000"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(7, "x" * 81, "a\u200bb", "a\0b", "\ud800", "\ue000"),
+        # What turns the direction of the text around it.
+        *(f"a{chr(code)}b" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))),
+        # Nothing to see.
+        *("\u3164", "\u2800", "\u034f", "\ufe0f", "\u200d", "\u115f \u1160"),
+        # Marks that cover the lines above and below.
+        *("Z" + "\u0335" * 5, "Z" + "\u0335\u0335\u200d" * 3, "Z" + "\u20dd" * 5),
+    ],
+)
 def test_refused_names(name: Any) -> None:
     with pytest.raises(InvalidArgumentError):
         limits.check_name(name, max_chars=80)

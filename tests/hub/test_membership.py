@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -127,7 +128,6 @@ def test_who_is_not_here_is_not_changed() -> None:
     assert not membership.is_present("nobody")
     assert not membership.is_held_by_api("nobody", "room")
     assert membership.profile("nobody") is None
-    assert membership.connection_count("nobody") == 0
     assert membership.connections_of("nobody") == ()
     assert membership.chatrooms_of("nobody") == ()
 
@@ -135,7 +135,6 @@ def test_who_is_not_here_is_not_changed() -> None:
 def test_profiles(membership: Membership) -> None:
     membership.set_profile(Profile("ada", name="Ada"))
     assert membership.profile("ada") == Profile("ada", name="Ada")
-    assert membership.connection_count("ada") == 1
     assert membership.connections_of("ada") == ("tab-1",)
     membership.join("tab-1", "room")
     assert membership.chatrooms_of("ada") == ("room",)
@@ -154,38 +153,37 @@ class OneVisitor(RuleBasedStateMachine):
         self.now = 0.0
         self.open: set[str] = set()
         self.holds: dict[str, dict[str, float]] = {"r1": {}, "r2": {}}
-        self.serial = 0
+        self.serial = itertools.count(1)
+        self.connection_of = {"t1": "never-1", "t2": "never-2", "t3": "never-3"}
 
     @rule(tab=TABS)
     def connect(self, tab: str) -> None:
-        if tab in self.open:
+        if self.connection_of[tab] in self.open:
             return
         # A tab's next connection has another id: what the old one held is a closed connection's.
-        for held in self.holds.values():
-            if tab in held:
-                self.serial += 1
-                held[f"old-{self.serial}"] = held.pop(tab)
-                return
+        connection_id = self.connection_of[tab] = f"{tab}-{next(self.serial)}"
         if not self.membership.is_present("ada"):
             self.membership.enter(Profile("ada"), {})
-        self.membership.connect("ada", tab)
-        self.open.add(tab)
+        self.membership.connect("ada", connection_id)
+        self.open.add(connection_id)
 
     @rule(tab=TABS, room=ROOMS)
     def join(self, tab: str, room: str) -> None:
-        if tab in self.open:
-            self.membership.join(tab, room)
+        connection_id = self.connection_of[tab]
+        if connection_id in self.open:
+            self.membership.join(connection_id, room)
             self.holds[room].pop(BY_API, None)
-            self.holds[room][tab] = math.inf
+            self.holds[room][connection_id] = math.inf
 
     @rule(tab=TABS, room=ROOMS, spare_api=st.booleans())
     def leave(self, tab: str, room: str, spare_api: bool) -> None:
+        connection_id = self.connection_of[tab]
         if self.membership.is_member("ada", room):
-            self.membership.leave("ada", room, connection_id=tab, spare_api=spare_api)
+            self.membership.leave("ada", room, connection_id=connection_id, spare_api=spare_api)
             self.holds[room] = {
                 held_by: until
                 for held_by, until in self.holds[room].items()
-                if (held_by in self.open and held_by != tab) or (spare_api and held_by == BY_API)
+                if (held_by in self.open and held_by != connection_id) or (spare_api and held_by == BY_API)
             }
             self.leave_what_lasts_to_the_store()
 
@@ -197,12 +195,13 @@ class OneVisitor(RuleBasedStateMachine):
 
     @rule(tab=TABS)
     def drop(self, tab: str) -> None:
-        if tab in self.open:
-            self.open.discard(tab)
+        connection_id = self.connection_of[tab]
+        if connection_id in self.open:
+            self.open.discard(connection_id)
             for held in self.holds.values():
-                if tab in held:
-                    held[tab] = self.now + 60
-            self.membership.disconnect(tab, until=self.now + 60)
+                if connection_id in held:
+                    held[connection_id] = self.now + 60
+            self.membership.disconnect(connection_id, until=self.now + 60)
             self.leave_what_lasts_to_the_store()
 
     def leave_what_lasts_to_the_store(self) -> None:

@@ -39,6 +39,10 @@ def test_allowed(origin: str | None, host: str | None) -> None:
         ("http://[", "hub.example"),
         ("http://hub.example.evil.example", "hub.example"),
         ("http://hub.example", "["),
+        # Extensions and apps name hosts of their own.
+        ("chrome-extension://hub.example", "hub.example"),
+        ("ftp://hub.example", "hub.example"),
+        ("//hub.example", "hub.example"),
     ],
 )
 def test_refused(origin: str, host: str | None) -> None:

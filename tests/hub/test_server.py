@@ -8,8 +8,10 @@ import logging
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
@@ -18,12 +20,14 @@ from typing import Any
 import httpx
 import pytest
 import websockets
+from uvicorn.logging import TRACE_LOG_LEVEL
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from flask_chatix_comments.errors import HubLockedError, HubPortError, HubStartError
 from flask_chatix_comments.hub.config import HubConfig
 from flask_chatix_comments.hub.server import HubThread, run_hub
-from tests.hub.support import API_KEY, DEADLINE_S, records_of
+from flask_chatix_comments.tokens import VisitorTickets
+from tests.hub.support import API_KEY, DEADLINE_S, TICKET_KEY, records_of
 
 SOURCES = Path(__file__).parents[2] / "src"
 
@@ -62,7 +66,8 @@ class Client:
             f"{self._url.replace('http', 'ws', 1)}/chat?visitorId={ticket}&websiteId=local"
             f"&id={negotiation['connectionToken']}"
         )
-        self.socket = await websockets.connect(self.address, compression=compression)
+        # Browsers take messages of any size.
+        self.socket = await websockets.connect(self.address, compression=compression, max_size=None)
         await self.socket.send('{"protocol":"json","version":1}\x1e')
         assert await self.receive() == [{}]
 
@@ -173,6 +178,32 @@ def test_readers_hear_every_comment_once_and_in_order(hub_thread: HubThread, res
     asyncio.run(talk())
 
 
+def test_a_hundred_of_the_longest_comments_are_read_in_one_answer(hub_thread: HubThread, rest: httpx.Client) -> None:
+    room = new_room(rest)
+    # Each character takes two in JSON: the answer is 2 MB.
+    content = '"' * 10_000
+    for _ in range(100):
+        sent = rest.post(
+            "/chatroom/send-message", params={"chatroomId": room}, json={"content": content, "sender_id": "x"}
+        )
+        assert sent.status_code == 200
+
+    async def read() -> None:
+        async with open_clients(hub_thread.url) as (client,):
+            await client.call("ConnectToChatroom", room)
+            history = await client.call("GetChatroomHistory", room, None, 100)
+            assert [item["seq"] for item in history["items"]] == list(range(1, 101))
+            seen, cursor, has_more = [], None, True
+            while has_more:
+                changes = await client.call("GetChatroomChanges", room, cursor, 100)
+                assert sum(len(item["content"]) for item in changes["items"]) <= 262_144
+                seen += [(item["seq"], item["content"]) for item in changes["items"]]
+                cursor, has_more = changes["cursor"], changes["has_more"]
+            assert seen == [(number, content) for number in range(1, 101)]
+
+    asyncio.run(read())
+
+
 def test_frames_that_are_too_large_end_the_connection(hub_thread: HubThread) -> None:
     async def send() -> None:
         async with open_clients(hub_thread.url) as (client,):
@@ -213,10 +244,11 @@ def test_nothing_is_compressed(hub_thread: HubThread) -> None:
     assert asyncio.run(extensions()) is None
 
 
+@pytest.mark.parametrize("level", [logging.DEBUG, TRACE_LOG_LEVEL], ids=["DEBUG", "TRACE"])
 def test_no_ticket_and_no_comment_in_the_log(
-    make_hub_thread: Callable[..., HubThread], caplog: pytest.LogCaptureFixture
+    make_hub_thread: Callable[..., HubThread], caplog: pytest.LogCaptureFixture, level: int
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(level)
     caplog.set_level(logging.DEBUG, logger="sqlalchemy")
     thread = make_hub_thread()
     thread.start()
@@ -240,6 +272,89 @@ def test_no_ticket_and_no_comment_in_the_log(
     assert any("WebSocket /v1/chat?..." in line for line in lines)
     for secret in (*tickets, "visitorId", "a very private remark", API_KEY):
         assert not [line for line in lines if secret in line]
+
+
+def test_a_frame_that_is_no_text_ends_the_connection_and_fills_no_log(
+    hub_thread: HubThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def send() -> int:
+        async with open_clients(hub_thread.url) as (client,):
+            await client.socket.send(b"\xff\x1e", text=True)
+            with pytest.raises(ConnectionClosed) as caught:
+                while True:
+                    await client.receive()
+        assert caught.value.rcvd is not None
+        return caught.value.rcvd.code
+
+    # "Inconsistent data" (RFC 6455, 7.4.1)
+    assert asyncio.run(send()) == 1007
+    hub_thread.stop()
+    assert not [record for record in caplog.records if record.exc_info]
+    assert "UTF-8" not in caplog.text
+
+
+# Clients that take nothing
+
+
+def is_online(rest: httpx.Client, visitor_id: str) -> bool:
+    return bool(rest.get("/visitor/get", params={"visitorId": visitor_id}).json().get("is_online"))
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+def text_frame(text: str) -> bytes:
+    """Return a client's frame (RFC 6455, 5.2) under the mask that changes nothing."""
+    data = text.encode()
+    assert 126 <= len(data) < 65_536
+    return b"\x81\xfe" + struct.pack("!H", len(data)) + bytes(4) + data
+
+
+def open_raw(hub: HubThread, ticket: str) -> socket.socket:
+    """Upgrade a socket that takes little, and shake hands."""
+    query = {"visitorId": ticket, "websiteId": "local", "negotiateVersion": "1"}
+    token = httpx.post(f"{hub.url}/chat/negotiate", params=query).json()["connectionToken"]
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.settimeout(DEADLINE_S)
+    raw.connect(("127.0.0.1", hub.port))
+    raw.sendall(
+        f"GET /v1/chat?visitorId={ticket}&websiteId=local&id={token} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+    )
+    assert raw.recv(4096).startswith(b"HTTP/1.1 101 ")
+    raw.sendall(text_frame('{"protocol":"json","version":1}'.ljust(200) + "\x1e"))
+    return raw
+
+
+def test_a_client_that_takes_nothing_is_dropped(
+    make_hub_thread: Callable[..., HubThread], make_config: Callable[..., HubConfig]
+) -> None:
+    hub = make_hub_thread(config=make_config(ping_interval_s=0.3, ping_timeout_s=0.3))
+    hub.start()
+    assert hub.wait_ready(20), hub.error
+    ticket = httpx.get(f"{hub.url}/visitor/get-id", params={"websiteId": "local"}).json()
+    visitor_id = VisitorTickets((TICKET_KEY,), website_id="local").check(ticket, now=0).visitor_id
+    with rest_client(hub.url) as rest:
+        room = new_room(rest)
+        rest.post("/visitor/update", params={"visitorId": visitor_id}, json={"name": "Slow", "is_persistent": True})
+        for _ in range(30):
+            body = {"content": '"' * 10_000, "sender_id": "x"}
+            rest.post("/chatroom/send-message", params={"chatroomId": room}, json=body)
+        with closing(open_raw(hub, ticket)) as slow:
+            wait_until(lambda: is_online(rest, visitor_id), "the connection")
+            calls = [{"type": 1, "target": "ConnectToChatroom", "arguments": [room]}]
+            # 24 MB of answers: no buffer between here and there takes them all.
+            calls += [
+                {"type": 1, "invocationId": "1", "target": "GetChatroomHistory", "arguments": [room, None, 30]}
+            ] * 40
+            slow.sendall(b"".join(text_frame(json.dumps(call).ljust(200) + "\x1e") for call in calls))
+            wait_until(lambda: not is_online(rest, visitor_id), "the hub to drop the client")
 
 
 def test_start_and_stop_may_be_called_twice(make_hub_thread: Callable[..., HubThread]) -> None:

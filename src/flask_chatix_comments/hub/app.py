@@ -30,7 +30,7 @@ from .service import ChatService, Context
 from .signalr.connection import ConnectionLimits
 from .store.base import MessageStore
 from .store.sql import SqlStore
-from .transports.channel import Channels
+from .transports.channels import Channels
 from .transports.websocket import WebSocketTransport
 
 logger = logging.getLogger(__name__)

@@ -34,6 +34,8 @@ class HubConfig:
         edit_window_s: How long visitors may edit and delete their own messages.
         presence_interval_s: Joins are told together, once in this time for each chatroom.
         max_connections_per_visitor: One browser tab is one connection.
+        ping_interval_s: How often a connection is asked for a sign of life, in the background.
+        ping_timeout_s: How long it may take to give one, and after that to take what is left for it.
     """
 
     website_id: str
@@ -50,6 +52,8 @@ class HubConfig:
     edit_window_s: float = 900.0
     presence_interval_s: float = 1.0
     max_connections_per_visitor: int = 100
+    ping_interval_s: float = 20.0
+    ping_timeout_s: float = 20.0
 
     def __post_init__(self) -> None:
         if not _WEBSITE_ID.fullmatch(self.website_id):
@@ -65,6 +69,9 @@ class HubConfig:
         for name in ("max_message_chars", "max_name_chars", "grace_s", "ticket_lifetime_s", "edit_window_s"):
             if getattr(self, name) < 0:
                 raise ConfigError(name, "a negative number makes no sense here.")
+        for name in ("ping_interval_s", "ping_timeout_s"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(name, "give a time above zero.")
 
     @property
     def max_record_bytes(self) -> int:

@@ -17,7 +17,8 @@ from ..tokens import VisitorTicket
 from .origins import OriginPolicy
 from .service import ChatService
 from .signalr.negotiate import answer, parse_version
-from .transports.channel import Channel, Channels
+from .transports.channel import Channel
+from .transports.channels import Channels
 
 #: What negotiate announces, the preferred one first.
 TRANSPORTS = ("WebSockets",)

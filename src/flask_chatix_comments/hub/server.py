@@ -6,24 +6,16 @@ import asyncio
 import atexit
 import contextlib
 import logging
-import re
-import socket
 import threading
 from pathlib import Path
-
-import uvicorn
 
 from ..errors import HubStartError
 from .app import create_hub
 from .config import HubConfig
-from .startup import BACKLOG, ready_to_serve
-from .store.sql import SqlStore
+from .startup import ready_to_serve
+from .web_server import WebServer, make_server
 
 logger = logging.getLogger(__name__)
-
-PING_INTERVAL_S = 20.0
-SHUTDOWN_S = 3
-_QUERY = re.compile(r"\?[^\s\"]*")
 
 
 class HubThread:
@@ -42,7 +34,7 @@ class HubThread:
         self._settled = threading.Event()
         self._start_lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._server: _Server | None = None
+        self._server: WebServer | None = None
         self._must_stop = False
         self._error: HubStartError | None = None
 
@@ -86,7 +78,8 @@ class HubThread:
         try:
             with ready_to_serve(self._config, self._host, self._port, self._lock_path) as (listener, store):
                 self._port = listener.getsockname()[1]
-                self._server = _make_server(self._config, store, when_started=self._settled)
+                app = create_hub(self._config, store=store)
+                self._server = make_server(app, self._config, when_started=self._settled)
                 self._server.should_exit = self._must_stop
                 atexit.register(self.stop)
                 asyncio.run(self._server.serve(sockets=[listener]))
@@ -107,54 +100,6 @@ def run_hub(config: HubConfig, *, host: str, port: int, lock_path: Path) -> None
         HubStartError: It cannot start.
     """
     with ready_to_serve(config, host, port, lock_path) as (listener, store):
-        server = _make_server(config, store)
+        server = make_server(create_hub(config, store=store), config)
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(server.serve(sockets=[listener]))
-
-
-class _Server(uvicorn.Server):
-    """A server that says when it listens."""
-
-    def __init__(self, config: uvicorn.Config, when_started: threading.Event | None) -> None:
-        super().__init__(config)
-        self._when_started = when_started
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        if self._when_started is not None and self.started:
-            self._when_started.set()
-
-
-def _make_server(config: HubConfig, store: SqlStore, *, when_started: threading.Event | None = None) -> _Server:
-    server_log = logging.getLogger("uvicorn.error")
-    if not any(isinstance(one, _DiscretionFilter) for one in server_log.filters):
-        server_log.addFilter(_DiscretionFilter())
-    settings = uvicorn.Config(
-        create_hub(config, store=store),
-        loop="asyncio",
-        http="h11",
-        ws="websockets-sansio",
-        ws_max_size=config.max_record_bytes,
-        ws_per_message_deflate=False,
-        ws_ping_interval=PING_INTERVAL_S,
-        ws_ping_timeout=PING_INTERVAL_S,
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        backlog=BACKLOG,
-        timeout_graceful_shutdown=SHUTDOWN_S,
-    )
-    return _Server(settings, when_started)
-
-
-class _DiscretionFilter(logging.Filter):
-    """Keep tickets, which stand in query strings, and what people write out of the server's log."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let a line pass without its query strings; at the level DEBUG it would hold whole frames."""
-        if record.levelno < logging.INFO:
-            return False
-        record.msg, record.args = _QUERY.sub("?...", record.getMessage()), None
-        return True

@@ -297,18 +297,6 @@ async def test_a_join_that_cannot_be_stored_is_no_join(world: World, monkeypatch
     await ada.join(room)
 
 
-async def test_a_visitor_may_not_open_connections_without_end(make_world: Callable[..., World]) -> None:
-    world = make_world(max_connections_per_visitor=2)
-    attendance = world.service.attendance
-    one = await world.connect("ada")
-    assert attendance.may_connect("ada")
-    await world.connect("ada")
-    assert not attendance.may_connect("ada")
-    assert attendance.may_connect("bob")
-    one.drop()
-    assert attendance.may_connect("ada")
-
-
 # Who is told of whom
 
 

@@ -140,11 +140,22 @@ async def test_what_is_no_profile(world: World, data: Any) -> None:
     assert await world.store.find_visitor(stranger.visitor_id) is None
 
 
-async def test_with_a_site_ticket_name_and_email_come_from_the_site(world: World) -> None:
+async def test_with_a_site_ticket_all_comes_from_the_site(world: World) -> None:
     ada = await world.connect("ada", name="Ada")
-    saved = await ada.call("SaveVisitorInfo", {"name": "Boss", "email": "boss@x.example", "fields": {"a": 1}})
-    assert (saved["name"], saved["email"], saved["fields"]) == ("Ada", None, {"a": 1})
-    assert await world.store.find_visitor("ada") is None
+    await world.service.visitors.update("ada", ProfileUpdate(email="ada@x.example", fields={"plan": "free"}))
+    stored = await world.store.find_visitor("ada")
+    news = {"name": "Boss", "email": "boss@x.example", "fields": {"plan": "gold"}, "is_manager": True}
+    assert await ada.call("SaveVisitorInfo", news) == {
+        "uuid": ada.caller.ticket_text,
+        "name": "Ada",
+        "email": "ada@x.example",
+        "fields": {"plan": "free"},
+        "is_online": True,
+    }
+    assert await world.store.find_visitor("ada") == stored
+    assert await world.service.visitors.get("ada") == Profile(
+        "ada", name="Ada", email="ada@x.example", fields={"plan": "free"}, is_online=True
+    )
 
 
 async def test_the_site_names_a_guest_who_takes_part(world: World) -> None:
@@ -212,7 +223,7 @@ async def test_of_two_tickets_the_one_issued_later_counts(world: World) -> None:
     for ticket, name in ((first, "First"), (second, "Second"), (first, "Second")):
         visit = await world.connect_with(ticket)
         assert (await visit.call("GetVisitorInfo", None))["name"] == name
-        # What the visitor changes by itself is no word of the site.
+        # What the visitor says by itself is no word of the site.
         await visit.call("SaveVisitorInfo", {"fields": {"seen": name}})
 
 

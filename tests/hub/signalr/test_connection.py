@@ -176,7 +176,7 @@ def test_silent_clients_are_sent_away_where_the_transport_does_not_notice() -> N
 def test_a_client_that_reads_too_slowly_loses_what_waits_and_is_told_to_come_again() -> None:
     connection = open_connection()
     record = "x" * 99 + "\x1e"
-    for _ in range(3):
+    for _ in range(4):
         connection.send_record(record)
     assert_state(connection, ConnectionState.OPEN)
     connection.send_record(record)
@@ -186,6 +186,24 @@ def test_a_client_that_reads_too_slowly_loses_what_waits_and_is_told_to_come_aga
     )
     connection.send_record(record)
     assert connection.data_to_send(now=101.0) == ""
+
+
+def test_one_record_may_be_larger_than_what_may_wait() -> None:
+    connection = open_connection()
+    for _ in range(2):
+        record = "x" * 1000 + "\x1e"
+        connection.send_record(record)
+        assert_state(connection, ConnectionState.OPEN)
+        assert connection.data_to_send(now=101.0) == record
+
+
+def test_too_many_records_at_once_end_the_connection() -> None:
+    connection = open_connection(replace(LIMITS, max_records_per_text=3))
+    assert len(connection.receive_text(NOTIFY * 3, now=101.0)) == 3
+    assert_state(connection, ConnectionState.OPEN)
+    assert len(connection.receive_text(NOTIFY * 4, now=101.0)) == 3
+    assert_state(connection, ConnectionState.CLOSING)
+    assert connection.data_to_send(now=101.0) == '{"type":7,"error":"There are too many messages at once."}\x1e'
 
 
 def test_there_is_news_when_the_transport_has_something_to_do() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from flask_chatix_comments.errors import ConfigError, StoreError
+from flask_chatix_comments.hub.store import messages
 from flask_chatix_comments.hub.store.base import Cursor, Hold
 from flask_chatix_comments.hub.store.sql import SqlStore
 from flask_chatix_comments.models import Chatroom, Message, MessageType, Profile, SenderFlag
@@ -42,12 +44,12 @@ async def room(store: SqlStore) -> str:
 
 
 async def append(store: SqlStore, *numbers: int, **more: Any) -> list[Message]:
-    messages = []
+    stored = []
     for number in numbers:
         appended = await store.append_message(draft(number, **more), now=NOW)
         assert appended is not None and appended.is_new
-        messages.append(appended.message)
-    return messages
+        stored.append(appended.message)
+    return stored
 
 
 # Chatrooms
@@ -292,6 +294,42 @@ async def test_a_managers_changes_are_paged_whispers_last(store: SqlStore, room:
     assert pages == 3
 
 
+async def catch_up(store: SqlStore, room: str, *, with_whispers: bool) -> list[list[str]]:
+    """Read all changes; return the ids of each page."""
+    pages: list[list[str]] = []
+    cursor, has_more = Cursor(), True
+    while has_more:
+        changes = await store.changes_since(room, cursor, limit=10, with_whispers=with_whispers)
+        pages.append([message.message_id for message in changes.messages])
+        cursor, has_more = changes.cursor, changes.has_more
+    last = await store.changes_since(room, cursor, limit=10, with_whispers=with_whispers)
+    assert (list(last.messages), last.cursor, last.has_more) == ([], cursor, False)
+    return pages
+
+
+async def test_a_page_of_changes_is_no_larger_than_it_must_be(
+    store: SqlStore, room: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "MAX_PAGE_BYTES", 100)
+    # 60, 40, 100, 102 and 2 bytes.
+    for number, content in enumerate(["ö" * 30, "x" * 40, "x" * 100, "ö" * 51, "xx"], start=1):
+        await append(store, number, content=content)
+    assert await catch_up(store, room, with_whispers=False) == [["m1", "m2"], ["m3"], ["m4"], ["m5"]]
+    # History is asked for by the page, and comes by the page.
+    history = await store.page_before(room, None, limit=10, with_whispers=False)
+    assert len(history.messages) == 5
+
+
+async def test_a_page_of_changes_may_end_before_the_whispers_or_among_them(
+    store: SqlStore, room: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "MAX_PAGE_BYTES", 100)
+    await append(store, 1, content="x" * 90)
+    await append(store, 2, 3, 4, content="x" * 45, is_whisper=True)
+    assert await catch_up(store, room, with_whispers=True) == [["m1"], ["m2", "m3"], ["m4"]]
+    assert await catch_up(store, room, with_whispers=False) == [["m1"]]
+
+
 # Members and visitors
 
 
@@ -404,6 +442,27 @@ async def test_a_folder_that_is_missing_is_made(tmp_path: Path) -> None:
     store = SqlStore(f"sqlite:///{tmp_path / 'a' / 'b' / 'hub.sqlite3'}")
     store.open()
     await store.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the rights of files are those of POSIX")
+async def test_the_files_are_their_owners_only(tmp_path: Path) -> None:
+    file = tmp_path / "hub.sqlite3"
+    store = SqlStore(f"sqlite:///{file}")
+    store.open()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    await store.close()
+    assert modes == {"hub.sqlite3": 0o600, "hub.sqlite3-wal": 0o600, "hub.sqlite3-shm": 0o600}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the rights of files are those of POSIX")
+async def test_a_file_that_exists_keeps_its_rights(tmp_path: Path) -> None:
+    file = tmp_path / "hub.sqlite3"
+    file.touch()
+    file.chmod(0o640)
+    store = SqlStore(f"sqlite:///{file}")
+    store.open()
+    await store.close()
+    assert file.stat().st_mode & 0o777 == 0o640
 
 
 async def test_a_file_that_is_no_database(tmp_path: Path) -> None:

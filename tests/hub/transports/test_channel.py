@@ -1,4 +1,4 @@
-"""Channels from negotiate to their end."""
+"""A channel: what it sends, and when it ends."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import itertools
 
 import pytest
 
-from flask_chatix_comments.errors import RequestRefusedError
 from flask_chatix_comments.hub.signalr.connection import ConnectionLimits
 from flask_chatix_comments.hub.signalr.messages import Ping
-from flask_chatix_comments.hub.transports.channel import NEGOTIATED_KEPT_S, Channel, Channels
+from flask_chatix_comments.hub.transports.channel import Channel
+from flask_chatix_comments.hub.transports.channels import Channels
 from flask_chatix_comments.tokens import VisitorTicket
 from tests.hub.support import Clock
 
@@ -23,52 +23,12 @@ HANDSHAKE = '{"protocol":"json","version":1}\x1e'
 @pytest.fixture
 async def channels(clock: Clock) -> Channels:
     tokens = (f"token-{number}" for number in itertools.count(1))
-    return Channels(limits=ConnectionLimits(), clock=clock, new_token=lambda: next(tokens))
+    return Channels(limits=ConnectionLimits(), max_per_visitor=1, clock=clock, new_token=lambda: next(tokens))
 
 
 def attach(channels: Channels, *, version: int = 1) -> Channel:
     negotiation = channels.negotiate(version, TICKET, "ticket")
     return channels.attach(negotiation.connection_token, "ticket")
-
-
-def status_of(channels: Channels, token: str | None, ticket: str | None) -> int:
-    with pytest.raises(RequestRefusedError) as caught:
-        channels.attach(token, ticket)
-    return caught.value.status_code
-
-
-async def test_a_channel_is_attached_once_by_who_negotiated_it(channels: Channels) -> None:
-    negotiation = channels.negotiate(1, TICKET, "ticket")
-    assert status_of(channels, None, "ticket") == 400
-    assert status_of(channels, "", "ticket") == 400
-    assert status_of(channels, "unknown", "ticket") == 404
-    # The public name of the connection does not address it.
-    assert status_of(channels, negotiation.connection_id, "ticket") == 404
-    # Somebody else's secret does not help without their ticket.
-    assert status_of(channels, negotiation.connection_token, "other ticket") == 404
-    assert status_of(channels, negotiation.connection_token, None) == 404
-    channel = channels.attach(negotiation.connection_token, "ticket")
-    assert channel.connection_id == negotiation.connection_id
-    assert channel.ticket == TICKET
-    assert status_of(channels, negotiation.connection_token, "ticket") == 409
-    channels.remove(channel)
-    assert status_of(channels, negotiation.connection_token, "ticket") == 404
-
-
-async def test_in_version_0_the_id_addresses_the_connection(channels: Channels) -> None:
-    negotiation = channels.negotiate(0, TICKET, "ticket")
-    assert channels.attach(negotiation.connection_id, "ticket").connection_id == negotiation.connection_id
-
-
-async def test_who_negotiates_and_does_not_come_is_forgotten(channels: Channels, clock: Clock) -> None:
-    late, in_time = channels.negotiate(1, TICKET, "ticket"), channels.negotiate(1, TICKET, "ticket")
-    clock.advance(NEGOTIATED_KEPT_S - 0.1)
-    channels.tick()
-    channel = channels.attach(in_time.connection_token, "ticket")
-    clock.advance(0.1)
-    channels.tick()
-    assert status_of(channels, late.connection_token, "ticket") == 404
-    assert await next_text(channel, "handshake") == "{}\x1e"
 
 
 async def next_text(channel: Channel, after: str | None = None) -> str | None:

@@ -11,12 +11,18 @@ from typing import Any
 import pytest
 
 from flask_chatix_comments.errors import StoreError
+from flask_chatix_comments.hub.dispatcher import Dispatcher
+from flask_chatix_comments.hub.service import Caller
+from flask_chatix_comments.hub.signalr.messages import Completion, Invocation
 from flask_chatix_comments.hub.store.sql import SqlStore
-from tests.hub.support import DEADLINE_S, Hub, records_of, sign_ticket
+from flask_chatix_comments.hub.transports.channel import Channel
+from flask_chatix_comments.hub.transports.websocket import MAX_LATE_CALLS, MAX_WAITING_FRAMES
+from tests.hub.support import DEADLINE_S, Hub, records_of, sign_ticket, until
 
 pytestmark = pytest.mark.anyio
 
 HANDSHAKE = '{"protocol":"json","version":1}\x1e'
+CALL = '{"type":1,"invocationId":"1","target":"GetManagers","arguments":[]}\x1e'
 
 
 class Socket:
@@ -69,8 +75,16 @@ class Socket:
                 if record.get("invocationId") == "1":
                     return record.get("result", record)
 
-    async def disconnect(self) -> None:
+    @property
+    def unread(self) -> int:
+        """How many messages the application has not taken."""
+        return self._to_app.qsize()
+
+    def say_disconnected(self) -> None:
         self._to_app.put_nowait({"type": "websocket.disconnect", "code": 1001})
+
+    async def disconnect(self) -> None:
+        self.say_disconnected()
         await self.end()
 
     async def end(self) -> None:
@@ -87,6 +101,23 @@ async def negotiated(hub: Hub, ticket: str) -> str:
 
 def query_of(ticket: str, token: str) -> str:
     return f"visitorId={ticket}&websiteId=local&id={token}"
+
+
+class Calls:
+    """Counts the calls of hub methods, and holds them up while it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self.may_go_on = asyncio.Event()
+        self.may_go_on.set()
+        invoke = Dispatcher.invoke
+
+        async def counted(dispatcher: Dispatcher, caller: Caller, invocation: Invocation) -> Completion | None:
+            self.count += 1
+            await self.may_go_on.wait()
+            return await invoke(dispatcher, caller, invocation)
+
+        monkeypatch.setattr(Dispatcher, "invoke", counted)
 
 
 @asynccontextmanager
@@ -285,3 +316,93 @@ async def test_a_store_that_fails_at_connecting(hub: Hub, monkeypatch: pytest.Mo
     assert (await socket.sent())["type"] == "websocket.close"
     socket.receive("ignored")
     await socket.disconnect()
+
+
+async def test_what_a_page_says_and_closes_at_once_counts(hub: Hub) -> None:
+    room = await new_room(hub)
+    async with connected(hub, "ada") as ada:
+        ada.receive(json.dumps({"type": 1, "target": "ConnectToChatroom", "arguments": [room]}) + "\x1e")
+        ada.receive(CALL + '{"type":7}\x1e')
+        await ada.disconnect()
+    assert await count_members(hub, room) == 1
+
+
+async def test_nobody_works_for_a_client_that_is_gone(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with connected(hub, "ada") as ada:
+        calls = Calls(monkeypatch)
+        for _ in range(3):
+            ada.receive(CALL * 100)
+        await ada.disconnect()
+    assert calls.count <= MAX_LATE_CALLS + 1
+
+
+async def test_nobody_works_for_a_client_that_was_sent_away(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with connected(hub, "ada") as ada:
+        calls = Calls(monkeypatch)
+        ada.receive(CALL * 100 + "nonsense\x1e")
+        assert (await ada.records())[-1]["type"] == 7
+        await ada.disconnect()
+    assert calls.count <= MAX_LATE_CALLS + 1
+
+
+async def test_the_end_of_a_client_is_noticed_during_a_call(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with connected(hub, "ada") as ada:
+        calls = Calls(monkeypatch)
+        calls.may_go_on.clear()
+        ada.receive(CALL * 100)
+        await until(lambda: calls.count, "the first call")
+        ada.say_disconnected()
+        # The channel has ended while the call has not.
+        assert await ada.sent() == {"type": "websocket.close", "code": 1000}
+        calls.may_go_on.set()
+        await ada.end()
+    assert calls.count == 1 + MAX_LATE_CALLS
+
+
+async def test_who_sends_faster_than_the_hub_works_has_to_wait(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = MAX_WAITING_FRAMES + 20
+    async with connected(hub, "ada") as ada:
+        calls = Calls(monkeypatch)
+        calls.may_go_on.clear()
+        for _ in range(frames):
+            ada.receive(CALL)
+        # One is being answered, one is held for the next free place.
+        taken = MAX_WAITING_FRAMES + 2
+        await until(lambda: ada.unread == frames - taken, "the hub to take what it may")
+        assert (await hub.client.get("/health")).status_code == 200
+        assert ada.unread == frames - taken
+        calls.may_go_on.set()
+        answers: list[dict[str, Any]] = []
+        while len(answers) < frames:
+            answers += await ada.records()
+    assert (calls.count, len(answers)) == (frames, frames)
+
+
+async def test_a_client_that_took_nothing_more_is_gone(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its goodbye may be behind much else that it sent."""
+    async with connected(hub, "ada") as ada:
+        calls = Calls(monkeypatch)
+        ada.failure = ConnectionResetError
+        ada.receive(CALL * 500)
+        await until(lambda: calls.count > MAX_LATE_CALLS, "the late calls")
+        await ada.disconnect()
+    # It is noticed with the first answer that cannot be sent, when the next call has begun.
+    assert calls.count <= 2 + MAX_LATE_CALLS
+
+
+async def test_a_frame_at_which_the_hub_fails(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> list[Invocation]:
+        raise ValueError("a bug of ours")
+
+    async with connected(hub, "ada") as ada:
+        monkeypatch.setattr(Channel, "receive_text", fail)
+        ada.receive(CALL)
+        (record,) = await ada.records()
+        assert (record["type"], record["allowReconnect"]) == (7, True)
+        assert "bug" not in record["error"]
+        assert (await ada.sent())["type"] == "websocket.close"
+        ada.receive("ignored")
+        await ada.disconnect()
+    assert "a bug of ours" in caplog.text

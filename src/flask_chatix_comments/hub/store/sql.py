@@ -6,6 +6,8 @@ survives the loss of power. The event loop never waits for the disk: see ``write
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection
@@ -52,7 +54,8 @@ class SqlStore:
             self._writing = _create_engine(url, begin="BEGIN IMMEDIATE")
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as exc:
             raise ConfigError("database_url", f"not a database URL that can be used: {exc}") from exc
-        self._file = Path(url.database) if is_file and url.database else None
+        is_path = is_file and url.database and not url.database.startswith("file:")
+        self._file = Path(str(url.database)) if is_path else None
         self._lock = threading.Lock()
         self._readers: DatabaseThreads | None = None
         self._writer: DatabaseThreads | None = None
@@ -70,7 +73,7 @@ class SqlStore:
                 return
             try:
                 if self._file is not None:
-                    self._file.parent.mkdir(parents=True, exist_ok=True)
+                    _create_private(self._file)
                 with self._writing.begin() as connection:
                     _prepare(connection)
             except StoreError:
@@ -233,6 +236,16 @@ class SqlStore:
     async def list_managers(self) -> list[Profile]:
         """See ``MessageStore``."""
         return await self._read(people.list_managers)
+
+
+def _create_private(file: Path) -> None:
+    """Make the file, if it is missing, for its owner only; SQLite's files beside it get the same mode.
+
+    It holds e-mail addresses and whispers. Who has made it with other rights, has done so on purpose.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _create_engine(url: sa.URL, *, begin: str) -> sa.Engine:

@@ -1,0 +1,110 @@
+"""All channels of this process: the connections that were negotiated, from negotiate to the end."""
+
+from __future__ import annotations
+
+import hmac
+from collections import Counter
+from collections.abc import Callable
+
+from ...errors import RequestRefusedError
+from ...tokens import VisitorTicket
+from ..signalr.connection import ConnectionLimits
+from ..signalr.negotiate import Negotiation, agree
+from .channel import Channel
+from .waiting_room import WaitingRoom
+
+#: ASP.NET Core's disconnect timeout: so long may a client take from negotiate to its connection.
+NEGOTIATED_KEPT_S = 15.0
+MAX_WAITING = 10_000
+#: So many pages of one visitor may come up in the same moment.
+MAX_WAITING_PER_VISITOR = 20
+
+
+class Channels:
+    """All channels of this process, by the secret that addresses them.
+
+    Args:
+        max_per_visitor: How many channels one visitor may have, attached or not.
+        new_token: Makes a secret that nobody can guess.
+    """
+
+    def __init__(
+        self,
+        *,
+        limits: ConnectionLimits,
+        max_per_visitor: int,
+        clock: Callable[[], float],
+        new_token: Callable[[], str],
+    ) -> None:
+        self._limits = limits
+        self._max_per_visitor = max_per_visitor
+        self._clock = clock
+        self._new_token = new_token
+        self._channels: dict[str, Channel] = {}
+        self._waiting = WaitingRoom()
+        self._attached: Counter[str] = Counter()
+
+    def negotiate(self, version: int, ticket: VisitorTicket, ticket_text: str) -> Negotiation:
+        """Make a channel for a client that will connect soon.
+
+        When the hub is full of those who never came, the oldest of whoever has most of them gives way: no
+        visitor can lock others out.
+
+        Raises:
+            RequestRefusedError: This visitor has too many channels. It is said here, since clients storm
+                later refusals.
+        """
+        if not self._has_room_for(ticket.visitor_id):
+            raise RequestRefusedError(429, "This visitor has too many connections.")
+        if len(self._waiting) >= MAX_WAITING:
+            self._drop_waiting(*self._waiting.least_deserving())
+        negotiation = agree(version, connection_id=self._new_token(), connection_token=self._new_token())
+        channel = Channel(negotiation, ticket, ticket_text, limits=self._limits, clock=self._clock)
+        self._channels[negotiation.connection_token] = channel
+        self._waiting.add(ticket.visitor_id, negotiation.connection_token)
+        return negotiation
+
+    def _has_room_for(self, visitor_id: str) -> bool:
+        waiting = self._waiting.count_of(visitor_id)
+        return waiting < MAX_WAITING_PER_VISITOR and waiting + self._attached[visitor_id] < self._max_per_visitor
+
+    def _drop_waiting(self, visitor_id: str, token: str) -> None:
+        self._waiting.remove(visitor_id, token)
+        del self._channels[token]
+
+    def attach(self, token: str | None, ticket_text: str | None) -> Channel:
+        """Return the channel that a client has negotiated and now connects (TransportProtocols.md, "WebSockets").
+
+        Raises:
+            RequestRefusedError: There is none of this token and ticket, or it is connected already.
+        """
+        if not token:
+            raise RequestRefusedError(400, "The connection's id is missing: negotiate first.")
+        channel = self._channels.get(token)
+        if channel is None or not hmac.compare_digest(channel.ticket_text.encode(), (ticket_text or "").encode()):
+            raise RequestRefusedError(404, "There is no such connection: negotiate first.")
+        if channel.is_attached:
+            raise RequestRefusedError(409, "This connection is in use.")
+        channel.attach()
+        self._waiting.remove(channel.ticket.visitor_id, token)
+        self._attached[channel.ticket.visitor_id] += 1
+        return channel
+
+    def remove(self, channel: Channel) -> None:
+        """Forget a channel that was attached."""
+        channel.lost()
+        if self._channels.pop(channel.negotiation.connection_token, None) is None:
+            return
+        visitor_id = channel.ticket.visitor_id
+        self._attached[visitor_id] -= 1
+        if not self._attached[visitor_id]:
+            del self._attached[visitor_id]
+
+    def tick(self) -> None:
+        """Let time pass for all channels."""
+        now = self._clock()
+        for token, channel in list(self._channels.items()):
+            if channel.is_attached:
+                channel.tick()
+            elif now - channel.negotiated_at >= NEGOTIATED_KEPT_S:
+                self._drop_waiting(channel.ticket.visitor_id, token)
