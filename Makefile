@@ -70,11 +70,17 @@ chromium:
 
 # -- Using --------------------------------------------------------------------------------------------
 
+# What the demo's commands need to find its site: PORT, and the others where they are not what follows from it.
+DEMO_ENVIRONMENT = PORT=$(PORT)$(if $(filter-out $(shell expr $(PORT) + 1),$(HUB_PORT)), HUB_PORT=$(HUB_PORT))$(if \
+  $(filter-out instance,$(DEMO_DATA)), DEMO_DATA='$(DEMO_DATA)')
+
 demo: .venv/.demo $(BUNDLE)
 	@echo
 	@echo "  The example site:  http://127.0.0.1:$(PORT)/"
 	@echo "  Its hub:           http://127.0.0.1:$(HUB_PORT)/v1   (starts with the first page)"
-	@echo "  Its data:          $(DEMO_DATA)/   End with Ctrl-C."
+	@echo "  Its data:          $(DEMO_DATA)/   (for a second demo set DEMO_DATA too)"
+	@echo "  Its commands:      $(DEMO_ENVIRONMENT) $(BIN)/flask --app example_site chatix list"
+	@echo "  End with Ctrl-C."
 	@echo
 	@exec $(BIN)/flask --app example_site run --port $(PORT)
 

@@ -273,9 +273,11 @@ class TestRefusals:
 
     def test_of_the_key_name_the_setting(self, api: ChatixApi, faults: Faults) -> None:
         faults.order(answer({"error": f"The key {KEY} is unknown"}, 401))
-        with pytest.raises(ApiStatusError, match="Check CHATIX_API_KEY") as raised:
+        with pytest.raises(ApiStatusError, match="If CHATIX_API_KEY is set: check it") as raised:
             api.create_chatroom("Hello")
         assert KEY not in str(raised.value)
+        for setting in ("CHATIX_API_AUTH_HEADER", "CHATIX_HUB_PORT", "SECRET_KEY", "CHATIX_HUB_API_KEY"):
+            assert setting in str(raised.value)
 
     def test_by_redirect_are_not_followed(self, api: ChatixApi, faults: Faults) -> None:
         faults.order(httpx.Response(302, headers={"Location": "http://elsewhere.test/"}))

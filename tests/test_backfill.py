@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -134,6 +135,16 @@ class TestBackfill:
         assert faults.requests == []
         assert registry.find("3") is None
 
+    def test_counts_what_it_would_create_once(self, rooms: RoomService, monkeypatch: pytest.MonkeyPatch) -> None:
+        posts = [Post("7"), Post("8"), Post(7), Post(True), Post(True)]
+        dry = Counter(result.outcome for result in backfill(rooms, posts, dry_run=True))
+        assert dry == {Outcome.WOULD_CREATE: 2, Outcome.EXISTING: 1, Outcome.FAILED: 2}
+        monkeypatch.setattr("flask_chatix_comments.backfill._MAX_REMEMBERED", 1)
+        posts = [Post("7"), Post("8"), Post("8"), Post("7")]
+        bounded = Counter(result.outcome for result in backfill(rooms, posts, concurrency=1, dry_run=True))
+        assert bounded.total() == 4
+        assert bounded[Outcome.WOULD_CREATE] < 4
+
 
 def read(text: str, format: FileFormat | None = None) -> list[Post]:
     """Read posts from *text*."""
@@ -178,6 +189,13 @@ class TestJsonLines:
         assert [str(error) for error in errors] == [str(raised.value)]
 
 
+@pytest.mark.parametrize("format", ["jsonl", None])
+@pytest.mark.parametrize("text", ['\ufeff[{"id": "a"}]', '\n[\n {"id": "a"},\n {"id": "b"}\n]\n'])
+def test_a_json_array_is_refused_at_once(text: str, format: FileFormat | None) -> None:
+    with pytest.raises(PostError, match=r"^Line [12]: this is a JSON array; one object per line is needed\.$"):
+        next(read_posts(io.StringIO(text), format=format, on_error=lambda error: pytest.fail("a line is not at fault")))
+
+
 class TestCsv:
     def test_is_posts(self) -> None:
         text = 'title,id,is_private,more\r\n"Seven, ""the"" one",7,,x\r\n\r\n"two\nlines",a-b,Yes,\r\n,ü,0\r\n'
@@ -191,6 +209,9 @@ class TestCsv:
         ("text", "says"),
         [
             ("title,url\nx,y\n", "Line 1: the header has no column 'id'."),
+            ("id;title\na;b\n", "no column 'id'. Columns are separated by commas."),
+            ("id\ttitle\na\tb\n", "no column 'id'. Columns are separated by commas."),
+            ("\n[a],b\n1,2\n", "the header has no column 'id'."),
             ("id,title\na,b\nc,d,e\n", "Line 3: It has more values than the header has columns."),
             ("id,title\n,b\n", "Line 2: A post ID must not be empty."),
             ("title,id\nb\n", "Line 2: A post ID must not be empty."),
@@ -212,9 +233,13 @@ def test_an_empty_file_has_no_posts(text: str, format: FileFormat | None) -> Non
     assert read(text, format) == []
 
 
-def test_a_file_that_is_not_utf8_is_refused() -> None:
-    stream = io.TextIOWrapper(io.BytesIO(b'{"id": "a"}\n' * 2000 + b'{"id": "\xe9"}\n'), encoding="utf-8")
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["lf", "crlf"])
+@pytest.mark.parametrize("before", [0, 1, 500, 2000, 2345])
+def test_a_file_that_is_not_utf8_is_refused(before: int, end: bytes) -> None:
+    # Letters of two bytes, so that one is cut where the decoder reads on.
+    content = '{"id": "äöü"}'.encode() + end
+    stream = io.TextIOWrapper(io.BytesIO(content * before + b'{"id": "\xe9"}\n'), encoding="utf-8", newline="")
     posts = read_posts(stream, on_error=lambda error: pytest.fail("nothing can be left out"))
-    with pytest.raises(PostError, match=r"^Behind line \d+ something is not UTF-8"):
+    with pytest.raises(PostError, match=rf"^Line {before + 1}: it is not UTF-8\."):
         for _ in posts:
             pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -92,6 +93,8 @@ class TestBackfill:
         result = run(site, "backfill")
         assert (result.exit_code, result.stdout) == (1, "")
         assert "Error: No hub for the website 'local' answers at http://127.0.0.1:5001/v1." in result.stderr
+        assert "set CHATIX_HUB_PORT" in result.stderr
+        assert "set CHATIX_HUB_HOST" in result.stderr
         assert site.api.calls == []
 
     def test_a_hub_that_is_starting_is_waited_for(self, site: Site) -> None:
@@ -142,12 +145,21 @@ class TestFiles:
         assert [line.split(":")[0] for line in result.stderr.splitlines()] == ["Line 2", "Line 3"]
 
     @pytest.mark.parametrize(
-        ("name", "reason"), [("nothing.csv", "No such file or directory"), (".", "Is a directory")]
+        ("name", "reason"), [("nothing.csv", "nothing.csv' does not exist."), (".", "is a directory.")]
     )
     def test_a_file_that_cannot_be_read(self, site: Site, tmp_path: Path, name: str, reason: str) -> None:
         result = run(site, "backfill", "--from-file", str(tmp_path / name))
-        assert (result.exit_code, result.stdout) == (1, "")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith("Usage: ")
         assert result.stderr.rstrip().endswith(reason)
+
+    def test_a_file_that_cannot_be_opened(self, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind("posts.csv")
+            result = run(site, "backfill", "--from-file", "posts.csv")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr == "Error: posts.csv: No such device or address\n"
 
     def test_a_file_that_is_not_utf_8(self, site: Site, tmp_path: Path) -> None:
         path = tmp_path / "posts.csv"
@@ -221,6 +233,22 @@ class TestShowAndList:
             assert "\t?\t" in run(site, "list").stdout
             assert "number_of_visitors  ?" in run(site, "show", "a").stdout
 
+    def test_a_hub_that_does_not_know_the_room(self, site: Site) -> None:
+        site.api.fail("/chatroom/get", 404)
+        result = run(site, "show", "a", "--json")
+        assert (result.exit_code, json.loads(result.stdout)["number_of_visitors"]) == (0, None)
+        begin = "Without numbers of visitors: The hub at http://127.0.0.1:5001/v1 does not know this chatroom."
+        assert result.stderr.startswith(begin)
+        assert "CHATIX_HUB_DATABASE_URL" in result.stderr
+        assert "CHATIX_API_URL" not in result.stderr
+
+    def test_a_service_that_does_not_know_the_room(self, make_site: Callable[..., Site]) -> None:
+        site = make_site(CHATIX_WEBSITE_ID="a", CHATIX_API_KEY="b")
+        load_posts(site, Post("a"))
+        assert run(site, "backfill").exit_code == 0
+        site.api.fail("/chatroom/get", 404)
+        assert "check CHATIX_API_URL" in run(site, "show", "a").stderr
+
     def test_a_room_that_is_being_made(self, site: Site) -> None:
         site.state.registry.claim("c", title="C", is_private=False, owner="somebody", lease_s=60)
         row = json.loads(run(site, "show", "c", "--json").stdout)
@@ -238,6 +266,7 @@ class TestShowAndList:
         assert (result.exit_code, result.stdout) == (1, "")
         assert result.stderr.startswith("Error: ")
         assert len(result.stderr.splitlines()) == 1
+        assert "flushed" not in result.stderr
 
     def test_wrong_usage(self, site: Site) -> None:
         assert run(site, "show").exit_code == 2
@@ -262,20 +291,43 @@ def test_with_the_real_hub(make_site: Callable[..., Site], chatix_hub: HubForTes
     assert json.loads(run(site, "show", "7", "--json").stdout)["title"] == "Post 7"
 
 
-def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
+@pytest.fixture
+def blog(tmp_path: Path) -> Path:
     (tmp_path / "blog.py").write_text(
         "from flask import Flask\n"
         "from flask_chatix_comments import ChatixComments, Post\n"
         f"app = Flask('blog', instance_path={str(tmp_path / 'instance')!r})\n"
         f"app.secret_key = {SECRET!r}\n"
+        "app.config.from_prefixed_env()\n"
         "comments = ChatixComments(app)\n"
         "comments.posts_loader(lambda: [Post(number) for number in range(3)])\n"
     )
+    return tmp_path
+
+
+def test_a_bar_on_a_terminal(blog: Path) -> None:
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "flask", "--app", "blog", "chatix", "backfill", "--dry-run"]
-    process = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=slave, check=True, env=os.environ)
+    process = subprocess.run(command, cwd=blog, stdout=subprocess.PIPE, stderr=slave, check=True, env=os.environ)
     os.close(slave)
     shown = os.read(master, 100_000).decode()
     os.close(master)
     assert process.stdout == b"3 would create\n"
     assert "3/3" in shown
+
+
+def test_a_list_on_a_terminal_has_a_header(blog: Path) -> None:
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "flask", "--app", "blog", "chatix", "list"]
+    # A hosted site waits for no hub; nobody listens on this port.
+    settings = {
+        "FLASK_CHATIX_WEBSITE_ID": "a",
+        "FLASK_CHATIX_API_KEY": "b",
+        "FLASK_CHATIX_API_URL": "http://127.0.0.1:9/v1",
+        "FLASK_CHATIX_API_TIMEOUT": "0.1",
+    }
+    subprocess.run(command, cwd=blog, stdout=slave, stderr=subprocess.PIPE, check=True, env=os.environ | settings)
+    os.close(slave)
+    shown = os.read(master, 100_000).decode()
+    os.close(master)
+    assert shown.split() == list(cli.LIST_HEADER)

@@ -218,6 +218,25 @@ def test_the_api_of_the_hub_that_runs_here_may_be_named(host: str) -> None:
     assert read({"CHATIX_API_URL": f"http://{host}:5001/v1", "CHATIX_HUB_HOST": "192.0.2.7"}).runs_hub
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["example.org", "*", "https://x.org/v1", "https://x.org?v=1", "https://x.org/#top", "ftp://x.org", "http://"],
+)
+def test_what_is_no_origin_is_shown_one(value: str) -> None:
+    says = "CHATIX_HUB_ALLOWED_ORIGINS: must list origins such as https://blog.example.com, without a path."
+    assert str(refusal({"CHATIX_HUB_ALLOWED_ORIGINS": ["https://blog.example/", value]})) == says
+    assert read({"CHATIX_HUB_ALLOWED_ORIGINS": "https://Blog.example/?"}).hub_allowed_origins == (
+        "https://blog.example",
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "says"), [("https://bücher.example", "in ASCII"), ("https://me:word@x.org", "must not hold a user name")]
+)
+def test_an_origin_is_checked_like_a_url(value: str, says: str) -> None:
+    assert says in str(refusal({"CHATIX_HUB_ALLOWED_ORIGINS": value}))
+
+
 def test_a_hub_elsewhere_is_not_started_here() -> None:
     assert not read({"CHATIX_HUB_URL": "https://hub.example"}).runs_hub
 
@@ -226,8 +245,8 @@ def test_a_hub_elsewhere_is_not_started_here() -> None:
 def test_the_built_in_hub_without_its_packages(package: str) -> None:
     error = refusal({}, is_installed=lambda name: name != package)
     assert error.key == "CHATIX_HUB_URL"
-    assert f"needs {package};" in str(error)
-    assert "pip install 'flask-chatix-comments[hub]'" in str(error)
+    begin = f"CHATIX_HUB_URL: {package} not installed; run pip install 'flask-chatix-comments[hub]' for"
+    assert str(error).startswith(begin)
 
 
 @pytest.mark.parametrize(
@@ -270,6 +289,7 @@ def test_without_a_secret_nothing_is_signed(missing: Any) -> None:
     error = refusal({"SECRET_KEY": missing})
     assert error.key == "SECRET_KEY"
     assert "python -c 'import secrets; print(secrets.token_hex(32))'" in str(error)
+    assert "`flask run --debug`" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,9 @@ import ast
 import json
 import os
 import re
+import shutil
+import subprocess
+import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +26,18 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 HOSTED = (ROOT / "docs/hosted-service.md").read_text()
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+
+BLOG_WITH_FACTORY = """
+from flask import Flask
+from flask_chatix_comments import ChatixComments
+
+
+def create_app(settings):
+    app = Flask(__name__)
+    app.config.update(settings)
+    ChatixComments(app)
+    return app
+"""
 
 
 def rows(text: str, first_cell: str) -> Iterator[list[str]]:
@@ -112,13 +127,54 @@ def options_of(command: str) -> set[str]:
 
 
 def test_every_command_is_in_the_readme_and_has_the_options_named_there() -> None:
-    (_, commands) = blocks(README, "console")
+    (_, commands, _) = blocks(README, "console")
     named = re.findall(r"^flask chatix (\S+)(.*?)(?:  +#.*)?$", commands, re.MULTILINE)
     assert {name for name, _ in named} == set(chatix.commands)
     for name, rest in named:
         assert set(re.findall(r"--[a-z-]+", rest)) <= options_of(name)
     assert {"--dry-run", "--concurrency", "--from-file"} <= options_of("backfill")
     assert all("--json" in options_of(name) for name in chatix.commands)
+
+
+def test_the_commands_for_the_demo_and_the_smallest_app_work_as_they_stand(tmp_path: Path) -> None:
+    (*_, commands) = blocks(README, "console")
+    smallest, demo = commands.splitlines()
+    (tmp_path / "blog.py").write_text(blocks(README, "python")[0])
+    assert flask_answers(smallest, tmp_path, tmp_path)
+    assert not flask_answers(smallest.replace(" --debug", ""), tmp_path, tmp_path)
+    assert flask_answers(demo, ROOT, tmp_path)
+
+
+def flask_answers(line: str, folder: Path, data: Path) -> bool:
+    """Whether the command on *line* is found in the site, which is loaded for that."""
+    before, command = re.split(r"(?:\.venv/bin/)?flask ", line, maxsplit=1)
+    own = dict(variable.split("=", 1) for variable in before.split())
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FLASK_", "CHATIX_"))}
+    arguments = [sys.executable, "-m", "flask", *command.split(), "--help"]
+    environment = kept | own | {"DEMO_DATA": str(data / "instance")}
+    result = subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True)
+    return result.returncode == 0 and "--json" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("variables", "environment"),
+    [
+        ([], "PORT=5000"),
+        (["PORT=5600", "HUB_PORT=5601"], "PORT=5600"),
+        (["PORT=5600", "HUB_PORT=5700"], "PORT=5600 HUB_PORT=5700"),
+        (["DEMO_DATA=other data"], "PORT=5000 DEMO_DATA='other data'"),
+    ],
+)
+def test_the_demo_prints_the_command_that_finds_it(variables: list[str], environment: str) -> None:
+    make = shutil.which("make")
+    if make is None:
+        pytest.skip("make is not installed")
+    set_by_make = ("PORT", "HUB_PORT", "DEMO_DATA", "MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL")
+    clean = {name: value for name, value in os.environ.items() if name not in set_by_make}
+    command = [make, "--dry-run", "--no-print-directory", "demo", *variables]
+    result = subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True)
+    (line,) = re.findall(r"Its commands: +(.*)\"", result.stdout)
+    assert line == f"{environment} .venv/bin/flask --app example_site chatix list"
 
 
 # Appearance
@@ -150,6 +206,18 @@ def test_the_smallest_app_within_forty_lines_shows_a_section(tmp_path: Path, mon
     soup = BeautifulSoup(app.test_client().get("/posts/swifts/").text, "html.parser")
     (section,) = soup.select("chatix-comments")
     assert get_state(app).post_tokens.check(str(section["data-post"])).post_id == "swifts"
+
+
+def test_the_example_for_tests_runs_where_warnings_are_errors(tmp_path: Path) -> None:
+    (fixtures,) = [code for code in blocks(README, "python") if "pytest_plugins" in code]
+    (tmp_path / "conftest.py").write_text(fixtures)
+    (tmp_path / "blog.py").write_text(BLOG_WITH_FACTORY)
+    (tmp_path / "test_blog.py").write_text("def test_blog(app):\n    assert app.testing\n")
+    options = ["-q", "-W", "error", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    command = [sys.executable, "-m", "pytest", *options]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "1 passed" in result.stdout
 
 
 @pytest.mark.parametrize("code", [*blocks(README, "python"), *blocks(HOSTED, "python")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -397,6 +398,25 @@ class TestBuiltInHub:
         body = client.post("/chatix-comments/join", json=join, environ_overrides=self.ENVIRON).get_json()
         assert body["state"] == "open"
         assert port_of(other) == port
+
+    def test_a_hub_of_another_process_on_another_port_is_said(
+        self, make_site: Callable[..., Site], site: Site, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        site.app.test_client().get("/page", environ_overrides=self.ENVIRON)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        other = make_site(
+            extension=ChatixComments(),
+            CHATIX_HUB_PORT=port,
+            CHATIX_HUB_DATABASE_URL=site.state.config.hub_database_url,
+        )
+        assert port_of(site) != port
+        answer = other.app.test_client().post(
+            "/chatix-comments/join", json={"post": other.post_token()}, environ_overrides=self.ENVIRON
+        )
+        assert answer.status_code == 503
+        assert f"none answers at http://127.0.0.1:{port}/v1. Set CHATIX_HUB_PORT" in caplog.text
 
 
 def test_the_fake_api_is_only_for_what_it_knows(fake_api: FakeApi) -> None:

@@ -623,7 +623,7 @@ class TestErrorPages:
 
 
 class TestUnavailable:
-    MESSAGE = "The comments cannot be reached at the moment."
+    MESSAGE = "The comments cannot be reached at the moment. They will come by themselves."
 
     @pytest.fixture
     def site(self, site: Site) -> Site:

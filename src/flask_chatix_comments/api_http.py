@@ -32,7 +32,9 @@ _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 # uvicorn drops an idle connection after 5 s: be the first, so that no request meets the drop.
 _LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=64, keepalive_expiry=4.0)
 _HINTS = {
-    401: " Check CHATIX_API_KEY, and CHATIX_API_AUTH_HEADER for the header that carries it.",
+    401: " If CHATIX_API_KEY is set: check it, and CHATIX_API_AUTH_HEADER for the header that carries it. If not:"
+    " another site's hub may answer on this port (CHATIX_HUB_PORT), or SECRET_KEY or CHATIX_HUB_API_KEY differs between"
+    " the processes.",
     404: " If it should exist: check CHATIX_API_URL and CHATIX_API_OPERATIONS.",
 }
 

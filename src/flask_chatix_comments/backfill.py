@@ -12,9 +12,10 @@ import functools
 import itertools
 import json
 import logging
+import re
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TextIO
 
 from .errors import ChatixCommentsError, PostError
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 # How many posts wait for each worker, so that none is idle while the caller prints a result.
 _AHEAD = 2
+# A dry run remembers so many posts, as numbers: some megabytes.
+_MAX_REMEMBERED = 100_000
 _TRUTHS = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
 
 
@@ -64,12 +67,13 @@ def backfill(
     Args:
         posts: Read as it goes, in this thread.
         concurrency: How many API calls at once, at least 1.
-        dry_run: Only tell what would be done; the API is not called.
+        dry_run: Only tell what would be done; the API is not called. A post that comes twice would be created once.
     """
     if concurrency < 1:
         raise ValueError("concurrency is at least 1")
     work = _look if dry_run else _ensure
     source = iter(posts)
+    seen: set[int] = set()
     failure: Exception | None = None
     is_open = True
     running: set[Future[BackfillResult]] = set()
@@ -84,7 +88,7 @@ def backfill(
                 except Exception as exc:
                     is_open, failure = False, exc
             done, running = wait(running, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
+            yield from (_once(future.result(), seen) for future in done)
     finally:
         executor.shutdown(cancel_futures=True)
     if failure is not None:
@@ -109,6 +113,19 @@ def _look(rooms: RoomService, post: Post) -> BackfillResult:
         return BackfillResult(post_id, Outcome.WOULD_CREATE if is_missing else Outcome.EXISTING)
 
     return _guarded(look, post)
+
+
+def _once(result: BackfillResult, seen: set[int]) -> BackfillResult:
+    """Return *result*; what would have been created before, for the same post, exists by then."""
+    if result.outcome is not Outcome.WOULD_CREATE:
+        return result
+    # The hash alone: two posts of one hash among so many are less likely than a wrong disk.
+    key = hash(result.post_id)
+    if key in seen:
+        return replace(result, outcome=Outcome.EXISTING)
+    if len(seen) < _MAX_REMEMBERED:
+        seen.add(key)
+    return result
 
 
 def _guarded(work: Callable[[str], BackfillResult], post: Post) -> BackfillResult:
@@ -150,6 +167,8 @@ def read_posts(
     head = list(_through_first_text(lines))
     if not head or not head[-1].strip():
         return
+    if format != "csv" and head[-1].lstrip().startswith("["):
+        raise PostError(f"Line {len(head)}: this is a JSON array; one object per line is needed.")
     if format is None:
         format = "jsonl" if head[-1].lstrip().startswith("{") else "csv"
     lines = itertools.chain(head, lines)
@@ -172,8 +191,9 @@ def _lines(stream: TextIO) -> Iterator[str]:
             count += 1
             yield line.removeprefix("\ufeff") if count == 1 else line
     except UnicodeDecodeError as exc:
-        # The decoder reads blocks, so that the line is not known exactly; nor can reading go on.
-        raise PostError(f"Behind line {count} something is not UTF-8. Save the file as UTF-8.") from exc
+        # The decoder reads blocks, and gave none of this one: its good lines are not in the count.
+        number = count + 1 + len(re.findall(rb"\r\n?|\n", exc.object[: exc.start]))
+        raise PostError(f"Line {number}: it is not UTF-8. Save the file as UTF-8.") from exc
 
 
 def _through_first_text(lines: Iterator[str]) -> Iterator[str]:
@@ -210,8 +230,10 @@ def _post_from_json(line: str) -> Post:
 def _read_csv(lines: Iterator[str]) -> Iterator[tuple[int, Callable[[], Post]]]:
     reader = csv.DictReader(lines, strict=True)
     try:
-        if "id" not in (reader.fieldnames or ()):
-            raise PostError("Line 1: the header has no column 'id'.")
+        header = reader.fieldnames or ()
+        if "id" not in header:
+            hint = " Columns are separated by commas." if re.search(r"[;\t]", "".join(header)) else ""
+            raise PostError(f"Line 1: the header has no column 'id'.{hint}")
         for row in reader:
             yield reader.line_num, functools.partial(_post_from_csv, row)
     except csv.Error as exc:

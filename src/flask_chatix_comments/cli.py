@@ -19,7 +19,7 @@ import click
 from flask.cli import AppGroup
 
 from .backfill import BackfillResult, Outcome, backfill, read_posts
-from .errors import ApiError, ChatixCommentsError, PostError
+from .errors import ApiError, ApiStatusError, ChatixCommentsError, PostError
 from .models import Post, normalize_post_id
 from .room_info import RoomInfo, all_rooms, one_room, visitor_counts
 from .state import HUB_START_TIMEOUT_S, AppState, get_state
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 LINE_EVERY = 100
+LIST_HEADER = ("POST", "CHATROOM", "STATE", "VISITORS", "TITLE")
 
 chatix = AppGroup("chatix", help="Chatrooms of the comment section.")
 
@@ -52,7 +53,13 @@ def _note(text: str) -> None:
 
 
 @chatix.command("backfill")
-@click.option("--from-file", "path", metavar="FILE", help="JSON lines or CSV with id and title; - for stdin.")
+@click.option(
+    "--from-file",
+    "path",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    help="JSON lines or CSV with id and title; - for stdin.",
+)
 @click.option("--format", "file_format", type=click.Choice(["jsonl", "csv"]), help="Of FILE; else seen from its start.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
 @click.option("--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="API calls at once.")
@@ -147,6 +154,9 @@ def list_command(as_json: bool) -> None:
     if as_json:
         _print_array(_row(room) for room in rooms)
         return
+    if sys.stdout.isatty():
+        # What reads a pipe gets rows only.
+        click.echo("\t".join(LIST_HEADER))
     for room in rooms:
         visitors = "?" if room.number_of_visitors is None else room.number_of_visitors
         click.echo("\t".join([room.post_id, room.chatroom_id or "-", room.state, str(visitors), room.title]))
@@ -159,15 +169,31 @@ def list_command(as_json: bool) -> None:
 def show_command(post_id: str, as_json: bool) -> None:
     """Show the chatroom of one post."""
     state = get_state()
+    if not post_id:
+        raise click.ClickException("POST_ID must not be empty; flask chatix list shows the posts that have a chatroom.")
     post_id = normalize_post_id(post_id)
     known = one_room(state.registry, None, post_id)
-    row = _row(_from_api(state, lambda api: one_room(state.registry, api, post_id)) or known)
+    row = _row(_from_api(state, lambda api: _asked_room(state, api, post_id)) or known)
     if as_json:
         click.echo(json.dumps(row, ensure_ascii=False))
         return
     width = max(map(len, row))
     for key, value in row.items():
         click.echo(f"{key:<{width}}  {'?' if value is None else value}")
+
+
+def _asked_room(state: AppState, api: ChatixApi, post_id: str) -> RoomInfo:
+    try:
+        return one_room(state.registry, api, post_id)
+    except ApiStatusError as exc:
+        # It has just answered as the hub of this website, so that CHATIX_API_URL is not in doubt.
+        if exc.status_code != 404 or state.config.is_hosted:
+            raise
+        raise click.ClickException(
+            f"The hub at {state.api_url} does not know this chatroom. Its database may be another one, or have been"
+            " lost: the registry (CHATIX_DATABASE_URL) and the hub's database (CHATIX_HUB_DATABASE_URL) belong"
+            " together."
+        ) from exc
 
 
 def _row(room: RoomInfo) -> dict[str, Any]:
@@ -209,6 +235,7 @@ def _require_api(state: AppState) -> None:
     if not state.api().wait_until_up(HUB_START_TIMEOUT_S):
         raise click.ClickException(
             f"No hub for the website {state.config.website_id!r} answers at {state.api_url}. Start the site with"
-            " flask run and open one of its pages, which starts the hub. If it runs on an address of its own (flask run"
-            " --host ...), set CHATIX_HUB_HOST to that address, for this command too."
+            " flask run and open one of its pages, which starts the hub. If its hub has another port, set"
+            " CHATIX_HUB_PORT to it; if it runs on an address of its own (flask run --host ...), set CHATIX_HUB_HOST to"
+            " that address; both for this command too."
         )

@@ -204,8 +204,9 @@ def _check_together(config: ChatixConfig, is_installed: Callable[[str], bool]) -
     if missing:
         raise ConfigError(
             "CHATIX_HUB_URL",
-            f"the built-in hub needs {', '.join(missing)}; run pip install 'flask-chatix-comments[hub]', or set this to"
-            " the URL of a hub elsewhere, or set CHATIX_WEBSITE_ID and CHATIX_API_KEY for the hosted service.",
+            f"{', '.join(missing)} not installed; run pip install 'flask-chatix-comments[hub]' for the built-in hub,"
+            " or set CHATIX_HUB_URL to the URL of a hub elsewhere, or CHATIX_WEBSITE_ID and CHATIX_API_KEY for the"
+            " hosted service.",
         )
 
 
@@ -221,7 +222,11 @@ def _secrets(mapping: Mapping[str, Any], *, is_lenient: bool) -> tuple[bytes, ..
     if not current:
         if is_lenient:
             return ()
-        raise ConfigError("SECRET_KEY", f"is not set (before init_app); set the output of: {SECRET_COMMAND}")
+        message = (
+            f"is not set (before init_app); set the output of: {SECRET_COMMAND}"
+            ", or run with `flask run --debug` to try it out."
+        )
+        raise ConfigError("SECRET_KEY", message)
     fallbacks = mapping.get("SECRET_KEY_FALLBACKS") or ()
     if not isinstance(fallbacks, (list, tuple)):
         raise ConfigError("SECRET_KEY_FALLBACKS", f"must be a list of keys, not {type(fallbacks).__name__}.")

@@ -115,9 +115,11 @@ def hub_url(value: Any) -> str:
 
 
 def _origin(value: str) -> str:
-    parts = urlsplit(api_url(value))
-    if parts.path:
+    parts = urlsplit(value)
+    is_web = parts.scheme in ("http", "https") and parts.hostname
+    if not is_web or parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ValueError("must list origins such as https://blog.example.com, without a path.")
+    api_url(value)
     return f"{parts.scheme}://{parts.netloc}".lower()
 
 

@@ -14,7 +14,7 @@ from . import wire
 from .config import ChatixConfig
 from .database import create_registry_engine
 from .dev_hub import DevHub, hub_api_url
-from .errors import ApiError, ConfigError, RegistryError
+from .errors import ApiError, ConfigError, HubStartError, RegistryError
 from .keys import Keys
 from .models import FieldValue, Post, Visitor
 from .operations import merge_operations
@@ -167,10 +167,17 @@ class AppState:
         """Wait for the hub of this process, if it runs one, to listen.
 
         Raises:
-            HubStartError: It could not start.
+            HubStartError: It could not start; or another process runs the hub, at an address that is not ours.
         """
-        if self.dev_hub is not None:
-            self.dev_hub.wait(HUB_START_TIMEOUT_S)
+        if self.dev_hub is None:
+            return
+        self.dev_hub.wait(HUB_START_TIMEOUT_S)
+        error = self.dev_hub.error
+        if error is not None and error.is_locked and not self.api().ping():
+            raise HubStartError(
+                f"{error} But none answers at {self.api_url}. Set CHATIX_HUB_PORT to the port of that one, or give"
+                " this site data of its own (CHATIX_HUB_DATABASE_URL, CHATIX_DATABASE_URL)."
+            )
 
     def close(self) -> None:
         """Stop the hub that this process runs and close idle connections; for tests, and before an app is dropped."""

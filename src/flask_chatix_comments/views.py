@@ -107,7 +107,7 @@ def _answer_unavailable(error: Exception) -> Response:
     logger.error("The comments are unavailable: %s", error)
     asked = error.retry_after_s if isinstance(error, ApiStatusError) else None
     retry_after_s = min(MAX_RETRY_AFTER_S, round(asked)) if asked else RETRY_AFTER_S
-    message = "The comments cannot be reached at the moment."
+    message = "The comments cannot be reached at the moment. They will come by themselves."
     return _answer({"error": "unavailable", "message": message, "retry_after_s": retry_after_s}, 503)
 
 

@@ -248,8 +248,8 @@ def test_nothing_is_compressed(hub_thread: HubThread) -> None:
 def test_no_ticket_and_no_comment_in_the_log(
     make_hub_thread: Callable[..., HubThread], caplog: pytest.LogCaptureFixture, level: int
 ) -> None:
+    caplog.set_level(level, logger="sqlalchemy")
     caplog.set_level(level)
-    caplog.set_level(logging.DEBUG, logger="sqlalchemy")
     thread = make_hub_thread()
     thread.start()
     assert thread.wait_ready(DEADLINE_S)
@@ -335,7 +335,7 @@ def open_raw(hub: HubThread, ticket: str) -> socket.socket:
 def test_a_client_that_takes_nothing_is_dropped(
     make_hub_thread: Callable[..., HubThread], make_config: Callable[..., HubConfig]
 ) -> None:
-    hub = make_hub_thread(config=make_config(ping_interval_s=0.3, ping_timeout_s=0.3))
+    hub = make_hub_thread(config=make_config(ping_interval_s=1.0, ping_timeout_s=0.5))
     hub.start()
     assert hub.wait_ready(20), hub.error
     ticket = httpx.get(f"{hub.url}/visitor/get-id", params={"websiteId": "local"}).json()
@@ -427,23 +427,29 @@ def test_a_port_that_is_taken(make_hub_thread: Callable[..., HubThread]) -> None
     assert again.wait_ready(DEADLINE_S), again.error
 
 
-def test_a_host_that_is_not_ours(make_hub_thread: Callable[..., HubThread]) -> None:
-    thread = make_hub_thread(host="host.invalid")
+@pytest.mark.parametrize("host", ["host.invalid", "203.0.113.1"])
+def test_a_host_that_is_not_ours(make_hub_thread: Callable[..., HubThread], host: str) -> None:
+    thread = make_hub_thread(host=host)
     thread.start()
     assert not thread.wait_ready(DEADLINE_S)
-    assert isinstance(thread.error, HubPortError)
+    # No other port would help.
+    assert isinstance(thread.error, HubStartError) and not isinstance(thread.error, HubPortError)
+    assert f"cannot listen on {host}: " in str(thread.error)
+    assert "Set CHATIX_HUB_HOST" in str(thread.error)
 
 
 def test_a_database_that_cannot_be_used(
     make_hub_thread: Callable[..., HubThread], make_config: Callable[..., HubConfig], tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
-    for url in (f"sqlite:///{tmp_path / 'file' / 'hub.sqlite3'}", "sqlite://"):
+    (tmp_path / "text").write_text("this is no database, " * 100)
+    for url in (f"sqlite:///{tmp_path / 'file' / 'hub.sqlite3'}", f"sqlite:///{tmp_path / 'text'}", "sqlite://"):
         thread = make_hub_thread(config=make_config(database_url=url))
         thread.start()
         assert not thread.wait_ready(DEADLINE_S)
         assert isinstance(thread.error, HubStartError)
         assert "cannot start" in str(thread.error)
+        assert str(thread.error).endswith(" The setting is CHATIX_HUB_DATABASE_URL.")
 
 
 def test_a_lock_that_cannot_be_written(make_hub_thread: Callable[..., HubThread], tmp_path: Path) -> None:
@@ -453,6 +459,7 @@ def test_a_lock_that_cannot_be_written(make_hub_thread: Callable[..., HubThread]
     assert not thread.wait_ready(DEADLINE_S)
     assert isinstance(thread.error, HubStartError)
     assert "lock" in str(thread.error)
+    assert "set CHATIX_HUB_DATABASE_URL" in str(thread.error)
 
 
 def test_a_hub_that_fails_for_another_reason(

@@ -34,8 +34,8 @@ class HubConfig:
         edit_window_s: How long visitors may edit and delete their own messages.
         presence_interval_s: Joins are told together, once in this time for each chatroom.
         max_connections_per_visitor: One browser tab is one connection.
-        ping_interval_s: How often a connection is asked for a sign of life, in the background.
-        ping_timeout_s: How long it may take to give one, and after that to take what is left for it.
+        ping_interval_s: How often each WebSocket is asked for a sign of life.
+        ping_timeout_s: How long the client may take to give one; then it is dropped within seconds.
     """
 
     website_id: str

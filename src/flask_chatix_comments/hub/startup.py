@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import sys
@@ -42,7 +43,9 @@ def ready_to_serve(
             store = SqlStore(config.database_url)
             store.open()
         except (StoreError, ConfigError) as exc:
-            raise HubStartError(f"The built-in hub cannot start. {exc}") from exc
+            raise HubStartError(
+                f"The built-in hub cannot start. {exc} The setting is CHATIX_HUB_DATABASE_URL."
+            ) from exc
         try:
             yield listener, store
         finally:
@@ -57,7 +60,10 @@ def _lock(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+b")
     except OSError as exc:
-        raise HubStartError(f"The built-in hub cannot write its lock file {path}: {exc.strerror}.") from exc
+        raise HubStartError(
+            f"The built-in hub cannot write its lock file {path}: {exc.strerror}. Make its folder writable, or set"
+            " CHATIX_HUB_DATABASE_URL to a file elsewhere: the lock lies beside it."
+        ) from exc
     with file:
         try:
             _lock_file(file)
@@ -85,7 +91,7 @@ def _bind(host: str, port: int) -> socket.socket:
         )[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as exc:
-        raise HubPortError(f"The built-in hub cannot listen on {host}: {exc.strerror}.", port=port) from exc
+        raise _no_address(host, exc) from exc
     try:
         if os.name == "posix":
             # A hub that was killed leaves connections that would keep the port for a minute.
@@ -94,6 +100,14 @@ def _bind(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as exc:
         listener.close()
+        if exc.errno == errno.EADDRNOTAVAIL:
+            raise _no_address(host, exc) from exc
         message = f"The built-in hub cannot listen on {host} port {port}: {exc.strerror}. Set another port for it."
         raise HubPortError(message, port=port) from exc
     return listener
+
+
+def _no_address(host: str, exc: OSError) -> HubStartError:
+    return HubStartError(
+        f"The built-in hub cannot listen on {host}: {exc.strerror}. Set CHATIX_HUB_HOST to an address of this machine."
+    )
