@@ -54,7 +54,7 @@ def answer(data: Any, status_code: int = 200, **headers: str) -> httpx.Response:
     return httpx.Response(status_code, json=data, headers=headers)
 
 
-# What is called, the request that section 13 and 15 of the fact sheet name, the answer, the result.
+# What is called, the request that the table of docs/hosted-service.md names, the answer, the result.
 CALLS: dict[str, tuple[Call, str, str, dict[str, str], Any, Any, Any]] = {
     "create_chatroom": (
         lambda api: api.create_chatroom("Hello", external_id="7"),

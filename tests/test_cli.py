@@ -97,6 +97,15 @@ class TestBackfill:
         assert "set CHATIX_HUB_HOST" in result.stderr
         assert site.api.calls == []
 
+    @pytest.mark.usefixtures("impatient")
+    def test_without_a_hub_elsewhere(self, make_site: Callable[..., Site]) -> None:
+        site = make_site(CHATIX_HUB_URL="https://chat.example")
+        load_posts(site, Post("a"))
+        site.api.fail("/health", httpx.ConnectError("refused"))
+        result = run(site, "backfill")
+        assert result.exit_code == 1
+        assert "answers at https://chat.example/v1. Start that hub, or correct CHATIX_HUB_URL" in result.stderr
+
     def test_a_hub_that_is_starting_is_waited_for(self, site: Site) -> None:
         load_posts(site, Post("a"))
         answers: Iterator[httpx.Response | Exception] = iter([httpx.ConnectError("refused")] * 3)

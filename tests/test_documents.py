@@ -248,3 +248,11 @@ def test_paths_that_contributors_are_told_of_exist() -> None:
     paths = re.findall(r"`((?:src|browser|tests|docs|benchmarks|requirements|example_site|\.ci)/[^`]*)`", text)
     built = {"src/flask_chatix_comments/static/"}
     assert [path for path in paths if path not in built and not os.path.exists(ROOT / path)] == []
+
+
+def test_every_quirk_that_the_code_cites_is_explained() -> None:
+    explained = set(re.findall(r"^\| (Q\d+) \|", (ROOT / "docs/sdk-quirks.md").read_text(), re.MULTILINE))
+    sources = [*(ROOT / "browser").rglob("*.ts"), *(ROOT / "src").rglob("*.py")]
+    cited = {number for path in sources for number in re.findall(r"\bQ\d+\b", path.read_text())}
+    assert cited
+    assert cited <= explained

@@ -2,7 +2,7 @@
  * From an SDK object to the small interface that the section uses; only this folder knows chatix-core.
  *
  * Every quirk of the SDK that can meet us is handled here, in the two kinds of chat (hub-chat.ts and
- * hosted-chat.ts), or in the shims, under its number in our fact sheet of the protocol.
+ * hosted-chat.ts), or in the shims, under its number in docs/sdk-quirks.md.
  */
 
 import type ChatixCore from "chatix-core/src/js/chatixcore.js";

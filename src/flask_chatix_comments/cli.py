@@ -227,15 +227,23 @@ def _from_api(state: AppState, ask: Callable[[ChatixApi], T]) -> T | None:
         return None
 
 
+_OWN_HUB = (
+    "Start the site with flask run and open one of its pages, which starts the hub. If its hub has another port, set"
+    " CHATIX_HUB_PORT to it; if it runs on an address of its own (flask run --host ...), set CHATIX_HUB_HOST to that"
+    " address; both for this command too."
+)
+_HUB_ELSEWHERE = (
+    "Start that hub, or correct CHATIX_HUB_URL; if this machine reaches it another way, set CHATIX_API_URL."
+)
+
+
 def _require_api(state: AppState) -> None:
     """Wait for a hub that is starting; fail with what to do when none comes."""
     if state.config.is_hosted or state.api().ping():
         return
     _note(f"Waiting up to {HUB_START_TIMEOUT_S:g} s for the hub at {state.api_url} ...")
     if not state.api().wait_until_up(HUB_START_TIMEOUT_S):
+        remedy = _OWN_HUB if state.config.runs_hub else _HUB_ELSEWHERE
         raise click.ClickException(
-            f"No hub for the website {state.config.website_id!r} answers at {state.api_url}. Start the site with"
-            " flask run and open one of its pages, which starts the hub. If its hub has another port, set"
-            " CHATIX_HUB_PORT to it; if it runs on an address of its own (flask run --host ...), set CHATIX_HUB_HOST to"
-            " that address; both for this command too."
+            f"No hub for the website {state.config.website_id!r} answers at {state.api_url}. {remedy}"
         )

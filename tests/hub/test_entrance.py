@@ -1,4 +1,4 @@
-"""get-id, negotiate, health: the endpoints without a key (fact sheet, sections 2, 3 and 15)."""
+"""get-id, negotiate, health: the endpoints without a key."""
 
 from __future__ import annotations
 

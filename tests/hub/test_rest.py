@@ -1,4 +1,4 @@
-"""The REST table of the fact sheet (sections 13 and 15), over HTTP."""
+"""The REST table (docs/hosted-service.md) and what the hub adds to it, over HTTP."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ class Dispatcher:
             HubMethod.GET_CHATROOM_HISTORY: _answers(
                 self._get_history, given.chatroom_id, given.message_id_or_none, given.count
             ),
-            # Items per page come before the page here, too (quirk Q3 of our fact sheet).
+            # Items per page come before the page here, too (Q3 in docs/sdk-quirks.md).
             HubMethod.GET_CHATROOM_VISITORS: _answers(
                 self._list_members, given.chatroom_id, given.items_per_page, given.page
             ),

@@ -357,7 +357,7 @@ async def test_members_mode_names_everybody(make_world: Callable[..., World]) ->
     ]
     listed = await bob.call("GetChatroomVisitors", room, 50, 1)
     assert [item["uuid"] for item in listed["items"]] == ["ada", "bob"]
-    # Wire order is items per page, then page (Q3 of the fact sheet).
+    # Wire order is items per page, then page (Q3 in docs/sdk-quirks.md).
     second = await bob.call("GetChatroomVisitors", room, 1, 2)
     assert [item["uuid"] for item in second["items"]] == ["bob"]
 
