@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from typing import Any
 from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, expect
 
 from flask_chatix_comments.api import ChatixApi
+from flask_chatix_comments.hub.config import HubConfig
+from flask_chatix_comments.hub.server import HubThread
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 30.0
@@ -144,6 +146,22 @@ class Site:
         )
         url, website_id, key = json.loads(answer.stdout)
         return ChatixApi(url, website_id=website_id, api_key=key)
+
+
+@contextlib.contextmanager
+def running_hub(folder: Path, *, website_id: str, api_key: str) -> Iterator[HubThread]:
+    """Run a hub of its own, apart from any site."""
+    config = HubConfig(
+        website_id=website_id,
+        database_url=f"sqlite:///{folder / 'hub.sqlite3'}",
+        ticket_keys=(b"k" * 32,),
+        api_keys=(api_key,),
+    )
+    hub = HubThread(config, host="127.0.0.1", port=0, lock_path=folder / "hub.lock")
+    hub.start()
+    assert hub.wait_ready(20), hub.error
+    yield hub
+    hub.stop()
 
 
 def find_chromium() -> str:

@@ -12,9 +12,8 @@ import pytest
 from playwright.sync_api import expect
 
 from flask_chatix_comments.api import ChatixApi
-from flask_chatix_comments.hub.config import HubConfig
 from flask_chatix_comments.hub.server import HubThread
-from tests.e2e.support import Reader, Site, articles, comment, reach_section, section, wait_until, write
+from tests.e2e.support import Reader, Site, articles, comment, reach_section, running_hub, section, wait_until, write
 
 pytestmark = pytest.mark.browser
 NewReader = Callable[..., Reader]
@@ -25,17 +24,8 @@ WEBSITE_ID = "site-1234"
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[HubThread]:
-    config = HubConfig(
-        website_id=WEBSITE_ID,
-        database_url=f"sqlite:///{tmp_path / 'service.sqlite3'}",
-        ticket_keys=(b"t" * 32,),
-        api_keys=(API_KEY,),
-    )
-    service = HubThread(config, host="127.0.0.1", port=0, lock_path=tmp_path / "service.lock")
-    service.start()
-    assert service.wait_ready(20), service.error
-    yield service
-    service.stop()
+    with running_hub(tmp_path, website_id=WEBSITE_ID, api_key=API_KEY) as service:
+        yield service
 
 
 @pytest.fixture

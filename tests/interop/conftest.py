@@ -12,8 +12,8 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from flask_chatix_comments.api import ChatixApi
-from flask_chatix_comments.hub.config import HubConfig
 from flask_chatix_comments.hub.server import HubThread
+from tests.e2e.support import running_hub
 
 HERE = Path(__file__).parent
 API_KEY = "interop-key-of-some-length"
@@ -21,18 +21,8 @@ API_KEY = "interop-key-of-some-length"
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubThread]:
-    folder = tmp_path_factory.mktemp("hub")
-    config = HubConfig(
-        website_id="local",
-        database_url=f"sqlite:///{folder / 'hub.sqlite3'}",
-        ticket_keys=(b"k" * 32,),
-        api_keys=(API_KEY,),
-    )
-    hub = HubThread(config, host="127.0.0.1", port=0, lock_path=folder / "hub.lock")
-    hub.start()
-    assert hub.wait_ready(20), hub.error
-    yield hub
-    hub.stop()
+    with running_hub(tmp_path_factory.mktemp("hub"), website_id="local", api_key=API_KEY) as hub:
+        yield hub
 
 
 @pytest.fixture(scope="module")
