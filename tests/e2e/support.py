@@ -27,6 +27,7 @@ from flask_chatix_comments.hub.server import HubThread
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 30.0
+TICKET_KEY = "k" * 32
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM_ARGS = [
     "--no-sandbox",
@@ -149,15 +150,15 @@ class Site:
 
 
 @contextlib.contextmanager
-def running_hub(folder: Path, *, website_id: str, api_key: str) -> Iterator[HubThread]:
-    """Run a hub of its own, apart from any site."""
+def running_hub(folder: Path, *, website_id: str, api_key: str, port: int = 0) -> Iterator[HubThread]:
+    """Run a hub of its own, apart from any site; its tickets are signed with ``TICKET_KEY``."""
     config = HubConfig(
         website_id=website_id,
         database_url=f"sqlite:///{folder / 'hub.sqlite3'}",
-        ticket_keys=(b"k" * 32,),
+        ticket_keys=(TICKET_KEY.encode(),),
         api_keys=(api_key,),
     )
-    hub = HubThread(config, host="127.0.0.1", port=0, lock_path=folder / "hub.lock")
+    hub = HubThread(config, host="127.0.0.1", port=port, lock_path=folder / "hub.lock")
     hub.start()
     assert hub.wait_ready(20), hub.error
     yield hub

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.support import Reader, Site, articles, comment, expect_live, reach_section, section, write
+from flask_chatix_comments.hub.server import HubThread
+from tests.e2e.support import (
+    TICKET_KEY,
+    Reader,
+    Site,
+    articles,
+    comment,
+    expect_live,
+    reach_section,
+    running_hub,
+    section,
+    write,
+)
 
 pytestmark = pytest.mark.browser
 NewReader = Callable[..., Reader]
@@ -33,6 +48,40 @@ def test_the_hub_is_killed_and_started_again_in_the_middle_of_a_talk(site: Site,
         expect(comment(page, "Before the outage")).to_have_count(1)
         expect(articles(page)).to_have_count(2)
     expect(section(page_two).get_by_role("textbox", name="Write a comment")).to_have_value("")
+
+
+@pytest.fixture
+def run_hub(tmp_path: Path) -> Callable[..., AbstractContextManager[HubThread]]:
+    """Run a hub beside the site, again and again on the same data."""
+    return partial(running_hub, tmp_path, website_id="local", api_key="the-key-of-this-hub")
+
+
+@pytest.fixture
+def site_with_a_hub_elsewhere(tmp_path: Path) -> Iterator[Site]:
+    """A site that runs no hub; it has not started, since nobody knows the hub's port yet."""
+    settings = {"CHATIX_HUB_API_KEY": "the-key-of-this-hub", "CHATIX_TICKET_KEY": TICKET_KEY}
+    site = Site(tmp_path / "data", settings=settings)
+    yield site
+    site.stop()
+
+
+def test_a_hub_elsewhere_goes_away_while_the_site_stays(
+    run_hub: Callable[..., AbstractContextManager[HubThread]], site_with_a_hub_elsewhere: Site, new_reader: NewReader
+) -> None:
+    site = site_with_a_hub_elsewhere
+    with run_hub() as hub:
+        site.settings["CHATIX_HUB_URL"] = hub.url
+        site.start()
+        page = new_reader().open(site.post_url(site.slugs()[0]))
+        reach_section(page)
+        write(page, "Before the outage", name="Robin")
+        expect(comment(page, "Before the outage")).to_be_visible()
+    expect(section(page).get_by_role("status")).not_to_have_text("Live")
+    write(page, "Written during the outage")
+    with run_hub(port=hub.port):
+        expect_live(page)
+        expect(comment(page, "Written during the outage")).to_have_count(1)
+        expect(articles(page)).to_have_count(2)
 
 
 def test_what_others_did_meanwhile_is_asked_for(site: Site, new_reader: NewReader) -> None:
