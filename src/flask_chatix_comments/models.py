@@ -22,6 +22,9 @@ MAX_MARKS_IN_A_ROW = 4
 
 # Letters, symbols and reserved code points that are drawn as nothing.
 _BLANKS = frozenset("\u115f\u1160\u2065\u2800\u3164\uffa0\U0001d159") | {chr(code) for code in range(0xFFF0, 0xFFF9)}
+# Joiners belong to emoji and to the spelling of Persian and of Indian languages.
+_JOINERS = frozenset("\u200c\u200d")
+_REFUSED_IN_NAMES = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Mn", "Me", "Zl", "Zp", "Zs"})
 
 FieldValue = str | int | float | bool
@@ -45,7 +48,7 @@ def normalize_post_id(post_id: PostIdLike) -> str:
         raise PostError("A post ID must not be empty. Has the post been saved (flushed) yet?")
     if len(text) > MAX_POST_ID_CHARS:
         raise PostError(f"A post ID has at most {MAX_POST_ID_CHARS} characters, this one has {len(text)}.")
-    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+    if not is_text(text):
         raise PostError("A post ID must not contain NUL or lone surrogates.")
     return text
 
@@ -58,6 +61,16 @@ def normalize_title(title: str | None, *, fallback: str = "") -> str:
     if len(text) > MAX_TITLE_CHARS:
         text = text[: MAX_TITLE_CHARS - 1].rstrip() + "…"
     return text
+
+
+def is_text(value: str) -> bool:
+    """Whether every store and every client can keep *value*: no NUL, no lone surrogate."""
+    return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def may_be_in_name(character: str) -> bool:
+    """Whether *character* can be shown in a name: no control, no mark that turns the text around it."""
+    return unicodedata.category(character) not in _REFUSED_IN_NAMES or character in _JOINERS
 
 
 def is_visible(text: str) -> bool:

@@ -59,9 +59,12 @@ def _start_hub() -> None:
 @blueprint.before_app_request
 def _answer_wrong_address() -> Response | None:
     """Answer what is below our prefix and none of our views, before the site's error pages do."""
-    error, prefix = request.routing_exception, get_state().config.url_prefix
+    error = request.routing_exception
+    if error is None or isinstance(error, RoutingException):
+        return None
+    prefix = get_state().config.url_prefix
     is_ours = request.path == prefix or request.path.startswith(f"{prefix}/")
-    return _answer_http_error(error) if error and is_ours and not isinstance(error, RoutingException) else None
+    return _answer_http_error(error) if is_ours else None
 
 
 @blueprint.before_request

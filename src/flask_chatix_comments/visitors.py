@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from .errors import ConfigError, PostError, TokenError
-from .models import Visitor, drop_stacked_marks, is_visible, normalize_post_id
+from .models import Visitor, drop_stacked_marks, is_visible, may_be_in_name, normalize_post_id
 from .tokens import GuestClaim, GuestCookies, VisitorTicket, VisitorTickets
 
 TICKET_LIFETIME_S = 12 * 3600
@@ -22,10 +22,6 @@ COOKIE_LIFETIME_S = 365 * 24 * 3600
 LEAVING_GRACE_S = 7 * 24 * 3600
 MAX_NAME_CHARS = 80
 GUEST_PREFIX = "g-"
-
-# Joiners belong to emoji and to the spelling of Persian and of Indian languages.
-_ALLOWED_FORMAT_CHARACTERS = frozenset("\u200c\u200d")
-_REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 
 
 class NameRefusedError(ValueError):
@@ -56,7 +52,7 @@ def clean_guest_name(text: str) -> str:
             characters, marks that turn the direction of the text around it, or stacks of marks.
     """
     text = unicodedata.normalize("NFC", text.strip())
-    if any(_is_refused(character) for character in text) or text != drop_stacked_marks(text):
+    if not all(map(may_be_in_name, text)) or text != drop_stacked_marks(text):
         raise NameRefusedError("This name holds characters that cannot be shown.")
     name = " ".join(text.split())
     if not is_visible(name):
@@ -69,13 +65,9 @@ def clean_guest_name(text: str) -> str:
 def shorten_user_name(text: str) -> str:
     """Return the name of a site's user in the same form, with what cannot be shown left out."""
     shown = "".join(" " if character.isspace() else character for character in unicodedata.normalize("NFC", text))
-    shown = "".join(character for character in shown if not _is_refused(character))
+    shown = "".join(filter(may_be_in_name, shown))
     name = " ".join(drop_stacked_marks(shown).split())[:MAX_NAME_CHARS].rstrip()
     return name if is_visible(name) else ""
-
-
-def _is_refused(character: str) -> bool:
-    return unicodedata.category(character) in _REFUSED_CATEGORIES and character not in _ALLOWED_FORMAT_CHARACTERS
 
 
 def user_key(user: object) -> str:

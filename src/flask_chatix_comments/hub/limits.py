@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import InvalidArgumentError
-from ..models import drop_stacked_marks, is_visible
+from ..models import drop_stacked_marks, is_text, is_visible, may_be_in_name
 
 MAX_ID_CHARS = 100
 MAX_PAGE_ITEMS = 100
@@ -31,9 +31,6 @@ MAX_SAFE_INTEGER = 2**53 - 1
 # Other control characters show nothing, and some databases cannot keep NUL.
 _KEPT_CONTROLS = "\t\n\r"
 _DROPPED = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in _KEPT_CONTROLS}
-# Joiners belong to emoji and to the spelling of several languages.
-_KEPT_FORMATS = "\u200c\u200d"
-_BAD_IN_NAMES = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 
 
 def check_content(content: object, *, max_chars: int) -> str:
@@ -55,7 +52,7 @@ def check_name(name: object, *, max_chars: int) -> str | None:
     if not isinstance(name, str):
         raise InvalidArgumentError("A name is text.")
     text = unicodedata.normalize("NFC", " ".join(name.split()))
-    if any(unicodedata.category(char) in _BAD_IN_NAMES and char not in _KEPT_FORMATS for char in text):
+    if not all(map(may_be_in_name, text)):
         raise InvalidArgumentError("This name holds characters that cannot be shown.")
     if text and (not is_visible(text) or text != drop_stacked_marks(text)):
         raise InvalidArgumentError("This name cannot be read.")
@@ -129,11 +126,6 @@ def check_number(value: object, *, name: str, largest: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= largest:
         raise InvalidArgumentError(f"{name} is a number from 1 to {largest}.")
     return value
-
-
-def is_text(value: str) -> bool:
-    """Whether every store and every client can keep *value*: no NUL, no lone surrogate."""
-    return "\0" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 def dict_of(value: Any, *, name: str) -> Mapping[str, Any]:

@@ -10,9 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from ...errors import ChatroomNotFoundError, InvalidArgumentError
-from ...models import Chatroom, normalize_title
+from ...models import Chatroom, is_text, normalize_title
 from ..backplane.base import ChatroomChanged, ChatroomStep
-from ..limits import is_text
 from .base import Caller, Context
 from .visitors import Visitors
 
