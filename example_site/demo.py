@@ -43,7 +43,10 @@ def hub_port() -> str:
     port = os.environ.get("PORT") or "5000"
     if not re.fullmatch("[0-9]{1,5}", port):
         raise ClickException("PORT must be a number.")
-    return os.environ.get("HUB_PORT") or str(int(port) + 1)
+    hub_port = os.environ.get("HUB_PORT") or str(int(port) + 1)
+    if hub_port == port:
+        raise ClickException(f"PORT and HUB_PORT are both {port}: site and hub need a port each.")
+    return hub_port
 
 
 def kept_secret(folder: Path) -> str:

@@ -295,6 +295,13 @@ def test_a_port_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
         create_app()
 
 
+def test_one_port_for_both_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "8000")
+    monkeypatch.setenv("HUB_PORT", "8000")
+    with pytest.raises(ClickException, match="^PORT and HUB_PORT are both 8000"):
+        create_app()
+
+
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHATIX_PAGE_SIZE", "7")
     monkeypatch.setenv("CHATIX_DATABASE_URL", "sqlite:////tmp/elsewhere.sqlite3")

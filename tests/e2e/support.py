@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, e
 from flask_chatix_comments.api import ChatixApi
 from flask_chatix_comments.hub.config import HubConfig
 from flask_chatix_comments.hub.server import HubThread
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 30.0
@@ -52,13 +52,6 @@ def wait_until(condition: Callable[[], Any], what: str, *, deadline_s: float = D
         if time.monotonic() > end:
             raise AssertionError(f"not within {deadline_s} s: {what}")
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.support import free_port, wait_until
+from tests.e2e.support import wait_until
+from tests.ports import free_port
 
 # In the group of the browser tests, since it runs a whole server; it needs no browser.
 pytestmark = pytest.mark.browser

@@ -28,6 +28,7 @@ from flask_chatix_comments.hub.config import HubConfig
 from flask_chatix_comments.hub.server import HubThread, run_hub
 from flask_chatix_comments.tokens import VisitorTickets
 from tests.hub.support import API_KEY, DEADLINE_S, TICKET_KEY, records_of
+from tests.ports import free_port
 
 SOURCES = Path(__file__).parents[2] / "src"
 
@@ -513,12 +514,6 @@ class HubProcess:
         self.process.send_signal(how)
         _, errors = self.process.communicate(timeout=DEADLINE_S)
         return self.process.returncode, errors.decode()
-
-
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @pytest.fixture
