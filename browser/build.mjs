@@ -53,7 +53,7 @@ const common = {
   metafile: true,
   format: "esm",
   platform: "browser",
-  target: "es2021",
+  target: "es2022",
   charset: "utf8",
   legalComments: "none",
   entryNames: "[name]-[hash]",

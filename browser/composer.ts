@@ -19,13 +19,20 @@ export class Composer {
     autocomplete: "name",
     name: "name",
     dir: "auto",
+    required: true,
   });
   readonly #nameField: HTMLElement;
   readonly #identity = make("p", { class: "chatix-identity", hidden: true });
-  readonly #text = make("textarea", { class: "chatix-input", rows: "3", name: "text", dir: "auto" });
+  readonly #text = make("textarea", {
+    class: "chatix-input",
+    rows: "3",
+    name: "text",
+    dir: "auto",
+    required: true,
+  });
   readonly #counter = make("span", { class: "chatix-counter", hidden: true });
   readonly #hint = make("p", { class: "chatix-hint", hidden: true }, strings.willBePosted);
-  readonly #error = make("p", { class: "chatix-error", role: "alert", hidden: true });
+  readonly #error = make("p", { class: "chatix-error", role: "alert", hidden: true, id: newErrorId() });
   readonly #button = make("button", { class: "chatix-post", type: "submit" }, strings.post);
   readonly #submit: (draft: Draft) => void;
   #limits: Limits = { messageChars: 10_000, nameChars: 80, pageSize: 30 };
@@ -46,12 +53,25 @@ export class Composer {
       make("div", { class: "chatix-actions" }, this.#hint, this.#counter, this.#button),
     );
     this.element.addEventListener("submit", (event) => this.#onSubmit(event));
-    this.element.addEventListener("input", () => this.#onInput());
+    this.element.addEventListener("input", ({ target }) => {
+      if (target instanceof Element && target.hasAttribute("aria-invalid")) this.#forgive();
+      this.#onInput();
+    });
     this.#text.addEventListener("keydown", (event) => this.#onKey(event));
   }
 
   get hasText(): boolean {
     return this.#text.value !== "";
+  }
+
+  /** Make a change above the form; whoever is writing sees the form stay where it is. */
+  keepInPlace(change: () => void): void {
+    const isInUse = this.element.contains(document.activeElement);
+    const before = this.element.getBoundingClientRect().top;
+    change();
+    if (!isInUse) return;
+    const moved = this.element.getBoundingClientRect().top - before;
+    if (moved) scrollBy({ top: moved, behavior: "instant" });
   }
 
   /** Show the form that this visitor needs: guests give a name, users of the site have one. */
@@ -93,6 +113,7 @@ export class Composer {
     this.#error.hidden = false;
     const input = { name: this.#name, text: this.#text, form: null }[where];
     input?.setAttribute("aria-invalid", "true");
+    input?.setAttribute("aria-describedby", this.#error.id);
     return input;
   }
 
@@ -105,8 +126,10 @@ export class Composer {
   #forgive(): void {
     this.#error.hidden = true;
     this.#error.textContent = "";
-    this.#name.removeAttribute("aria-invalid");
-    this.#text.removeAttribute("aria-invalid");
+    for (const input of [this.#name, this.#text]) {
+      input.removeAttribute("aria-invalid");
+      input.removeAttribute("aria-describedby");
+    }
   }
 
   #onSubmit(event: Event): void {
@@ -152,6 +175,14 @@ export class Composer {
     event.preventDefault();
     this.element.requestSubmit();
   }
+}
+
+let errors = 0;
+
+/** Several sections may be on one page. */
+function newErrorId(): string {
+  errors += 1;
+  return `chatix-error-${errors}`;
 }
 
 /** Characters as Python counts them: the hub's limits are in code points. */

@@ -3,7 +3,7 @@
  * the line breaks, for as long as the section is shown.
  */
 
-import { type Chat, type ChatListener, LineError } from "./sdk/chat";
+import { type Chat, type ChatListener, LineError, RefusedError } from "./sdk/chat";
 import { type Access, type Site, SiteError } from "./site";
 
 export type LineState = "connecting" | "live" | "reconnecting" | "catching-up" | "offline";
@@ -23,6 +23,9 @@ export interface ConnectorHooks {
 
 export type NewChat = (access: Access, listener: ChatListener) => Chat;
 
+/** What the section hears of a chat; what happens to the line is the connector's business. */
+export type RoomListener = Omit<ChatListener, "lineClosed" | "removed">;
+
 const FIRST_DELAY_MS = 600;
 const LONGEST_DELAY_MS = 12_000;
 const LONGEST_PATIENT_DELAY_MS = 60_000;
@@ -37,7 +40,7 @@ const PROBE_TIMEOUT_MS = 5_000;
 export class Connector {
   readonly #site: Site;
   readonly #newChat: NewChat;
-  readonly #listener: Omit<ChatListener, "lineClosed">;
+  readonly #listener: RoomListener;
   readonly #hooks: ConnectorHooks;
   #run: AbortController | null = null;
   #chat: Chat | null = null;
@@ -48,12 +51,7 @@ export class Connector {
   #wake: () => void = () => {};
   #hiddenSince: number | null = null;
 
-  constructor(
-    site: Site,
-    newChat: NewChat,
-    listener: Omit<ChatListener, "lineClosed">,
-    hooks: ConnectorHooks,
-  ) {
+  constructor(site: Site, newChat: NewChat, listener: RoomListener, hooks: ConnectorHooks) {
     this.#site = site;
     this.#newChat = newChat;
     this.#hooks = hooks;
@@ -161,7 +159,11 @@ export class Connector {
     const lineClosed = () => {
       if (this.#chat === chat) this.#closed();
     };
-    const chat: Chat = this.#newChat(access, { ...this.#listener, lineClosed });
+    // A room that is shown is one that we are in, or are refused: to join again is what a new line begins with.
+    const removed = () => {
+      if (this.#chat === chat) void chat.drop();
+    };
+    const chat: Chat = this.#newChat(access, { ...this.#listener, lineClosed, removed });
     this.#chat = chat;
     try {
       await chat.start();
@@ -180,7 +182,8 @@ export class Connector {
     this.#failures += 1;
     if (error !== null) this.#hooks.failed(error);
     const isSiteTrouble = error instanceof SiteError && error.kind !== "unreachable";
-    const isOffline = isSiteTrouble || !navigator.onLine || this.#failures >= OFFLINE_AFTER_FAILURES;
+    const isKnown = isSiteTrouble || isRefusal(error) || !navigator.onLine;
+    const isOffline = isKnown || this.#failures >= OFFLINE_AFTER_FAILURES;
     if (isOffline) this.#become("offline");
     else if (this.#state !== "offline") this.#become(this.#wasLive ? "reconnecting" : "connecting");
     return jittered(this.#delayAfter(error));
@@ -188,7 +191,7 @@ export class Connector {
 
   #delayAfter(error: unknown): number {
     // A refusal will hardly change.
-    if (error instanceof SiteError && !error.mayPass) return LONGEST_PATIENT_DELAY_MS;
+    if (isRefusal(error)) return LONGEST_PATIENT_DELAY_MS;
     const longestMs = document.hidden ? LONGEST_PATIENT_DELAY_MS : LONGEST_DELAY_MS;
     const delayMs = Math.min(FIRST_DELAY_MS * 2 ** (this.#failures - 1), longestMs);
     const wantedMs = error instanceof SiteError ? (error.retryAfterMs ?? 0) : 0;
@@ -229,6 +232,11 @@ export class Connector {
     this.#state = state;
     this.#hooks.stateChanged(state);
   }
+}
+
+/** Whether somebody said no, rather than nothing: the site to the page, or the chat service to the visitor. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof RefusedError || (error instanceof SiteError && !error.mayPass);
 }
 
 async function withinProbeTime(answer: Promise<void>): Promise<void> {

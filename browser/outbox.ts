@@ -1,8 +1,8 @@
 /**
  * The one comment that is written but not yet acknowledged.
  *
- * It has one client key for all its attempts, so that a comment which was stored while its acknowledgement got
- * lost is not stored again.
+ * It has one client key for all its attempts, those after it came back to its author included, so that a comment
+ * which was stored while its acknowledgement got lost is not stored again.
  */
 
 /** What the reader posted. */
@@ -33,6 +33,8 @@ export type OutboxState =
 
 export class Outbox {
   #state: OutboxState = { kind: "empty" };
+  /** The comment that came back last: posted again as it is, it is the same one, which may have been stored. */
+  #returned: Pending | null = null;
   readonly #attempt: (pending: Pending) => Promise<Outcome>;
   readonly #changed: (state: OutboxState, previous: OutboxState) => void;
 
@@ -60,7 +62,10 @@ export class Outbox {
   /** Take a comment in and try to deliver it; ignored while another one is under way. */
   async submit(draft: Draft): Promise<void> {
     if (this.pending) return;
-    await this.#send({ ...draft, clientKey: newKey(), mayHaveArrived: false });
+    const returned = this.#returned?.text === draft.text ? this.#returned : null;
+    this.#returned = null;
+    const { clientKey, mayHaveArrived } = returned ?? { clientKey: newKey(), mayHaveArrived: false };
+    await this.#send({ ...draft, clientKey, mayHaveArrived });
   }
 
   /** The line is back: try again what is waiting. */
@@ -75,7 +80,12 @@ export class Outbox {
 
   /** Stop trying and give the text back to the reader. */
   giveBack(error: unknown): void {
-    if (this.pending) this.#become({ kind: "refused", error });
+    if (this.pending) this.#return(this.pending, error);
+  }
+
+  #return(pending: Pending, error: unknown): void {
+    this.#returned = pending;
+    this.#become({ kind: "refused", error });
   }
 
   async #send(pending: Pending): Promise<void> {
@@ -87,7 +97,7 @@ export class Outbox {
         this.#become({ kind: "empty" });
         break;
       case "refused":
-        this.#become({ kind: "refused", error: outcome.error });
+        this.#return(pending, outcome.error);
         break;
       case "interrupted": {
         const mayHaveArrived = pending.mayHaveArrived || outcome.mayHaveArrived;

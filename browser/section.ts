@@ -1,7 +1,7 @@
 /** A comment section that runs: glues state, view, form, connection and ledger together. */
 
 import { Composer, type Fault } from "./composer";
-import { Connector, type LineState } from "./connector";
+import { Connector, isRefusal, type LineState } from "./connector";
 import { make } from "./dom";
 import { entryStrings, strings } from "./i18n";
 import { newKey, Outbox, type OutboxState, type Outcome, type Pending } from "./outbox";
@@ -29,6 +29,9 @@ export class Section {
   readonly #notice = make("p", { class: "chatix-notice", role: "alert", hidden: true });
   readonly #closedNote = make("p", { class: "chatix-note", hidden: true }, strings.closed);
   readonly #isClosedByPage: boolean;
+  #isClosed = false;
+  /** Whether we were told no: there is nothing to write to. */
+  #isRefused = false;
   #access: Access | null = null;
   #visitor: Visitor | null = null;
   /** What was in the thread when the pending comment was first sent. */
@@ -72,8 +75,8 @@ export class Section {
   /** The page goes away, perhaps into the back-forward cache: leave and release everything at once. */
   depart(): void {
     const chat = this.#halt();
-    const leaves = this.#mayLeave();
     this.#clearLedger(chat);
+    const leaves = this.#mayLeave();
     chat?.depart(leaves);
     // The beacon covers what the socket does not get across any more; it names this connection only.
     if (leaves) this.#beacon();
@@ -82,8 +85,8 @@ export class Section {
   /** The element goes away, the page stays: there is time to hear the leave acknowledged. */
   close(): void {
     const chat = this.#halt();
-    const leaves = this.#mayLeave();
     this.#clearLedger(chat);
+    const leaves = this.#mayLeave();
     if (chat && leaves) {
       const left = chat.leave().catch(() => this.#beacon());
       void left.then(() => chat.depart(false));
@@ -99,7 +102,11 @@ export class Section {
     return this.#connector.halt();
   }
 
-  /** On the hosted service a leave takes the visitor out for all tabs; on our hub only this connection. */
+  /**
+   * On the hosted service a leave takes the visitor out for all tabs; on our hub only this connection.
+   *
+   * Asked when the own entry is erased: of two tabs that go at once, one at least sees no other.
+   */
   #mayLeave(): boolean {
     const access = this.#access;
     return access !== null && (access.mode === "hub" || !this.#ledger.isShownElsewhere(access));
@@ -144,7 +151,7 @@ export class Section {
   }
 
   #render(): void {
-    this.#view.render(this.#thread.state);
+    this.#composer.keepInPlace(() => this.#view.render(this.#thread.state));
   }
 
   #showState(state: LineState): void {
@@ -160,25 +167,33 @@ export class Section {
     this.#setVisitor(access.visitor);
     this.#setClosed(access.isClosed);
     await this.#ledger.hold(access);
+    // Before the room is joined: a tab that goes meanwhile must not take the visitor out for this one.
+    if (access.mode === "hosted") this.#writeLedger(access, null);
   }
 
   #onLive(chat: Chat): void {
     this.#notice.hidden = true;
+    this.#isRefused = false;
+    this.#arrangeForm();
     this.#view.selfId = chat.selfId;
     if (this.#visitor && !this.#visitor.name) this.#setVisitor({ ...this.#visitor, name: chat.selfName });
-    this.#writeLedger();
+    if (this.#isKnownAgain) this.#writeLedger(this.#access, chat.connectionId);
     this.#settleOutbox();
   }
 
   #showTrouble(error: unknown): void {
-    const isFinal = error instanceof SiteError && error.kind === "refused";
-    const fallback = isFinal ? strings.refused : strings.unavailable;
+    this.#isRefused = isRefusal(error);
+    if (this.#isRefused) this.#outbox.giveBack(error);
+    this.#arrangeForm();
     const isSilent =
       error instanceof LineError || (error instanceof SiteError && error.kind === "unreachable");
     // The status tells of a broken line; while a thread is on the page, no more needs to be said.
     if (isSilent && this.#thread.hasLoaded) return;
-    const said = error instanceof SiteError || error instanceof RefusedError ? error.message : "";
-    this.#notice.textContent = isSilent || !said ? fallback : said;
+    // What the site says is for readers; a chat service speaks of chatrooms.
+    const said = error instanceof SiteError && !isSilent ? error.message : "";
+    const notice = said || (this.#isRefused ? strings.refused : strings.unavailable);
+    const keepText = this.#isRefused && this.#composer.hasText ? ` ${strings.keepText}` : "";
+    this.#notice.textContent = notice + keepText;
     this.#notice.hidden = false;
   }
 
@@ -189,19 +204,26 @@ export class Section {
   }
 
   #setClosed(isClosed: boolean): void {
-    const isReadOnly = isClosed || this.#isClosedByPage;
+    this.#isClosed = isClosed;
+    this.#arrangeForm();
+  }
+
+  #arrangeForm(): void {
+    const isReadOnly = this.#isClosed || this.#isClosedByPage;
     // What somebody is writing stays on the page, even if it cannot be posted any more.
-    this.#composer.element.hidden = isReadOnly && !this.#composer.hasText;
+    this.#composer.element.hidden = (isReadOnly || this.#isRefused) && !this.#composer.hasText;
     this.#closedNote.hidden = !isReadOnly;
+    this.#view.isClosed = isReadOnly;
   }
 
   /** Only readers who are known again anyway leave a trace in the browser. */
-  #writeLedger(): void {
-    const access = this.#access;
-    const chat = this.#connector.liveChat;
-    if (!access || !chat || !(access.mode === "hosted" || this.#visitor?.isPersistent)) return;
+  get #isKnownAgain(): boolean {
+    return this.#access?.mode === "hosted" || this.#visitor?.isPersistent === true;
+  }
+
+  #writeLedger(access: Access | null, connectionId: string | null): void {
+    if (!access) return;
     const { mode, apiUrl, websiteId, chatroomId } = access;
-    const { connectionId } = chat;
     const entry: LedgerEntry = {
       mode,
       endpoint: this.#site.endpoint,
@@ -270,7 +292,7 @@ export class Section {
     } else if (newName !== null && !(newName === this.#visitor?.name && this.#visitor.isPersistent)) {
       this.#setVisitor(await this.#site.takePart(newName, this.#going.signal));
       if (this.#visitor?.id !== chat.selfId) await this.#becomeAnother(chat);
-      this.#writeLedger();
+      this.#writeLedger(this.#access, chat.connectionId);
     }
   }
 

@@ -7,8 +7,10 @@ import { sendLeaves } from "./site";
 /** A section that wants to join waits for this for a while, so that its join comes after the leaves. */
 export let sweeping: Promise<void> = Promise.resolve();
 
-/** The site takes no more in one request; the next page goes on. */
+/** What one page does; the next one goes on. */
 const MOST_AT_ONCE = 100;
+/** A site that is slow gets some of them done at least. */
+const MOST_IN_A_REQUEST = 20;
 
 export function startSweep(): void {
   sweeping = sweep().catch(() => {
@@ -34,9 +36,13 @@ function byWay(entries: StoredEntry[]): StoredEntry[][] {
 async function leaveAll(entries: StoredEntry[]): Promise<void> {
   const [first] = entries;
   if (!first) return;
-  const hasLeft =
-    first.mode === "hub" ? await leaveBySite(first.endpoint, entries) : await leaveBySdk(entries);
-  if (hasLeft) for (const entry of entries) eraseEntry(entry);
+  const size = first.mode === "hub" ? MOST_IN_A_REQUEST : entries.length;
+  for (let start = 0; start < entries.length; start += size) {
+    const part = entries.slice(start, start + size);
+    const hasLeft = first.mode === "hub" ? await leaveBySite(first.endpoint, part) : await leaveBySdk(part);
+    if (!hasLeft) return;
+    for (const entry of part) eraseEntry(entry);
+  }
 }
 
 /** The site knows who asks by its cookies, and asks the hub. */

@@ -49,9 +49,11 @@ export class ThreadSync {
   /** One more than is shown tells whether there are others before; the SDK allows 100 (connection.js). */
   async #loadPage(chat: Chat, beforeId: string | null, pageSize: number): Promise<Cursor | null> {
     const size = Math.min(pageSize, 99);
+    const state = this.#state;
     const { messages, cursor } = await chat.history(beforeId, size + 1);
     const hasOlder = messages.length > size;
-    this.#state.addPage(hasOlder ? messages.slice(-size) : messages, hasOlder);
+    // If the thread was forgotten meanwhile, this goes where it belongs: with it.
+    state.addPage(hasOlder ? messages.slice(-size) : messages, hasOlder);
     return cursor;
   }
 

@@ -40,7 +40,14 @@ export class ThreadView {
       this.#list,
       this.#empty,
     );
-    this.#earlier.addEventListener("click", () => void this.#showEarlier(loadEarlier));
+    this.#earlier.addEventListener("click", () => {
+      if (this.#earlier.getAttribute("aria-disabled") !== "true") void this.#showEarlier(loadEarlier);
+    });
+  }
+
+  /** Say whether the thread is read-only: then nobody is invited to write. */
+  set isClosed(isClosed: boolean) {
+    this.#empty.textContent = isClosed ? strings.emptyAndClosed : strings.empty;
   }
 
   /** Say whose comments are marked as the reader's own. */
@@ -108,6 +115,7 @@ export class ThreadView {
     if (isOwn) parts.push(make("span", { class: "chatix-you" }, strings.you));
     parts.push(timeOf(message));
     if (message.editedAt) parts.push(editedMark(message.editedAt));
+    article.setAttribute("aria-label", strings.commentBy(authorOf(message)));
     const spaced = parts.flatMap((part) => [part, " "]);
     article.querySelector(".chatix-byline")?.replaceChildren(...spaced.slice(0, -1));
   }
@@ -124,7 +132,8 @@ export class ThreadView {
   async #showEarlier(loadEarlier: () => Promise<void>): Promise<void> {
     const first = this.#list.firstElementChild;
     this.#trouble.hidden = true;
-    this.#earlier.disabled = true;
+    // Not disabled: a button that is loses the focus, and the keyboard its place.
+    this.#earlier.setAttribute("aria-disabled", "true");
     this.#earlier.textContent = strings.loadingEarlier;
     this.#stopAnnouncing();
     try {
@@ -133,7 +142,7 @@ export class ThreadView {
       this.#trouble.textContent = strings.cannotLoadEarlier;
       this.#trouble.hidden = false;
     } finally {
-      this.#earlier.disabled = false;
+      this.#earlier.removeAttribute("aria-disabled");
       this.#earlier.textContent = strings.showEarlier;
       this.startAnnouncing();
     }

@@ -525,3 +525,26 @@ def test_a_forked_process_opens_connections_of_its_own(database_url: str) -> Non
     process = start(FORK, database_url)
     process.communicate(timeout=60)
     assert process.returncode == 0
+
+
+ENDING = """
+import sys, threading
+from flask_chatix_comments.registry import RoomRegistry, create_registry_engine
+is_used = threading.Event()
+def serve():
+    registry = RoomRegistry(create_registry_engine(sys.argv[1]))
+    registry.visitor_id_for("u")
+    is_used.set()
+    threading.Event().wait(60)
+# As the reloader's child does, whose main thread only looks for changes.
+threading.Thread(target=serve, daemon=True).start()
+assert is_used.wait(30)
+"""
+
+
+def test_a_process_that_ends_leaves_the_whole_registry_in_its_file(database_url: str) -> None:
+    process = start(ENDING, database_url)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    file = Path(str(make_url(database_url).database))
+    assert not file.with_name(f"{file.name}-wal").exists()

@@ -660,6 +660,17 @@ class TestUnavailable:
         del site.api.faults["/chatroom/create"]
         assert join(site)["chatroom_id"] == "room-1"
 
+    def test_what_a_loader_breaks_is_for_the_log(self, make_site: Callable[..., Site]) -> None:
+        site = make_site(PROPAGATE_EXCEPTIONS=False)
+
+        @site.comments.visitor_loader
+        def broken() -> None:
+            raise LookupError("no such table: user")
+
+        answer = post(site, "join", {"post": site.post_token()})
+        assert answer.status_code == 500
+        assert answer.get_json() == {"error": "internal_server_error", "message": self.MESSAGE}
+
     @pytest.mark.parametrize(("asked", "told"), [("7", 7), ("600", 60), ("nonsense", 5)])
     def test_the_api_may_say_when(self, site: Site, asked: str, told: int) -> None:
         site.api.fail("/chatroom/create", httpx.Response(429, headers={"Retry-After": asked}))

@@ -39,6 +39,8 @@ export interface ChatListener {
   deleted(messageId: string): void;
   /** The thread became read-only, or writable again. */
   closedChanged(isClosed: boolean): void;
+  /** The visitor was taken out of the chatroom, by the API or on behalf of another tab. */
+  removed(): void;
   lineClosed(): void;
 }
 
@@ -101,6 +103,11 @@ export abstract class Chat {
     if (this.#isGone) throw new LineError("The page has gone.", false);
     core.chat.sendPage = async () => {}; // Q24: address and title of the page are nobody's business
     const started = await this.#answered(startOrFail(core), START_TIMEOUT_MS);
+    if (this.#isGone) {
+      // Whoever went before there was a connection has closed none.
+      core.stop().catch(ignore);
+      throw new LineError("The page has gone.", false);
+    }
     const hub = this.hub;
     if (!started || !hub) throw new LineError("The chat service did not let us in.", false);
     this.listen(core, hub);

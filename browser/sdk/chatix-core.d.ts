@@ -50,6 +50,7 @@ declare module "chatix-core/src/js/chatixcore.js" {
     onChatroomMessageDeleted: (messageId: string, chatroomId?: string) => void;
     onChatroomDeleted: (chatroomId: string) => void;
     onChatroomRestored: (chatroom: SdkChatroom) => void;
+    onMemberDisconnectedFromChatroom: (chatroomId: string, member: SdkMember) => void;
     start(): Promise<boolean>;
     stop(): Promise<boolean>;
     setName(name: string): Promise<void>;

@@ -1,7 +1,10 @@
 import ChatixCore, { type SdkMessage } from "chatix-core/src/js/chatixcore.js";
+import { findLocks } from "../room-ledger";
+import type { Access } from "../site";
 import type { ThreadMessage } from "../thread-state";
 import { type Changes, Chat, guarded, type HistoryPage, RefusedError } from "./chat";
 import axios from "./shims/axios";
+import type { RestartableConnection } from "./shims/signalr";
 import { messageFromSdk } from "./wire";
 
 /** Where the SDK keeps its visitor id. */
@@ -15,6 +18,8 @@ export class HostedChat extends Chat {
   override readonly isGapProof = false;
   readonly #names = new Map<string, Promise<string | null>>();
   #managers: Promise<Map<string, string | null>> | null = null;
+  /** Names are asked for; what came first is told first all the same. */
+  #told: Promise<void> = Promise.resolve();
 
   override get selfId(): string | null {
     return this.core.getVisitor().getUuid();
@@ -46,14 +51,39 @@ export class HostedChat extends Chat {
     return this.#named(stored);
   }
 
+  /** Q26: of several tabs and sections on a first visit, one gets the id that all will use. */
   override async start(): Promise<void> {
+    const { websiteId } = this.access;
+    const locks = findLocks();
+    if (!locks || !canStore() || findVisitorId(websiteId)) return this.#startAsAccepted();
+    await locks.request(`chatix:first-visit:${websiteId}`, { mode: "exclusive" }, () =>
+      this.#startAsAccepted(),
+    );
+  }
+
+  /**
+   * Q11: an id that the service does not accept any more would lock this reader out for good. Ask for another
+   * one; if that is refused as well, the id was not what was wrong, and stays.
+   */
+  async #startAsAccepted(): Promise<void> {
+    const { websiteId } = this.access;
+    const id = findVisitorId(websiteId);
     try {
       await super.start();
     } catch (error) {
-      // Q11: an id that the service does not accept any more would lock this reader out for good.
-      if (error instanceof Error && /Status code '4\d\d'/.test(error.message)) forgetVisitorId();
-      throw error;
+      if (!id || !isRefusedAtTheDoor(error)) throw error;
+      forgetVisitorId(websiteId);
+      await super.start().catch((again: unknown) => {
+        rememberVisitorId(websiteId, id);
+        throw again;
+      });
     }
+  }
+
+  /** Q12: the service may have given another id than the one in the connection's address. */
+  override canRestart(access: Access): boolean {
+    const address = /[?&]visitorId=([^&]*)/.exec(this.hub?.baseUrl ?? "");
+    return super.canRestart(access) && address?.[1] === this.selfId;
   }
 
   /** Q27: where storage is blocked the SDK has to be given an id, as it would throw when it looks for one. */
@@ -69,10 +99,20 @@ export class HostedChat extends Chat {
     return new ChatixCore(websiteId, id);
   }
 
-  protected override listen(core: ChatixCore): void {
-    const { chatroomId } = this.access;
-    const named = (message: SdkMessage, tell: (message: ThreadMessage) => void) =>
-      void this.#named(message).then((whole) => guarded(() => tell(whole)));
+  protected override listen(core: ChatixCore, _hub: RestartableConnection): void {
+    const { chatroomId, websiteId } = this.access;
+    const named = (message: SdkMessage, tell: (message: ThreadMessage) => void) => {
+      const whole = this.#named(message);
+      this.#told = this.#told.then(async () => {
+        const ready = await whole;
+        guarded(() => tell(ready));
+      });
+    };
+    // Q11: the SDK goes on with an id of which it was just told that it is invalid.
+    core.chat.connection.onInvalidVisitorIdConnected = () => {
+      forgetVisitorId(websiteId);
+      void this.drop();
+    };
     // Q4: these are the names that fire. Q14: updates and deletions carry no room; the state knows its ids.
     core.onChatroomMessageReceived = (room, message) => {
       if (room === chatroomId) named(message, (whole) => this.listener.received(whole));
@@ -84,6 +124,9 @@ export class HostedChat extends Chat {
     };
     core.onChatroomRestored = (room) => {
       if (room.id === chatroomId) guarded(() => this.listener.closedChanged(false));
+    };
+    core.onMemberDisconnectedFromChatroom = (room, member) => {
+      if (room === chatroomId && member.uuid === this.selfId) guarded(() => this.listener.removed());
     };
   }
 
@@ -125,7 +168,22 @@ function canStore(): boolean {
   }
 }
 
-function forgetVisitorId(): void {
-  visitorIds.clear();
+/** The service answered, and let nobody in; "too many" and "too slow" say nothing about who asks. */
+function isRefusedAtTheDoor(error: unknown): boolean {
+  const status = error instanceof Error ? /Status code '(\d+)'/.exec(error.message)?.[1] : undefined;
+  return ["400", "401", "403", "404", "410"].includes(status ?? "");
+}
+
+function findVisitorId(websiteId: string): string | null {
+  return canStore() ? localStorage.getItem(VISITOR_ID_KEY) : (visitorIds.get(websiteId) ?? null);
+}
+
+function rememberVisitorId(websiteId: string, id: string): void {
+  if (canStore()) localStorage.setItem(VISITOR_ID_KEY, id);
+  else visitorIds.set(websiteId, id);
+}
+
+function forgetVisitorId(websiteId: string): void {
   if (canStore()) localStorage.removeItem(VISITOR_ID_KEY);
+  else visitorIds.delete(websiteId);
 }

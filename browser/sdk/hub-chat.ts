@@ -25,11 +25,13 @@ export class HubChat extends Chat {
 
   override async history(beforeId: string | null, limit: number): Promise<HistoryPage> {
     const answer = await this.#invoke("GetChatroomHistory", this.access.chatroomId, beforeId, limit);
+    this.#noteClosed(answer);
     return { messages: listOf(answer, messageFrom), cursor: (answer?.cursor as Cursor | undefined) ?? null };
   }
 
   override async changes(cursor: Cursor | null): Promise<Changes> {
     const answer = await this.#invoke("GetChatroomChanges", this.access.chatroomId, cursor, 100);
+    this.#noteClosed(answer);
     return {
       changes: listOf(answer, changeFrom),
       cursor: (answer?.cursor as Cursor | undefined) ?? cursor,
@@ -64,6 +66,11 @@ export class HubChat extends Chat {
       given(messageFrom(data), (message) => this.listener.updated(message)),
     );
     on("OnDeleteChatroomMessage", (id) => this.listener.deleted(String(id)));
+    for (const event of ["OnDisconnectVisitorFromChatroom", "OnDisconnectManagerFromChatroom"]) {
+      on(event, (person) => {
+        if ((person as Json | null)?.uuid === this.selfId) this.listener.removed();
+      });
+    }
     hub.on("OnUpdateChatroom", (room: Json | null) => {
       if (ours(room?.id)) guarded(() => this.listener.closedChanged(room?.is_closed === true));
     });
@@ -73,6 +80,11 @@ export class HubChat extends Chat {
     hub.on("OnDeleteChatroom", (chatroomId: unknown) => {
       if (ours(chatroomId)) guarded(() => this.listener.closedChanged(true));
     });
+  }
+
+  /** What the site knew of the room may be old; what the hub says with the thread is true now. */
+  #noteClosed(answer: Json | null): void {
+    if (typeof answer?.is_closed === "boolean") this.listener.closedChanged(answer.is_closed);
   }
 
   #invoke(method: string, ...parameters: unknown[]): Promise<Json | null> {

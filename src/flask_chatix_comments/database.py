@@ -5,6 +5,7 @@ SQLite, PostgreSQL, MariaDB and MySQL keep the same bytes, sort them alike and a
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import os
@@ -166,7 +167,7 @@ def create_registry_engine(database_url: str) -> Engine:
         sa.event.listen(engine, "connect", _prepare_sqlite)
         if _is_file(url):
             sa.event.listen(engine, "do_connect", functools.partial(_create_private, str(url.database)))
-    _guard_forks()
+    _guard_ends()
     _engines.add(engine)
     return engine
 
@@ -218,9 +219,16 @@ _inherited: list[object] = []
 
 
 @functools.cache
-def _guard_forks() -> None:
+def _guard_ends() -> None:
+    atexit.register(_close_connections)
     if hasattr(os, "register_at_fork"):  # pragma: no branch - only Windows has none, and it never forks
         os.register_at_fork(after_in_child=_abandon_connections)
+
+
+def _close_connections() -> None:
+    """At the end of the process, whatever threads are still about: SQLite then folds its log into its file."""
+    for engine in list(_engines):
+        engine.dispose()
 
 
 def _abandon_connections() -> None:

@@ -24,6 +24,7 @@ from .tokens import PostClaim
 from .view_input import MAX_BODY_BYTES, Body, RefusalError, is_same_origin, read_body, read_leaves, read_text
 from .visitors import COOKIE_LIFETIME_S, MAX_NAME_CHARS, TICKET_LIFETIME_S, Identity, NameRefusedError
 
+UNAVAILABLE = "The comments cannot be reached at the moment. They will come by themselves."
 RETRY_AFTER_S = 5
 MAX_RETRY_AFTER_S = 60
 YEAR_S = 365 * 24 * 3600
@@ -90,8 +91,10 @@ def _answer_refusal(refusal: RefusalError) -> Response:
 
 
 def _answer_http_error(error: HTTPException) -> Response:
-    body = {"error": error.name.lower().replace(" ", "_"), "message": error.description}
-    response = _answer(body, error.code or 500)
+    status = error.code or 500
+    # What failed is for the log; the reader is told what that means here.
+    message = UNAVAILABLE if status >= 500 else error.description
+    response = _answer({"error": error.name.lower().replace(" ", "_"), "message": message}, status)
     if isinstance(error, MethodNotAllowed):
         response.allow.update(error.valid_methods or ())
     return response
@@ -110,8 +113,7 @@ def _answer_unavailable(error: Exception) -> Response:
     logger.error("The comments are unavailable: %s", error)
     asked = error.retry_after_s if isinstance(error, ApiStatusError) else None
     retry_after_s = min(MAX_RETRY_AFTER_S, round(asked)) if asked else RETRY_AFTER_S
-    message = "The comments cannot be reached at the moment. They will come by themselves."
-    return _answer({"error": "unavailable", "message": message, "retry_after_s": retry_after_s}, 503)
+    return _answer({"error": "unavailable", "message": UNAVAILABLE, "retry_after_s": retry_after_s}, 503)
 
 
 @blueprint.post("/join")

@@ -25,6 +25,7 @@ const listener: ChatListener = {
   updated: (message) => heard.push(["updated", message.id, message.text]),
   deleted: (id) => heard.push(["deleted", id]),
   closedChanged: (isClosed) => heard.push(["closed", isClosed]),
+  removed: () => heard.push(["removed"]),
   lineClosed: () => heard.push(["line closed"]),
 };
 
@@ -344,14 +345,85 @@ describe("on the hosted service", () => {
     expect((await again.history(null, 10)).messages[0]?.senderName).toBe("Toni");
   });
 
-  test("a visitor id that is not accepted any more is forgotten (Q11)", async () => {
+  test("a visitor id that is not accepted any more gives way to a new one (Q11)", async () => {
     localStorage.setItem("chatix__visitorId_v1", "stale");
-    hub.negotiateStatus = 401;
-    await expect(newChat(hostedAccess, listener).start()).rejects.toBeInstanceOf(LineError);
-    expect(localStorage.getItem("chatix__visitorId_v1")).toBeNull();
-    hub.negotiateStatus = 200;
+    hub.refusedIds.add("stale");
     const chat = await started(hostedAccess);
     expect(chat.selfId).toBe("fresh-id");
+    expect(localStorage.getItem("chatix__visitorId_v1")).toBe("fresh-id");
+  });
+
+  test.each([400, 401, 403, 404, 408, 410, 429, 500])(
+    "a service that answers %i to everybody does not cost the visitor id",
+    async (status) => {
+      localStorage.setItem("chatix__visitorId_v1", "mine");
+      hub.negotiateStatus = status;
+      await expect(newChat(hostedAccess, listener).start()).rejects.toBeInstanceOf(LineError);
+      expect(localStorage.getItem("chatix__visitorId_v1")).toBe("mine");
+    },
+  );
+
+  test("an id that is called invalid on an open line is given up (Q11)", async () => {
+    localStorage.setItem("chatix__visitorId_v1", "mine");
+    const chat = await started(hostedAccess);
+    hub.tell("OnInvalidVisitorIdConnected", ["no such visitor"]);
+    await until(() => expect(heard).toEqual([["line closed"]]));
+    expect(localStorage.getItem("chatix__visitorId_v1")).toBeNull();
+    expect(chat.canRestart(hostedAccess)).toBe(true);
+  });
+
+  test("a line whose address holds another id than the visitor's is not used again (Q12)", async () => {
+    const chat = await started(hostedAccess);
+    hub.cut();
+    await until(() => expect(heard).toEqual([["line closed"]]));
+    expect(chat.canRestart(hostedAccess)).toBe(true);
+    localStorage.setItem("chatix__visitorId_v1", "mine");
+    hub.renames.set("mine", "reissued");
+    const again = await started(hostedAccess);
+    expect(again.selfId).toBe("reissued");
+    hub.cut();
+    await until(() => expect(heard).toHaveLength(2));
+    expect(again.canRestart(hostedAccess)).toBe(false);
+  });
+
+  test("two that start at once on a first visit are one visitor (Q26)", async () => {
+    const [first, second] = await Promise.all([started(hostedAccess), started(hostedAccess)]);
+    expect([first.selfId, second.selfId]).toEqual(["fresh-id", "fresh-id"]);
+    expect(hub.requestsTo("/visitor/get-id")).toHaveLength(1);
+  });
+
+  test("being taken out is heard; that others are is not", async () => {
+    await started(hostedAccess);
+    hub.tell("OnDisconnectVisitorFromChatroom", [{ uuid: "other", name: null, is_online: false }, "room-1"]);
+    hub.tell("OnDisconnectVisitorFromChatroom", [
+      { uuid: "fresh-id", name: null, is_online: true },
+      "room-2",
+    ]);
+    hub.tell("OnDisconnectVisitorFromChatroom", [
+      { uuid: "fresh-id", name: null, is_online: true },
+      "room-1",
+    ]);
+    await until(() => expect(heard).toEqual([["removed"]]));
+  });
+
+  test("messages are told in the order in which they came, whoever's name takes longer", async () => {
+    hub.names.set("known", "Kim");
+    hub.post("zero", "known");
+    const chat = await started(hostedAccess);
+    await chat.history(null, 10);
+    hub.post("one", "unknown");
+    hub.post("two", "known");
+    await until(() => expect(heard).toHaveLength(2));
+    expect(heard.map(([, id]) => id)).toEqual(["m2", "m3"]);
+  });
+
+  test("whoever goes while the SDK asks for an id leaves no line behind", async () => {
+    const chat = newChat(hostedAccess, listener);
+    const starting = chat.start();
+    for (let turn = 0; turn < 5; turn += 1) await Promise.resolve();
+    chat.depart(true);
+    await expect(starting).rejects.toBeInstanceOf(LineError);
+    await until(() => expect(hub.sockets.size).toBe(0));
   });
 
   test("a service that is down does not cost the visitor id", async () => {

@@ -104,6 +104,15 @@ export class FakeHub {
   /** Store what is sent, but break the line before the answer. */
   losesAnswers = false;
   negotiateStatus = 200;
+  /** Visitor ids that negotiate refuses, with 401. */
+  readonly refusedIds = new Set<string>();
+  /** Ids that the service answers with another one. */
+  readonly renames = new Map<string, string>();
+  /** What a hub method fails with, once for each. */
+  readonly failures: { target: string; message: string }[] = [];
+  /** Whether history and changes say that the thread is read-only. */
+  isClosed = false;
+  isRoomGone = false;
   joinAnswer: Json = {};
   joinStatus = 200;
   takePartStatus = 200;
@@ -111,6 +120,7 @@ export class FakeHub {
   managers: Json[] = [];
   pageLimit = 100;
   #connections = 0;
+  #newIds = 0;
   #changes = 0;
   readonly #changeOf = new Map<string, number>();
   readonly #keys = new Map<string, StoredMessage>();
@@ -199,6 +209,8 @@ export class FakeHub {
     if (this.isSilent) return;
     let answer: Json;
     try {
+      const failure = this.failures.findIndex((it) => it.target === target);
+      if (failure >= 0) throw new Refusal(this.failures.splice(failure, 1)[0]?.message);
       const method = this.#methods[target];
       if (!method) throw new Refusal(`There is no hub method ${target}.`);
       answer = { type: 3, invocationId, result: method(socket, ...(parameters as never[])) ?? null };
@@ -210,13 +222,14 @@ export class FakeHub {
   }
 
   readonly #methods: Record<string, HubMethod> = {
-    GetVisitorInfo: (socket) => this.#visitor(socket.visitorId),
+    GetVisitorInfo: (socket) => this.#visitor(this.renames.get(socket.visitorId) ?? socket.visitorId),
     GetManagers: () => this.managers,
     GetWebChatManagers: () => this.managers,
     GetMyChatrooms: () => ({ items: [] }),
     SavePageInfo: () => null,
     ConnectToChatroom: (socket, room: string) => {
-      if (room !== this.chatroomId) return { is_success: false, description: "There is no such chatroom." };
+      if (room !== this.chatroomId || this.isRoomGone)
+        return { is_success: false, description: "There is no such chatroom." };
       this.interested.add(socket.connectionId);
       return { is_success: true };
     },
@@ -236,7 +249,8 @@ export class FakeHub {
     GetChatroomHistory: (_socket, _room: string, before: string | null, count: number) => {
       const end =
         before === null ? this.messages.length : this.messages.findIndex((it) => it.uuid === before);
-      return { items: this.messages.slice(Math.max(0, end - count), end), cursor: `c${this.#changes}` };
+      const items = this.messages.slice(Math.max(0, end - count), end);
+      return { items, cursor: `c${this.#changes}`, is_closed: this.isClosed };
     },
     GetChatroomChanges: (_socket, _room: string, cursor: string | null, count: number) =>
       this.#changesSince(Number(cursor?.slice(1) ?? 0), Math.min(count, this.pageLimit)),
@@ -304,6 +318,7 @@ export class FakeHub {
       items: page.map(({ item }) => item),
       cursor: `c${page.at(-1)?.change ?? cursor}`,
       has_more: since.length > page.length,
+      is_closed: this.isClosed,
     };
   }
 
@@ -330,11 +345,15 @@ export class FakeHub {
 
   #answerForHub(url: string): Response {
     if (this.isDown) throw new TypeError("Failed to fetch");
-    if (url.includes("/visitor/get-id")) return new Response("fresh-id");
+    if (url.includes("/visitor/get-id")) {
+      this.#newIds += 1;
+      return new Response(this.#newIds === 1 ? "fresh-id" : `fresh-id-${this.#newIds}`);
+    }
     if (!url.includes("/chat/negotiate")) throw new Error(`unexpected request: ${url}`);
     this.#connections += 1;
     const transport = { transport: "WebSockets", transferFormats: ["Text", "Binary"] };
-    return json(this.negotiateStatus, {
+    const visitorId = new URL(url).searchParams.get("visitorId") ?? "";
+    return json(this.refusedIds.has(visitorId) ? 401 : this.negotiateStatus, {
       connectionId: `connection-${this.#connections}`,
       connectionToken: `token-${this.#connections}`,
       negotiateVersion: 1,
@@ -379,15 +398,29 @@ export class FakeHub {
   }
 }
 
-/** Shared locks only, which are granted at once. */
+/** Shared locks are granted at once, exclusive ones (of other names) one after the other. */
 export class FakeLocks {
   readonly held: { name: string; mode: string }[] = [];
+  readonly #queues = new Map<string, Promise<void>>();
 
   async request(name: string, options: { mode: string }, callback: () => Promise<void>): Promise<void> {
     const lock = { name, mode: options.mode };
-    this.held.push(lock);
-    await callback();
-    this.held.splice(this.held.indexOf(lock), 1);
+    const before = this.#queues.get(name);
+    const use = async () => {
+      this.held.push(lock);
+      try {
+        await callback();
+      } finally {
+        this.held.splice(this.held.indexOf(lock), 1);
+      }
+    };
+    const used = before ? before.then(use) : use();
+    if (options.mode === "exclusive")
+      this.#queues.set(
+        name,
+        used.catch(() => {}),
+      );
+    await used;
   }
 
   async query(): Promise<LockManagerSnapshot> {

@@ -159,10 +159,23 @@ describe("reading", () => {
 
   test("an empty thread invites; a closed one says so and has no form", async () => {
     hub.joinAnswer = { state: "closed" };
+    hub.isClosed = true;
     await openLive();
     expect(isHidden(find(".chatix-empty"))).toBe(false);
+    expect(find(".chatix-empty").textContent).toBe("There are no comments.");
     expect(isHidden(find("form"))).toBe(true);
     expect(host.textContent).toContain("Comments are closed.");
+  });
+
+  test("what the hub says of a closed thread counts more than what the site knew", async () => {
+    hub.isClosed = true;
+    await openLive();
+    expect(isHidden(find("form"))).toBe(true);
+    hub.isClosed = false;
+    hub.cut();
+    await untilStatus("Reconnecting");
+    await untilStatus("Live");
+    expect(isHidden(find("form"))).toBe(false);
   });
 
   test("data-closed hides the form of an open thread", async () => {
@@ -350,9 +363,59 @@ describe("outages", () => {
     hub.joinAnswer = { error: "bad_token", message: "" };
     open();
     await untilStatus("Offline");
-    expect(alerts()).toEqual(["The comments cannot be shown. Reloading the page may help."]);
+    expect(alerts()).toEqual(["These comments cannot be shown at the moment."]);
+    expect(isHidden(find("form"))).toBe(true);
     await vi.advanceTimersByTimeAsync(300_000);
     expect(hub.requestsTo("/join").length).toBeLessThanOrEqual(11);
+  });
+
+  test("a comment that waits when the site turns away is given back, with what to do", async () => {
+    await openLive();
+    hub.kill();
+    await untilStatus("Reconnecting");
+    write("Written before the end", "Robin");
+    await until(() => expect(find(".chatix-hint").hasAttribute("hidden")).toBe(false));
+    hub.joinStatus = 400;
+    hub.joinAnswer = { error: "bad_token", message: "This page is out of date. Please reload it." };
+    await until(() => expect(textBox().readOnly).toBe(false));
+    expect(textBox().value).toBe("Written before the end");
+    expect(isHidden(textBox())).toBe(false);
+    expect(isHidden(find(".chatix-hint"))).toBe(true);
+    expect(alerts()).toEqual([
+      "This page is out of date. Please reload it. Copy what you have written before you reload the page.",
+      "Your comment was not posted. Please try again.",
+    ]);
+    hub.joinStatus = 200;
+    hub.joinAnswer = {};
+    hub.isDown = false;
+    await untilStatus("Live");
+    write("Written before the end", "Robin");
+    await untilTexts("Written before the end");
+  });
+
+  test("a room that lets nobody in is a quiet sentence, without a form, asked about once a minute", async () => {
+    hub.isRoomGone = true;
+    open();
+    await untilStatus("Offline");
+    expect(alerts()).toEqual(["These comments cannot be shown at the moment."]);
+    expect(isHidden(find("form"))).toBe(true);
+    const before = hub.requestsTo("/join").length;
+    await vi.advanceTimersByTimeAsync(300_000);
+    expect(hub.requestsTo("/join").length - before).toBeLessThanOrEqual(11);
+    hub.isRoomGone = false;
+    await untilStatus("Live");
+    expect(alerts()).toEqual([]);
+    expect(isHidden(find("form"))).toBe(false);
+  });
+
+  test("whoever is taken out of the room joins again, and misses nothing", async () => {
+    await openLive();
+    hub.tell("OnDisconnectVisitorFromChatroom", [{ uuid: "me", name: null, is_online: true }, "room-1"]);
+    await untilStatus("Reconnecting");
+    hub.post("said meanwhile");
+    await untilStatus("Live");
+    await untilTexts("said meanwhile");
+    expect(hub.callsOf("ConnectToChatroom")).toHaveLength(2);
   });
 
   test("an answer of HTML is an outage, not a crash", async () => {
@@ -378,6 +441,20 @@ describe("outages", () => {
     await until(() => expect(textBox().value).toBe(""));
     expect(hub.messages.map((message) => message.content)).toEqual(["First", "Did you get this?"]);
     expect(hub.callsOf("SaveChatroomMessage")).toHaveLength(3);
+  });
+
+  test("a comment that comes back and is posted again is the one that may have been stored", async () => {
+    await openLive();
+    hub.losesAnswers = true;
+    write("only once", "Robin");
+    await until(() => expect(find(".chatix-hint").hasAttribute("hidden")).toBe(false));
+    hub.losesAnswers = false;
+    hub.failures.push({ target: "SaveChatroomMessage", message: "The hub could not do this." });
+    await until(() => expect(alerts()).toEqual(["The hub could not do this."]));
+    expect(textBox().value).toBe("only once");
+    write("only once");
+    await until(() => expect(textBox().value).toBe(""));
+    expect(hub.messages.map((message) => message.content)).toEqual(["only once"]);
   });
 
   test("a guest's first comment, written while everything is down, is posted when it is back", async () => {
@@ -573,6 +650,41 @@ describe("leaving", () => {
   });
 });
 
+/** A storage that another tab may write to in the middle of things. */
+class SharedStorage implements Storage {
+  readonly map = new Map<string, string>();
+  onRemove: () => void = () => {};
+
+  get length(): number {
+    return this.map.size;
+  }
+
+  keysOf(prefix: string): string[] {
+    return [...this.map.keys()].filter((key) => key.startsWith(prefix));
+  }
+
+  key(index: number): string | null {
+    return [...this.map.keys()][index] ?? null;
+  }
+
+  getItem(key: string): string | null {
+    return this.map.get(key) ?? null;
+  }
+
+  setItem(key: string, value: string): void {
+    this.map.set(key, value);
+  }
+
+  removeItem(key: string): void {
+    this.map.delete(key);
+    this.onRemove();
+  }
+
+  clear(): void {
+    this.map.clear();
+  }
+}
+
 describe("on the hosted service", () => {
   beforeEach(() => {
     hub.joinAnswer = {
@@ -690,6 +802,26 @@ describe("on the hosted service", () => {
     expect(hub.callsOf("DisconnectFromChatroom")).toHaveLength(1);
     expect(ledger()).toEqual([]);
     expect(hub.beacons).toEqual([]);
+  });
+
+  test("of two tabs that go at the same moment, one leaves", async () => {
+    const storage = new SharedStorage();
+    vi.spyOn(window, "localStorage", "get").mockReturnValue(storage);
+    await openLive();
+    const [own] = storage.keysOf("chatix-comments:");
+    const entry = { ...JSON.parse(storage.getItem(own ?? "") ?? ""), connectionId: "elsewhere" };
+    storage.setItem("chatix-comments:room:other-tab", JSON.stringify(entry));
+    // The other tab erases its entry at the moment at which this one erases its own.
+    storage.onRemove = () => storage.map.delete("chatix-comments:room:other-tab");
+    section.depart();
+    for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+    expect(hub.callsOf("DisconnectFromChatroom")).toHaveLength(1);
+  });
+
+  test("a tab that is joining counts as one that shows the room", async () => {
+    open();
+    await until(() => expect(hub.callsOf("ConnectToChatroom")).toHaveLength(1));
+    expect(ledger()).toHaveLength(1);
   });
 
   test("what could not be said over an open line stays in the ledger", async () => {

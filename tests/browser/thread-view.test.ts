@@ -108,10 +108,29 @@ describe("earlier comments", () => {
     };
     button().focus();
     button().click();
-    expect(button().disabled).toBe(true);
+    expect(button().getAttribute("aria-disabled")).toBe("true");
     await vi.advanceTimersByTimeAsync(0);
     expect(button().hidden).toBe(true);
     expect(document.activeElement).toBe(articles()[0]);
+  });
+
+  test("the button keeps the keyboard while there is more, and does nothing while it is at work", async () => {
+    state.addPage([message(3)], true);
+    view.render(state);
+    let calls = 0;
+    loadEarlier = async () => {
+      calls += 1;
+      state.addPage([message(2)], true);
+      view.render(state);
+    };
+    button().focus();
+    button().click();
+    button().click();
+    expect(button().disabled).toBe(false);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(calls).toBe(1);
+    expect(document.activeElement).toBe(button());
+    expect(button().hasAttribute("aria-disabled")).toBe(false);
   });
 
   test("are not read out; what comes afterwards is", async () => {

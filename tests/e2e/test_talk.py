@@ -204,6 +204,31 @@ def test_hostile_text_stays_text(site: Site, new_reader: NewReader) -> None:
     assert reader.problems == []
 
 
+def test_the_form_stays_where_it_is_while_somebody_writes(site: Site, api: ChatixApi, new_reader: NewReader) -> None:
+    slug = site.slugs()[0]
+    page = new_reader(viewport={"width": 900, "height": 800}).open(site.post_url(slug))
+    reach_section(page)
+    chatroom_id = site.chatix("show", slug)["chatroom_id"]
+    for number in range(20):
+        api.send_message(chatroom_id, content=f"Of before, {number}\n\nand more", sender_id="somebody")
+    expect(articles(page)).to_have_count(20)
+    box = section(page).get_by_role("textbox", name="Write a comment")
+    box.click()
+    box.press_sequentially("Half a")
+    for number in range(6):
+        before = box.evaluate("box => Math.round(box.getBoundingClientRect().top)")
+        api.send_message(chatroom_id, content=f"Of meanwhile, {number}\n\nand more", sender_id="somebody")
+        expect(comment(page, f"Of meanwhile, {number}")).to_have_count(1)
+        # A frame later whatever the browser does about anchors has been done.
+        after = box.evaluate(
+            "box => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() =>"
+            " done(Math.round(box.getBoundingClientRect().top)))))"
+        )
+        assert abs(after - before) <= 1
+    box.press_sequentially(" thought")
+    expect(box).to_have_value("Half a thought")
+
+
 def test_stacked_accents_paint_over_nothing_else(site: Site, api: ChatixApi, new_reader: NewReader) -> None:
     slug = site.slugs()[0]
     page = new_reader(viewport={"width": 900, "height": 900}).open(site.post_url(slug))
