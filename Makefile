@@ -16,13 +16,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 BROWSER_SOURCES := package-lock.json package.json hatch_build.py $(shell find browser -type f 2>/dev/null)
 BUNDLE := src/flask_chatix_comments/static/chatix_comments/manifest.json
 
-.PHONY: help demo test test-python test-browser-code bench lint format lock screenshots clean chromium
+.PHONY: help demo test test-python test-browser-code bench lint docs format lock screenshots clean chromium
 
 help:
 	@echo "make demo    the example site with live comments (PORT, HUB_PORT, DEMO_DATA)"
 	@echo "make test    every test, real browser included"
 	@echo "make bench   what the macro costs"
 	@echo "make lint    ruff, mypy, tsc, Biome"
+	@echo "make docs    the documentation site, into docs/_build/html"
 	@echo "make format  rewrite the sources in the project's format"
 	@echo "make lock    renew the lock files"
 	@echo "make clean   remove what make has installed and built (not the demo's comments)"
@@ -43,6 +44,11 @@ help:
 .venv/.dev: requirements/dev.txt .venv/.demo
 	@echo "Installing what tests need ..."
 	@$(BIN)/python -m pip install --quiet -r requirements/dev.txt
+	@touch $@
+
+.venv/.docs: requirements/docs.txt .venv/.demo
+	@echo "Installing what the documentation needs ..."
+	@$(BIN)/python -m pip install --quiet -r requirements/docs.txt
 	@touch $@
 
 node_modules/.chatix-comments-dev: package-lock.json package.json .venv/.dev
@@ -99,6 +105,10 @@ lint: node_modules/.chatix-comments-dev $(BUNDLE)
 	npm run --silent typecheck
 	npm run --silent lint
 
+docs: .venv/.docs $(BUNDLE)
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --builder html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 format: node_modules/.chatix-comments-dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -113,11 +123,11 @@ screenshots: .venv/.dev $(BUNDLE) chromium
 # The lock files name versions only: no index, no path.
 lock: .venv/bin/python
 	@$(BIN)/python -m pip install --quiet uv
-	@for name in build demo dev; do \
+	@for name in build demo dev docs; do \
 	  $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --annotation-style line \
 	    requirements/$$name.in -o requirements/$$name.txt; done
 	@npm install --package-lock-only --ignore-scripts
 	@cd tests/interop && npm install --package-lock-only --ignore-scripts
 
 clean:
-	rm -rf .venv node_modules src/flask_chatix_comments/static dist .pytest_cache .mypy_cache .ruff_cache .coverage htmlcov
+	rm -rf docs/_build .venv node_modules src/flask_chatix_comments/static dist .pytest_cache .mypy_cache .ruff_cache .coverage htmlcov
