@@ -198,6 +198,22 @@ def test_a_name_is_refused_or_stays_as_it_is_shown(text: str) -> None:
     assert shorten_user_name(name) == name
 
 
+MARKS = ("\u0316\u0301" * 65_000, "Z" + "\u0316\u0301" * 65_000, "\u302e\U0001d165" * 65_000)
+
+
+@pytest.mark.parametrize("text", MARKS, ids=["marks", "a letter under marks", "marks that take room"])
+def test_a_long_row_of_marks_is_never_composed(text: str, composed: list[int]) -> None:
+    """The time for that grows with its square, and nothing else runs meanwhile."""
+    with pytest.raises(NameRefusedError):
+        clean_guest_name(text)
+    shorten_user_name(text)
+    assert max(composed, default=0) <= 4 * 80
+
+
+def test_marks_do_not_hide_the_rest_of_a_users_name() -> None:
+    assert shorten_user_name("Z" + "\u0335" * 5_000 + "oe") == "Z" + "\u0335" * 4 + "oe"
+
+
 class TestTakePart:
     def test_it_keeps_the_pages_id(self, visitors: Visitors, clock: Clock) -> None:
         identity = visitors.take_part(" Ida ", cookie=None, ticket=ticket_of(clock))

@@ -20,6 +20,9 @@ MAX_TITLE_CHARS = 255
 # Vietnamese, Hebrew and Tibetan stack fewer; more of them cover the lines above and below.
 MAX_MARKS_IN_A_ROW = 4
 
+# How much longer than it may be in the end a name may come: composing it makes it shorter.
+_RAW_NAME_FACTOR = 4
+
 # Letters, symbols and reserved code points that are drawn as nothing.
 _BLANKS = frozenset("\u115f\u1160\u2065\u2800\u3164\uffa0\U0001d159") | {chr(code) for code in range(0xFFF0, 0xFFF9)}
 # Joiners belong to emoji and to the spelling of Persian and of Indian languages.
@@ -98,6 +101,20 @@ def drop_stacked_marks(text: str) -> str:
         if row <= MAX_MARKS_IN_A_ROW:
             kept.append(character)
     return "".join(kept)
+
+
+def compose_name(text: str, *, max_chars: int) -> str | None:
+    """Return *text* in NFC; ``None`` when it is so long that no name of *max_chars* can come of it.
+
+    Its length is looked at first: composing takes a time that grows with the square of the marks in a row, and
+    holds up all threads meanwhile.
+    """
+    return unicodedata.normalize("NFC", text) if len(text) <= _RAW_NAME_FACTOR * max_chars else None
+
+
+def compose_start(text: str, *, max_chars: int) -> str:
+    """Return the start of *text* in NFC: as much as a name of *max_chars* can come of."""
+    return unicodedata.normalize("NFC", text[: _RAW_NAME_FACTOR * max_chars])
 
 
 @dataclass(frozen=True, slots=True)

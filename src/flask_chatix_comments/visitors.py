@@ -8,12 +8,19 @@ never do: a ticket that outlived its user's session is thereby never taken up by
 from __future__ import annotations
 
 import secrets
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from .errors import ConfigError, PostError, TokenError
-from .models import Visitor, drop_stacked_marks, is_visible, may_be_in_name, normalize_post_id
+from .models import (
+    Visitor,
+    compose_name,
+    compose_start,
+    drop_stacked_marks,
+    is_visible,
+    may_be_in_name,
+    normalize_post_id,
+)
 from .tokens import GuestClaim, GuestCookies, VisitorTicket, VisitorTickets
 
 TICKET_LIFETIME_S = 12 * 3600
@@ -22,6 +29,7 @@ COOKIE_LIFETIME_S = 365 * 24 * 3600
 LEAVING_GRACE_S = 7 * 24 * 3600
 MAX_NAME_CHARS = 80
 GUEST_PREFIX = "g-"
+TOO_LONG = f"A name has at most {MAX_NAME_CHARS} characters."
 
 
 class NameRefusedError(ValueError):
@@ -51,20 +59,23 @@ def clean_guest_name(text: str) -> str:
         NameRefusedError: Nothing to see is left, it is longer than 80 characters, or it holds control
             characters, marks that turn the direction of the text around it, or stacks of marks.
     """
-    text = unicodedata.normalize("NFC", text.strip())
-    if not all(map(may_be_in_name, text)) or text != drop_stacked_marks(text):
+    composed = compose_name(text.strip(), max_chars=MAX_NAME_CHARS)
+    if composed is None:
+        raise NameRefusedError(TOO_LONG)
+    if not all(map(may_be_in_name, composed)) or composed != drop_stacked_marks(composed):
         raise NameRefusedError("This name holds characters that cannot be shown.")
-    name = " ".join(text.split())
+    name = " ".join(composed.split())
     if not is_visible(name):
         raise NameRefusedError("Please give a name.")
     if len(name) > MAX_NAME_CHARS:
-        raise NameRefusedError(f"A name has at most {MAX_NAME_CHARS} characters.")
+        raise NameRefusedError(TOO_LONG)
     return name
 
 
 def shorten_user_name(text: str) -> str:
     """Return the name of a site's user in the same form, with what cannot be shown left out."""
-    shown = "".join(" " if character.isspace() else character for character in unicodedata.normalize("NFC", text))
+    composed = compose_start(drop_stacked_marks(text.strip()), max_chars=MAX_NAME_CHARS)
+    shown = "".join(" " if character.isspace() else character for character in composed)
     shown = "".join(filter(may_be_in_name, shown))
     name = " ".join(drop_stacked_marks(shown).split())[:MAX_NAME_CHARS].rstrip()
     return name if is_visible(name) else ""

@@ -78,6 +78,14 @@ def test_refused_names(name: Any) -> None:
         limits.check_name(name, max_chars=80)
 
 
+def test_a_name_that_is_too_long_is_never_composed(composed: list[int]) -> None:
+    """The time for that grows with the square of the marks in a row, and nothing else runs meanwhile."""
+    for name in ("\u0316\u0301" * 65_000, "Zoe " * 200):
+        with pytest.raises(InvalidArgumentError, match="at most 80 characters"):
+            limits.check_name(name, max_chars=80)
+    assert max(composed, default=0) <= 4 * 80
+
+
 @pytest.mark.parametrize(("email", "kept"), [(None, None), ("", None), ("a@b.example", "a@b.example")])
 def test_email(email: str | None, kept: str | None) -> None:
     assert limits.check_email(email) == kept

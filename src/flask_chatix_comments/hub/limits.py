@@ -7,13 +7,12 @@ the person who typed it.
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import InvalidArgumentError
-from ..models import drop_stacked_marks, is_text, is_visible, may_be_in_name
+from ..models import compose_name, drop_stacked_marks, is_text, is_visible, may_be_in_name
 
 MAX_ID_CHARS = 100
 MAX_PAGE_ITEMS = 100
@@ -51,13 +50,13 @@ def check_name(name: object, *, max_chars: int) -> str | None:
         return None
     if not isinstance(name, str):
         raise InvalidArgumentError("A name is text.")
-    text = unicodedata.normalize("NFC", " ".join(name.split()))
+    text = compose_name(" ".join(name.split()), max_chars=max_chars)
+    if text is None or len(text) > max_chars:
+        raise InvalidArgumentError(f"A name has at most {max_chars} characters.")
     if not all(map(may_be_in_name, text)):
         raise InvalidArgumentError("This name holds characters that cannot be shown.")
     if text and (not is_visible(text) or text != drop_stacked_marks(text)):
         raise InvalidArgumentError("This name cannot be read.")
-    if len(text) > max_chars:
-        raise InvalidArgumentError(f"A name has at most {max_chars} characters.")
     return text or None
 
 
