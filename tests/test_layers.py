@@ -75,7 +75,11 @@ ALLOWED: dict[str, set[str]] = {
     "hub.transports": {".hub.transports", ".hub.signalr", ".hub.dispatcher", ".hub.service", ".tokens", ".errors"},
     "hub.app": {"starlette", ".hub", *BASE},
     "hub.startup": {".hub.config", ".hub.store.sql", ".errors"},
-    "hub.web_server": {"uvicorn", "starlette", ".hub.config", ".hub.startup"},
+    "hub.web_log": {"h11", "starlette"},
+    "hub.web_protocols": {"h11", "uvicorn", ".hub.web_log"},
+    "hub.web_server": {
+        *("uvicorn", "starlette", ".hub.config", ".hub.startup", ".hub.web_log", ".hub.web_protocols"),
+    },
     "hub.server": {".hub.app", ".hub.config", ".hub.startup", ".hub.web_server", ".errors"},
 }
 # Inside functions, and for type checkers, only: what starts the hub, the HTTP client that comes with the first

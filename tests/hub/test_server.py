@@ -12,8 +12,8 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -491,9 +491,9 @@ def test_a_hub_on_ipv6(make_hub_thread: Callable[..., HubThread]) -> None:
 
 
 class HubProcess:
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, prelude: str = "") -> None:
         environment = os.environ | {"PYTHONPATH": str(SOURCES)}
-        command = [sys.executable, "-W", "error", "-c", RUN_HUB, str(folder), str(port), API_KEY]
+        command = [sys.executable, "-W", "error", "-c", prelude + RUN_HUB, str(folder), str(port), API_KEY]
         self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
         self.url = f"http://127.0.0.1:{port}/v1"
 
@@ -517,12 +517,12 @@ class HubProcess:
 
 
 @pytest.fixture
-def run_process(tmp_path: Path) -> Iterator[Callable[[], HubProcess]]:
+def run_process(tmp_path: Path) -> Iterator[Callable[..., HubProcess]]:
     port = free_port()
     started: list[HubProcess] = []
 
-    def run() -> HubProcess:
-        started.append(HubProcess(tmp_path, port))
+    def run(prelude: str = "") -> HubProcess:
+        started.append(HubProcess(tmp_path, port, prelude))
         return started[-1]
 
     yield run
@@ -531,6 +531,91 @@ def run_process(tmp_path: Path) -> Iterator[Callable[[], HubProcess]]:
             hub.end(signal.SIGKILL)
         if hub.process.stderr is not None:
             hub.process.stderr.close()
+
+
+FEW_FILES = """
+import resource
+from flask_chatix_comments.hub import web_protocols
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300))
+web_protocols.REQUEST_S = 3.0
+"""
+
+
+def open_halves(port: int, beginnings: Iterable[bytes]) -> list[socket.socket]:
+    """Begin as many requests, and never end them."""
+    opened = []
+    for beginning in beginnings:
+        opened.append(socket.create_connection(("127.0.0.1", port), DEADLINE_S))
+        with suppress(OSError):
+            opened[-1].sendall(beginning)
+    return opened
+
+
+def read_to_end(raw: socket.socket) -> bytes:
+    """Return all that comes until the other side ends the connection."""
+    parts = []
+    with suppress(ConnectionError):
+        while part := raw.recv(4096):
+            parts.append(part)
+    return b"".join(parts)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+def test_strangers_who_open_sockets_and_say_little_stop_nobody(run_process: Callable[..., HubProcess]) -> None:
+    creation = b"POST /v1/chatroom/create?websiteId=local HTTP/1.1\r\nHost: h\r\nX-Api-Key: %s\r\n"
+    beginnings = [
+        b"",
+        b"GET /v1/health HTTP/1.1\r\nHo",
+        b"POST /v1/chat/negotiate HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nx",
+        creation % API_KEY.encode() + b"Content-Length: 1000\r\n\r\n{",
+    ]
+
+    async def talk(hub: HubProcess) -> None:
+        await hub.ready()
+        port = int(hub.url.split(":")[2].split("/")[0])
+        with rest_client(hub.url) as rest:
+            room = new_room(rest)
+        async with open_clients(hub.url) as (ada,):
+            await ada.call("ConnectToChatroom", room)
+            halves = await asyncio.to_thread(open_halves, port, (beginnings[n % 4] for n in range(700)))
+            # Who is there goes on.
+            assert (await ada.call("SaveChatroomMessage", {"type": 0, "content": "Hi"}, room))["seq"] == 1
+            answers = [await asyncio.to_thread(read_to_end, half) for half in halves]
+            assert any(answer.startswith(b"HTTP/1.1 503 ") for answer in answers)
+            # All of them were sent away, and others get in again.
+            async with open_clients(hub.url) as (bob,):
+                await bob.call("ConnectToChatroom", room)
+                assert len((await bob.call("GetChatroomHistory", room, None, 10))["items"]) == 1
+            for half in halves:
+                half.close()
+
+    hub = run_process(FEW_FILES)
+    asyncio.run(talk(hub))
+    _, errors = hub.end(signal.SIGINT)
+    assert "Traceback" not in errors
+    assert len(errors.splitlines()) <= 3, errors
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+def test_a_process_that_has_no_file_left_says_so_once(run_process: Callable[..., HubProcess]) -> None:
+    """The site in the same process may have used them up."""
+    prelude = FEW_FILES + "web_protocols.max_connections = lambda: 10_000\n"
+
+    async def fill(hub: HubProcess) -> None:
+        await hub.ready()
+        port = int(hub.url.split(":")[2].split("/")[0])
+        halves = await asyncio.to_thread(open_halves, port, [b"GET"] * 500)
+        for half in halves:
+            await asyncio.to_thread(read_to_end, half)
+            half.close()
+        await hub.ready()
+
+    hub = run_process(prelude)
+    asyncio.run(fill(hub))
+    _, errors = hub.end(signal.SIGINT)
+    assert errors.count("ulimit") == 1, errors
+    assert len(errors.splitlines()) == 1, errors
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")

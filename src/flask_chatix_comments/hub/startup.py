@@ -26,6 +26,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+#: So many connections wait in the system until they are accepted.
 BACKLOG = 2048
 
 

@@ -1,0 +1,86 @@
+"""What the server may say in its log: nothing that people sent, and nothing a thousand times."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import h11
+from starlette.requests import ClientDisconnect
+
+logger = logging.getLogger(__name__)
+
+QUIET_S = 60.0
+_QUERY = re.compile(r"\?[^\s\"]*")
+_NO_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+#: What any client can bring about with a few bytes, as often as it likes; each costs a traceback.
+_CLIENTS_FAULTS = (UnicodeDecodeError, h11.ProtocolError, ClientDisconnect)
+#: Said when a client sends what is no HTTP, or asks for another protocol: often enough once a minute.
+_CLIENTS_LINES = frozenset({"Invalid HTTP request received.", "Unsupported upgrade request."})
+
+
+class Seldom:
+    """Lets each line pass once a minute.
+
+    Args:
+        clock: Seconds that go on steadily.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._said_at: dict[str, float] = {}
+
+    def may_say(self, line: str) -> bool:
+        """Whether *line*, one of a few, has not been said for a minute; it counts as said then."""
+        now = self._clock()
+        if now - self._said_at.get(line, -QUIET_S) < QUIET_S:
+            return False
+        self._said_at[line] = now
+        return True
+
+    def warn(self, line: str) -> None:
+        """Write *line* to the log, unless it was written a short while ago."""
+        if self.may_say(line):
+            logger.warning(line)
+
+
+class DiscretionFilter(logging.Filter):
+    """Keep tickets, which stand in query strings, and what people write out of the server's log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seldom = Seldom()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let a line pass without its query strings; below the level INFO it would hold whole frames and scopes."""
+        if record.levelno < logging.INFO or _is_a_clients_fault(record):
+            return False
+        if record.msg in _CLIENTS_LINES and not self._seldom.may_say(record.msg):
+            return False
+        record.msg, record.args = _QUERY.sub("?...", record.getMessage()), None
+        return True
+
+
+def _is_a_clients_fault(record: logging.LogRecord) -> bool:
+    return record.exc_info is not None and isinstance(record.exc_info[1], _CLIENTS_FAULTS)
+
+
+def handle_loop_errors(seldom: Seldom) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
+    """Return an event loop's exception handler.
+
+    A loop that cannot accept says so with a traceback for each connection that waits, and again each second.
+    """
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        exc = context.get("exception")
+        if isinstance(exc, OSError) and exc.errno in _NO_RESOURCES:
+            seldom.warn(f"The hub cannot take another connection now: {exc.strerror}. Raise `ulimit -n`.")
+        else:
+            loop.default_exception_handler(context)
+
+    return handle

@@ -1,0 +1,184 @@
+"""uvicorn's protocols with an end to everything: to waiting for a client, to what waits for one, to their number.
+
+uvicorn waits for ever for a request that does not come to its end, and for a client that takes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from .web_log import Seldom
+
+#: So long may a client take for the head of a request, or for a body that nobody waits for any more.
+REQUEST_S = 10.0
+#: A body may take longer, if it comes at this rate: that of the slowest line that can send a picture.
+MIN_BODY_BYTES_PER_S = 4096
+#: So long may a client take for what is left when its connection closes.
+CLOSING_S = 5.0
+#: So long may a client take none of an answer.
+ANSWER_S = 30.0
+#: Files for all but connections: those that come in one go, the databases, and the site in the same process.
+RESERVED_FILES = 200
+
+_WAITING_FOR_CLIENT = (h11.IDLE, h11.SEND_BODY)
+_BUSY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n"
+    b"Cache-Control: no-store\r\nConnection: close\r\n\r\n"
+)
+
+seldom = Seldom()
+
+if sys.platform == "win32":
+
+    def max_connections() -> int:
+        """Return how many connections may be open at once."""
+        return sys.maxsize
+
+else:
+    import resource
+
+    def max_connections() -> int:
+        """Return how many connections may be open at once: by far not as many as the process may have files."""
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return sys.maxsize if files == resource.RLIM_INFINITY else max(files - RESERVED_FILES, files // 2)
+
+
+class HttpProtocol(H11Protocol):
+    """uvicorn's HTTP, for clients that do not finish what they say, too."""
+
+    _request_timer: asyncio.TimerHandle | None = None
+    _answer_timer: asyncio.TimerHandle | None = None
+    _body_bytes = 0
+    _since = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in H11Protocol
+        """Take a client, or send it away where there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > max_connections():
+            seldom.warn("The hub has as many connections as `ulimit -n` allows, and refuses more. Raise it.")
+            transport.write(_BUSY)
+            transport.close()
+        else:
+            self._wait_for_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the client is gone."""
+        self._stop_waiting()
+        self._unset_answer_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came, and see whether the request is complete."""
+        if self.conn.their_state is h11.SEND_BODY and not self._is_answered():
+            self._body_bytes += len(data)
+        super().data_received(data)
+        if self.conn.their_state not in _WAITING_FOR_CLIENT:
+            self._stop_waiting()
+        elif self._request_timer is None and not self.transport.is_closing():
+            self._wait_for_request()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Hand the connection over."""
+        self._stop_waiting()
+        self._unset_answer_timer()
+        super().handle_websocket_upgrade(event)
+
+    def pause_writing(self) -> None:
+        """Begin to wait for the client to take what it asked for."""
+        super().pause_writing()
+        self._unset_answer_timer()
+        self._answer_timer = self.loop.call_later(ANSWER_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Note that the client has taken most of it."""
+        self._unset_answer_timer()
+        super().resume_writing()
+
+    def _is_answered(self) -> bool:
+        return self.conn.our_state in (h11.DONE, h11.MUST_CLOSE, h11.CLOSED)
+
+    def _wait_for_request(self) -> None:
+        self._since, self._body_bytes = self.loop.time(), 0
+        self._request_timer = self.loop.call_later(REQUEST_S, self._check_request)
+
+    def _check_request(self) -> None:
+        """Give the client up, unless its body comes well, or nobody reads it now."""
+        due = self._since + REQUEST_S + self._body_bytes / MIN_BODY_BYTES_PER_S
+        if not self.flow.read_paused and due <= self.loop.time():
+            self.transport.abort()
+        else:
+            self._request_timer = self.loop.call_at(max(due, self.loop.time() + 1), self._check_request)
+
+    def _stop_waiting(self) -> None:
+        if self._request_timer is not None:
+            self._request_timer.cancel()
+            self._request_timer = None
+
+    def _unset_answer_timer(self) -> None:
+        if self._answer_timer is not None:
+            self._answer_timer.cancel()
+            self._answer_timer = None
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's WebSockets, for clients that never read, too.
+
+    Everything that uvicorn does to end a connection ends in ``transport.close()``, which first waits until
+    all has been sent: for ever, when nobody takes it. Nor would the application hear of the end before.
+    """
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Give every way to close a time limit."""
+        assert isinstance(transport, asyncio.Transport)
+        limit_s = CLOSING_S if self.ping_timeout is None else min(CLOSING_S, self.ping_timeout)
+        self._closing = _ClosingInTime(transport, self.loop, limit_s)
+        super().connection_made(self._closing)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the connection has ended, in time or not."""
+        super().connection_lost(exc)
+        self._closing.closed()
+
+
+class _ClosingInTime(asyncio.Transport):
+    """A transport that, once it is told to close, waits for its client for *limit_s* at most."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, limit_s: float) -> None:
+        super().__init__()
+        self._transport = transport
+        self._loop = loop
+        self._limit_s = limit_s
+        self._timer: asyncio.TimerHandle | None = None
+
+    def close(self) -> None:
+        if not self._transport.is_closing():
+            self._timer = self._loop.call_later(self._limit_s, self._transport.abort)
+        self._transport.close()
+
+    def closed(self) -> None:
+        """Note that the transport is closed: it must not be touched any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # As it is
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._transport.get_extra_info(name, default)
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        self._transport.write(data)
+
+    def pause_reading(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._transport.resume_reading()
