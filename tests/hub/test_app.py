@@ -33,3 +33,12 @@ async def test_a_tick_that_fails_is_logged_and_not_the_last(
         clock.advance(3600)
         await until(lambda: len(calls) == 2, "the second cleaning")
     assert "the first time" in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/chat/negotiate/", "/health/", "/visitor/get-id/", ""])
+async def test_no_address_leads_elsewhere(hub: Hub, path: str) -> None:
+    """A redirect would carry the ticket to the host that the request names."""
+    for method in ("GET", "POST"):
+        response = await hub.client.request(method, path, params={"visitorId": "x"}, headers={"Host": "evil.example"})
+        assert response.status_code == 404
+        assert "location" not in response.headers

@@ -294,6 +294,29 @@ def test_a_frame_that_is_no_text_ends_the_connection_and_fills_no_log(
     assert "UTF-8" not in caplog.text
 
 
+BAD_REQUESTS = [
+    (b"\x16\x03\x01\x02\x00\x01", b""),
+    (b"GET / HTTP/1.1\r\n\r\n", b""),
+    # A chunk that is none, before and after the answer.
+    (b"POST /v1/x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n", b""),
+    (b"POST /v1/x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n", b"ZZ\r\n"),
+]
+
+
+def test_bad_requests_fill_no_log(hub_thread: HubThread, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(5):
+        for first, second in BAD_REQUESTS:
+            with socket.create_connection(("127.0.0.1", hub_thread.port), DEADLINE_S) as raw:
+                raw.sendall(first)
+                assert raw.recv(4096).startswith(b"HTTP/1.1 40")
+                if second:
+                    raw.sendall(second)
+                    read_to_end(raw)
+    hub_thread.stop()
+    assert not [record for record in caplog.records if record.exc_info]
+    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) <= 1
+
+
 # Clients that take nothing
 
 

@@ -11,6 +11,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from flask_chatix_comments.hub import web_protocols
+from flask_chatix_comments.hub.web_log import Seldom
 from flask_chatix_comments.hub.web_protocols import ANSWER_S, REQUEST_S, HttpProtocol
 
 pytestmark = pytest.mark.anyio
@@ -65,7 +66,10 @@ class Transport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
-        self.end: str | None = None
+        self._end: str | None = None
+
+    def how_it_ended(self) -> str | None:
+        return self._end
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return default
@@ -74,13 +78,13 @@ class Transport(asyncio.Transport):
         self.written += bytes(data)
 
     def is_closing(self) -> bool:
-        return self.end is not None
+        return self._end is not None
 
     def close(self) -> None:
-        self.end = self.end or "closed"
+        self._end = self._end or "closed"
 
     def abort(self) -> None:
-        self.end = self.end or "aborted"
+        self._end = self._end or "aborted"
 
     def pause_reading(self) -> None:
         pass
@@ -133,9 +137,9 @@ async def test_a_request_that_does_not_come_to_its_end(server: Server, sent: byt
     protocol.data_received(sent) if sent else None
     await server.work()
     server.loop.advance(REQUEST_S - 1)
-    assert transport.end is None
+    assert transport.how_it_ended() is None
     server.loop.advance(2)
-    assert transport.end == "aborted"
+    assert transport.how_it_ended() == "aborted"
     await server.stop()
 
 
@@ -144,7 +148,7 @@ async def test_a_head_that_drips(server: Server) -> None:
     for _ in range(int(REQUEST_S) + 1):
         protocol.data_received(b"G")
         server.loop.advance(1)
-    assert transport.end == "aborted"
+    assert transport.how_it_ended() == "aborted"
     await server.stop()
 
 
@@ -159,10 +163,10 @@ async def test_a_head_that_drips_on_a_connection_that_was_used(server: Server) -
     for _ in range(int(REQUEST_S) - 1):
         protocol.data_received(b"G")
         server.loop.advance(1)
-    assert transport.end is None
+    assert transport.how_it_ended() is None
     protocol.data_received(b"G")
     server.loop.advance(1)
-    assert transport.end == "aborted"
+    assert transport.how_it_ended() == "aborted"
     await server.stop()
 
 
@@ -174,7 +178,7 @@ async def test_a_body_that_comes_slowly_but_steadily_may_take_its_time(server: S
         await server.work()
         server.loop.advance(2)
     assert transport.written.startswith(b"HTTP/1.1 200 ")
-    assert transport.end in (None, "closed")
+    assert transport.how_it_ended() in (None, "closed")
     await server.stop()
 
 
@@ -185,7 +189,7 @@ async def test_a_body_that_drips(server: Server) -> None:
         protocol.data_received(b"x")
         await server.work()
         server.loop.advance(1)
-    assert transport.end == "aborted"
+    assert transport.how_it_ended() == "aborted"
     await server.stop()
 
 
@@ -198,7 +202,7 @@ async def test_a_body_that_nobody_waits_for(server: Server) -> None:
     for _ in range(int(REQUEST_S) + 1):
         protocol.data_received(b"x" * 20_000)
         server.loop.advance(1)
-    assert transport.end == "aborted"
+    assert transport.how_it_ended() == "aborted"
     await server.stop()
 
 
@@ -216,11 +220,11 @@ async def test_the_hub_does_not_hold_its_own_slowness_against_a_client(
     protocol.data_received(HEAD + b"x" * 70_000)
     await server.work()
     server.loop.advance(10 * REQUEST_S)
-    assert transport.end is None
+    assert transport.how_it_ended() is None
     go_on.set()
     await server.work()
     server.loop.advance(10 * REQUEST_S)
-    assert transport.end == "aborted"
+    assert transport.how_it_ended() == "aborted"
     await server.stop()
 
 
@@ -232,10 +236,10 @@ async def test_an_answer_that_is_not_taken(server: Server) -> None:
     protocol.resume_writing()
     protocol.pause_writing()
     server.loop.advance(ANSWER_S - 1)
-    assert transport.end != "aborted"
+    assert transport.how_it_ended() != "aborted"
     protocol.pause_writing()
     server.loop.advance(ANSWER_S)
-    assert transport.end == "aborted"
+    assert transport.how_it_ended() == "aborted"
     await server.stop()
 
 
@@ -254,12 +258,12 @@ async def test_more_connections_than_the_hub_may_have(
     server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(web_protocols, "max_connections", lambda: 2)
-    monkeypatch.setattr(web_protocols, "seldom", web_protocols.Seldom())
+    monkeypatch.setattr(web_protocols, "seldom", Seldom())
     kept = [server.connect() for _ in range(2)]
     for _ in range(1000):
         protocol, refused = server.connect()
         assert refused.written.startswith(b"HTTP/1.1 503 ")
-        assert refused.end == "closed"
+        assert refused.how_it_ended() == "closed"
         protocol.connection_lost(None)
     assert len([record for record in caplog.records if "ulimit" in record.getMessage()]) == 1
     protocol, transport = kept[0]

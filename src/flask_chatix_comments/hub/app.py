@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import Mount, Route, Router, WebSocketRoute
 from starlette.types import ASGIApp
 
 from ..errors import InvocationError, RequestRefusedError, StoreError
@@ -86,7 +86,7 @@ def create_hub(
         *api.routes(),
     ]
     app = Starlette(
-        routes=[Mount(BASE_PATH, routes=routes)],
+        routes=[Mount(BASE_PATH, app=Router(routes, redirect_slashes=False))],
         lifespan=_lifespan(store, service, channels, interval_s=config.presence_interval_s),
         exception_handlers={
             HTTPException: _http_error,
@@ -96,6 +96,8 @@ def create_hub(
             Exception: _unexpected,
         },
     )
+    # A redirect would carry the query, and with it the ticket, to whatever host the request names.
+    app.router.redirect_slashes = False
     return CorsMiddleware(app, policy)
 
 

@@ -73,14 +73,15 @@ def _is_a_clients_fault(record: logging.LogRecord) -> bool:
 def handle_loop_errors(seldom: Seldom) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
     """Return an event loop's exception handler.
 
-    A loop that cannot accept says so with a traceback for each connection that waits, and again each second.
+    A loop that cannot accept says so with a traceback for each connection that waits, and again each second. It also
+    gets what uvicorn fails at when it wants to refuse a request that it has answered.
     """
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         exc = context.get("exception")
         if isinstance(exc, OSError) and exc.errno in _NO_RESOURCES:
             seldom.warn(f"The hub cannot take another connection now: {exc.strerror}. Raise `ulimit -n`.")
-        else:
+        elif not isinstance(exc, _CLIENTS_FAULTS):
             loop.default_exception_handler(context)
 
     return handle
