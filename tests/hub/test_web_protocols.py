@@ -12,7 +12,7 @@ from uvicorn.server import ServerState
 
 from flask_chatix_comments.hub import web_protocols
 from flask_chatix_comments.hub.web_log import Seldom
-from flask_chatix_comments.hub.web_protocols import ANSWER_S, REQUEST_S, HttpProtocol
+from flask_chatix_comments.hub.web_protocols import ANSWER_S, REQUEST_S, HttpProtocol, WebSocketProtocol
 
 pytestmark = pytest.mark.anyio
 
@@ -252,6 +252,44 @@ async def test_no_timer_is_left_of_a_connection(server: Server) -> None:
     await server.stop()
     assert server.loop.timers == []
     assert server.state.connections == set()
+
+
+UPGRADE = (
+    b"GET /v1/chat HTTP/1.1\r\nHost: hub.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+# A ping of 100 bytes, under the mask that changes nothing (RFC 6455, 5.2 and 5.5.2).
+PING = b"\x89\xe4" + bytes(4) + b"x" * 100
+PONG = b"\x8a\x64" + b"x" * 100
+
+
+async def accept(scope: Any, receive: Any, send: Any) -> None:
+    assert (await receive())["type"] == "websocket.connect"
+    await send({"type": "websocket.accept"})
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
+
+
+async def test_pings_of_a_client_that_takes_nothing(server: Server) -> None:
+    config = uvicorn.Config(accept, interface="asgi3", ws=WebSocketProtocol, log_config=None, ws_ping_interval=None)
+    config.load()
+    protocol = WebSocketProtocol(config, server.state, {}, _loop=server.loop)  # type: ignore[arg-type]  # the part used
+    transport = Transport()
+    protocol.connection_made(transport)
+    protocol.data_received(UPGRADE)
+    await server.work()
+    assert transport.written.startswith(b"HTTP/1.1 101 ")
+    transport.written = b""
+    protocol.data_received(PING)
+    assert transport.written == PONG
+    protocol.pause_writing()
+    for _ in range(1000):
+        protocol.data_received(PING * 10)
+    assert transport.written == PONG
+    protocol.resume_writing()
+    protocol.data_received(PING)
+    assert transport.written == 2 * PONG
+    await server.stop()
 
 
 async def test_more_connections_than_the_hub_may_have(

@@ -140,6 +140,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._closing = _ClosingInTime(transport, self.loop, limit_s)
         super().connection_made(self._closing)
 
+    def handle_ping(self) -> None:
+        """Answer, unless the client takes none of what waits for it already (RFC 6455, 5.5.3: the latest will do)."""
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the connection has ended, in time or not."""
         super().connection_lost(exc)
