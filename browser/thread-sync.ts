@@ -46,14 +46,16 @@ export class ThreadSync {
     this.#hasLoaded = true;
   }
 
-  /** One more than is shown tells whether there are others before; the SDK allows 100 (connection.js). */
+  /**
+   * One more than is shown tells whether there are others before; the SDK allows 100 (connection.js). Our hub
+   * says so, too, since it sends fewer where they are large.
+   */
   async #loadPage(chat: Chat, beforeId: string | null, pageSize: number): Promise<Cursor | null> {
     const size = Math.min(pageSize, 99);
     const state = this.#state;
-    const { messages, cursor } = await chat.history(beforeId, size + 1);
-    const hasOlder = messages.length > size;
+    const { messages, cursor, hasMore } = await chat.history(beforeId, size + 1);
     // If the thread was forgotten meanwhile, this goes where it belongs: with it.
-    state.addPage(hasOlder ? messages.slice(-size) : messages, hasOlder);
+    state.addPage(messages.slice(-size), messages.length > size || hasMore === true);
     return cursor;
   }
 

@@ -49,6 +49,8 @@ export interface HistoryPage {
   readonly messages: ThreadMessage[];
   /** From where to ask for changes later; `null` where the service has none. */
   readonly cursor: Cursor | null;
+  /** Whether there are older messages, where the service says it: its pages may be short. */
+  readonly hasMore?: boolean;
 }
 
 export interface Changes {

@@ -26,7 +26,11 @@ export class HubChat extends Chat {
   override async history(beforeId: string | null, limit: number): Promise<HistoryPage> {
     const answer = await this.#invoke("GetChatroomHistory", this.access.chatroomId, beforeId, limit);
     this.#noteClosed(answer);
-    return { messages: listOf(answer, messageFrom), cursor: (answer?.cursor as Cursor | undefined) ?? null };
+    return {
+      messages: listOf(answer, messageFrom),
+      cursor: (answer?.cursor as Cursor | undefined) ?? null,
+      hasMore: answer?.has_more === true,
+    };
   }
 
   override async changes(cursor: Cursor | null): Promise<Changes> {

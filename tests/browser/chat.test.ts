@@ -77,8 +77,8 @@ describe("on our own hub", () => {
     hub.post("first");
     hub.edit("m1", "first, reworded");
     const chat = await started();
-    const { messages, cursor } = await chat.history(null, 10);
-    expect(cursor).toBe("c2");
+    const { messages, cursor, hasMore } = await chat.history(null, 10);
+    expect([cursor, hasMore]).toEqual(["c2", false]);
     expect(messages).toEqual([
       {
         id: "m1",
@@ -98,7 +98,9 @@ describe("on our own hub", () => {
     hub.post("one");
     hub.post("two");
     const chat = await started();
-    const { cursor } = await chat.history(null, 10);
+    hub.historyLimit = 1;
+    const { cursor, hasMore, messages } = await chat.history(null, 10);
+    expect([hasMore, messages.length]).toEqual([true, 1]);
     hub.delete("m1");
     hub.post("three");
     const answer = await chat.changes(cursor);

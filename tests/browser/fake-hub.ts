@@ -119,6 +119,7 @@ export class FakeHub {
   takePartAnswer: Json = {};
   managers: Json[] = [];
   pageLimit = 100;
+  historyLimit = 100;
   #connections = 0;
   #newIds = 0;
   #changes = 0;
@@ -249,8 +250,13 @@ export class FakeHub {
     GetChatroomHistory: (_socket, _room: string, before: string | null, count: number) => {
       const end =
         before === null ? this.messages.length : this.messages.findIndex((it) => it.uuid === before);
-      const items = this.messages.slice(Math.max(0, end - count), end);
-      return { items, cursor: `c${this.#changes}`, is_closed: this.isClosed };
+      const start = Math.max(0, end - Math.min(count, this.historyLimit));
+      return {
+        items: this.messages.slice(start, end),
+        cursor: `c${this.#changes}`,
+        has_more: start > 0,
+        is_closed: this.isClosed,
+      };
     },
     GetChatroomChanges: (_socket, _room: string, cursor: string | null, count: number) =>
       this.#changesSince(Number(cursor?.slice(1) ?? 0), Math.min(count, this.pageLimit)),

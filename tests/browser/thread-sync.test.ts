@@ -35,6 +35,28 @@ test("exactly one page is known to be all", async () => {
   expect(sync.hasLoaded).toBe(true);
 });
 
+test("a page that the service cut short is not taken for the beginning", async () => {
+  store(1, 5);
+  history.mockImplementation(async (before: string | null) => {
+    const end = before === null ? stored.length : stored.findIndex((it) => it.id === before);
+    const start = Math.max(0, end - 2);
+    return { messages: stored.slice(start, end), cursor: null, hasMore: start > 0 };
+  });
+  await sync.catchUp(chat, 20);
+  expect([numbers(), sync.state.hasOlder]).toEqual([[4, 5], true]);
+  await sync.loadEarlier(chat, 20);
+  expect([numbers(), sync.state.hasOlder]).toEqual([[2, 3, 4, 5], true]);
+  await sync.loadEarlier(chat, 20);
+  expect([numbers(), sync.state.hasOlder]).toEqual([[1, 2, 3, 4, 5], false]);
+});
+
+test("a page that is larger than what is shown is cut, whatever the service says", async () => {
+  store(1, 4);
+  history.mockResolvedValue({ messages: [...stored], cursor: null, hasMore: false });
+  await sync.catchUp(chat, 3);
+  expect([numbers(), sync.state.hasOlder]).toEqual([[2, 3, 4], true]);
+});
+
 test("pages are never larger than the SDK allows", async () => {
   await sync.catchUp(chat, 100);
   expect(history).toHaveBeenCalledWith(null, 100);

@@ -160,7 +160,7 @@ async def test_messages(hub: Hub) -> None:
     assert second["file_url"] == "https://x/y"
 
     listed = (await hub.get("/chatroom/messages", chatroomId=room)).json()
-    assert listed == {"items": [sent, second], "cursor": "2"}
+    assert listed == {"items": [sent, second], "cursor": "2", "has_more": False, "is_closed": False}
     earlier = (await hub.get("/chatroom/messages", chatroomId=room, lastMessageId=second["uuid"], count=1)).json()
     assert earlier["items"] == [sent]
     edited = (
@@ -175,6 +175,7 @@ async def test_messages(hub: Hub) -> None:
         "items": [edited, {"uuid": second["uuid"], "is_deleted": True}],
         "cursor": "4",
         "has_more": False,
+        "is_closed": False,
     }
     assert len((await hub.get("/chatroom/changes", chatroomId=room, count=1)).json()["items"]) == 1
     counts = await hub.post("/chatroom/counts", {"chatroom_ids": [room, "nowhere"]})

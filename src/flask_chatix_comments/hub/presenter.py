@@ -28,7 +28,12 @@ def present_change(message: Message, caller: Caller | None) -> Json:
 def present_history(history: History, caller: Caller | None) -> Json:
     """Return a page of history, with the cursor from which changes can be asked for later."""
     items = [present_message(message, caller) for message in history.messages]
-    return {"items": items, "cursor": format_cursor(history.cursor)}
+    return {
+        "items": items,
+        "cursor": format_cursor(history.cursor),
+        "has_more": history.has_more,
+        "is_closed": history.is_closed,
+    }
 
 
 def present_changes(changes: Changes, caller: Caller | None) -> Json:
@@ -37,6 +42,7 @@ def present_changes(changes: Changes, caller: Caller | None) -> Json:
         "items": [present_change(message, caller) for message in changes.messages],
         "cursor": format_cursor(changes.cursor),
         "has_more": changes.has_more,
+        "is_closed": changes.is_closed,
     }
 
 

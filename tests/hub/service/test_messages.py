@@ -233,6 +233,7 @@ async def test_changes_since_a_cursor(world: World) -> None:
     one, two = await ada.post(room, "one", uuid="key"), await ada.post(room, "two")
     page = await bob.call("GetChatroomHistory", room, None, 10)
     assert [item["content"] for item in page["items"]] == ["one", "two"]
+    assert (page["has_more"], page["is_closed"]) == (False, False)
     await ada.call("UpdateChatroomMessage", two["uuid"], "two!", room)
     await ada.call("DeleteChatroomMessage", one["uuid"], room)
     three = await ada.post(room, "three")
@@ -242,7 +243,7 @@ async def test_changes_since_a_cursor(world: World) -> None:
     assert changes["items"][2] == three
     assert changes["has_more"] is False
     nothing = await bob.call("GetChatroomChanges", room, changes["cursor"], 10)
-    assert nothing == {"items": [], "cursor": changes["cursor"], "has_more": False}
+    assert nothing == {"items": [], "cursor": changes["cursor"], "has_more": False, "is_closed": False}
     paged = await bob.call("GetChatroomChanges", room, None, 2)
     assert paged["has_more"] is True
     assert len(paged["items"]) == 2

@@ -214,6 +214,7 @@ async def test_history_pages_backwards_to_the_beginning(store: SqlStore, room: s
     while True:
         history = await store.page_before(room, before, limit=30, with_whispers=False)
         assert history.cursor == Cursor(79)
+        assert history.has_more is (before is None or before.seq > 21)
         pages.append([message.seq for message in history.messages])
         if not history.messages:
             break
@@ -232,7 +233,7 @@ async def test_history_leaves_out_the_deleted_and_pages_from_where_they_were(sto
 
 async def test_history_of_nothing(store: SqlStore) -> None:
     history = await store.page_before("nowhere", None, limit=10, with_whispers=True)
-    assert (list(history.messages), history.cursor) == ([], Cursor())
+    assert (list(history.messages), history.cursor, history.has_more) == ([], Cursor(), False)
 
 
 async def test_whispers_leave_no_trace_for_visitors(store: SqlStore, room: str) -> None:
@@ -315,9 +316,32 @@ async def test_a_page_of_changes_is_no_larger_than_it_must_be(
     for number, content in enumerate(["ö" * 30, "x" * 40, "x" * 100, "ö" * 51, "xx"], start=1):
         await append(store, number, content=content)
     assert await catch_up(store, room, with_whispers=False) == [["m1", "m2"], ["m3"], ["m4"], ["m5"]]
-    # History is asked for by the page, and comes by the page.
-    history = await store.page_before(room, None, limit=10, with_whispers=False)
-    assert len(history.messages) == 5
+
+
+async def test_a_page_of_history_is_no_larger_than_it_must_be(
+    store: SqlStore, room: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "MAX_PAGE_BYTES", 100)
+    for number, content in enumerate(["xx", "ö" * 51, "x" * 100, "x" * 40, "ö" * 30], start=1):
+        await append(store, number, content=content)
+    await append(store, 6, type=MessageType.FILE, content="", file_url="https://f.example/" + "x" * 90)
+    pages, before, has_more = [], None, True
+    while has_more:
+        history = await store.page_before(room, before, limit=10, with_whispers=False)
+        pages.append([message.message_id for message in history.messages])
+        before, has_more = history.messages[0], history.has_more
+    assert pages == [["m6"], ["m4", "m5"], ["m3"], ["m2"], ["m1"]]
+    one = await store.page_before(room, before, limit=10, with_whispers=False)
+    assert (list(one.messages), one.has_more) == ([], False)
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+async def test_what_is_read_says_whether_the_room_is_closed(store: SqlStore, room: str, is_closed: bool) -> None:
+    chatroom = await store.find_chatroom(room)
+    assert chatroom is not None
+    await store.update_chatroom(replace(chatroom, is_closed=is_closed))
+    assert (await store.page_before(room, None, limit=1, with_whispers=False)).is_closed is is_closed
+    assert (await store.changes_since(room, Cursor(), limit=1, with_whispers=False)).is_closed is is_closed
 
 
 async def test_a_page_of_changes_may_end_before_the_whispers_or_among_them(

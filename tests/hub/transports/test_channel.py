@@ -49,6 +49,32 @@ async def test_what_waits_is_taken_in_one_text(channels: Channels) -> None:
     assert await next_text(channel) == '{"type":6}\x1ex\x1e'
 
 
+@pytest.mark.parametrize("end", ["taken", "lost", "closed", "too slow"])
+async def test_a_channel_that_is_behind(channels: Channels, end: str) -> None:
+    channel = attach(channels)
+    await asyncio.wait_for(channel.drain(), 5)
+    await next_text(channel, "handshake")
+    channel.send_record("x" * 262_144)
+    await asyncio.wait_for(channel.drain(), 5)
+    channel.send_record("x")
+    waiting = asyncio.create_task(channel.drain())
+    await asyncio.sleep(0)
+    channel.send_record("x")
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    match end:
+        case "taken":
+            await next_text(channel)
+        case "lost":
+            channel.lost()
+        case "closed":
+            channel.close()
+        case "too slow":
+            channel.send_record("x" * 1_048_576)
+            channel.send_record("x")
+    await asyncio.wait_for(waiting, 5)
+
+
 async def test_a_channel_is_open_after_the_handshake(channels: Channels) -> None:
     channel = attach(channels)
     states = [channel.is_open]

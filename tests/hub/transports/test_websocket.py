@@ -34,6 +34,8 @@ class Socket:
         self._to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._from_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.failure: type[Exception] | None = None
+        self.may_send = asyncio.Event()
+        self.may_send.set()
         self.scope: dict[str, Any] = {
             "type": "websocket",
             "path": "/v1/chat",
@@ -47,6 +49,7 @@ class Socket:
         self.task: asyncio.Task[None] | None = None
 
     async def _send(self, message: dict[str, Any]) -> None:
+        await self.may_send.wait()
         if self.failure is not None:
             raise self.failure
         await self._from_app.put(message)
@@ -376,6 +379,63 @@ async def test_who_sends_faster_than_the_hub_works_has_to_wait(hub: Hub, monkeyp
         while len(answers) < frames:
             answers += await ada.records()
     assert (calls.count, len(answers)) == (frames, frames)
+
+
+LONG = {"type": 1, "invocationId": "1", "target": "GetChatroomHistory"}
+#: Nothing is begun while more than 262,144 characters wait; each of these answers has some more than 100,000.
+MOST_LONG_ANSWERS = 5
+
+
+async def ask_for_more_than_is_taken(hub: Hub, ada: Socket, calls: Calls) -> str:
+    """Join a chatroom with 100 kB of messages; let the server take nothing, then ask a hundred times."""
+    room = await new_room(hub)
+    await ada.call("ConnectToChatroom", room)
+    for _ in range(10):
+        await hub.post("/chatroom/send-message", {"content": "x" * 10_000, "sender_id": "y"}, chatroomId=room)
+    before = calls.count
+    ada.may_send.clear()
+    ada.receive(f"{json.dumps(LONG | {'arguments': [room, None, 10]})}\x1e" * 100)
+    await until(lambda: calls.count > before + 2, "the first of the calls")
+    for _ in range(20):
+        # Each of these is answered, while nothing goes on for who takes nothing.
+        assert (await hub.get("/chatroom/get", chatroomId=room)).status_code == 200
+    assert calls.count - before <= MOST_LONG_ANSWERS
+    return room
+
+
+async def test_who_does_not_take_the_answers_gets_no_more_of_them(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with connected(hub, "ada") as ada, connected(hub, "bob") as bob:
+        calls = Calls(monkeypatch)
+        room = await ask_for_more_than_is_taken(hub, ada, calls)
+        # Others do not wait.
+        assert await bob.call("ConnectToChatroom", room) == {"is_success": True}
+        ada.may_send.set()
+        answers = 0
+        while answers < 100:
+            answers += len([record for record in await ada.records() if record["type"] == 3])
+
+
+@pytest.mark.parametrize("way", ["gone", "goodbye", "sent away"])
+async def test_the_end_of_who_does_not_take_the_answers(hub: Hub, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    async with connected(hub, "ada") as ada:
+        calls = Calls(monkeypatch)
+        await ask_for_more_than_is_taken(hub, ada, calls)
+        count = calls.count
+        match way:
+            case "gone":
+                # As uvicorn does it: what is being sent fails, and the end comes behind all that was sent before.
+                ada.failure = ConnectionResetError
+                ada.may_send.set()
+            case "goodbye":
+                ada.receive('{"type":7}\x1e')
+                await until(lambda: calls.count > count, "the late calls")
+                ada.may_send.set()
+            case "sent away":
+                ada.receive("nonsense\x1e")
+                await until(lambda: calls.count > count, "the late calls")
+                ada.may_send.set()
+        await ada.disconnect()
+    assert calls.count <= count + MAX_LATE_CALLS + 1
 
 
 async def test_a_client_that_took_nothing_more_is_gone(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

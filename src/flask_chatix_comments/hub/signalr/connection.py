@@ -45,6 +45,7 @@ class ConnectionLimits:
         max_records_per_text: How many records a client may send at once. @microsoft/signalr joins all that
             a page calls in one go, say the author of each of a hundred messages.
         max_waiting_chars: How much may wait when more is to be sent; a client that reads slower is closed.
+        max_unread_chars: While more than this waits, no further call of the client's should be begun.
         handshake_timeout_s: How long a client may take for its handshake.
         keep_alive_s: After so long a silence of ours we send a ping; the clients' default is to give up
             on a hub that is silent for 30 s.
@@ -55,6 +56,7 @@ class ConnectionLimits:
     max_record_bytes: int = 262_144
     max_records_per_text: int = 1000
     max_waiting_chars: int = 1_048_576
+    max_unread_chars: int = 262_144
     handshake_timeout_s: float = 15.0
     keep_alive_s: float = 15.0
     client_timeout_s: float | None = None
@@ -96,6 +98,11 @@ class Connection:
     def has_news(self) -> bool:
         """Whether the transport has something to do: to send what waits, or to end."""
         return bool(self._waiting) or not self._is_reading()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the client should take what waits for it before it is given more to wait for."""
+        return self.state is ConnectionState.OPEN and self._waiting_chars > self._limits.max_unread_chars
 
     def receive_text(self, text: str, *, now: float) -> list[Invocation]:
         """Take what came from the client; return the invocations to answer, in order.

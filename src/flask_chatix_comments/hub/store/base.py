@@ -58,10 +58,14 @@ class History:
 
     Attributes:
         cursor: What the reader knows once it has read this page and every newer one.
+        has_more: Whether there are older ones.
+        is_closed: Whether the chatroom is read-only.
     """
 
     messages: Sequence[Message]
     cursor: Cursor
+    has_more: bool
+    is_closed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +75,13 @@ class Changes:
     Attributes:
         cursor: Where to go on.
         has_more: Whether there is more already.
+        is_closed: Whether the chatroom is read-only.
     """
 
     messages: Sequence[Message]
     cursor: Cursor
     has_more: bool
+    is_closed: bool
 
 
 class MessageStore(Protocol):
@@ -137,10 +143,10 @@ class MessageStore(Protocol):
     async def page_before(
         self, chatroom_id: str, before: Message | None, *, limit: int, with_whispers: bool
     ) -> History:
-        """Return the living messages just before *before*, or the newest."""
+        """Return the living messages just before *before*, or the newest: fewer than *limit* where they are large."""
 
     async def changes_since(self, chatroom_id: str, cursor: Cursor, *, limit: int, with_whispers: bool) -> Changes:
-        """Return what has changed since *cursor*, deleted messages included."""
+        """Return what has changed since *cursor*, deleted messages included; fewer where they are large."""
 
     async def count_messages(self, chatroom_ids: Collection[str]) -> dict[str, int]:
         """Return how many living messages, whispers aside, each of the living chatrooms has."""

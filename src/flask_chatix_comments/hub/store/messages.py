@@ -13,7 +13,7 @@ from ...models import Message
 from .base import Appended, Changes, Cursor, History
 from .tables import chatrooms, from_ms, message_from_row, message_to_row, messages, to_ms
 
-#: A page of changes ends near this size: whoever catches up on a slow line sees it come in pieces.
+#: A page ends near this size: a small call has no huge answer, and whoever is on a slow line sees it come in pieces.
 MAX_PAGE_BYTES = 262_144
 
 _lock_chatroom = (
@@ -38,7 +38,7 @@ _by_id = sa.select(messages).where(messages.c.chatroom_id == sa.bindparam("room"
 _living_by_id = _by_id.where(~messages.c.is_deleted)
 _change = messages.update().where(messages.c.id == sa.bindparam("key"))
 _insert = messages.insert()
-_cursor = sa.select(chatrooms.c.last_change, chatrooms.c.last_whisper_change).where(
+_state = sa.select(chatrooms.c.last_change, chatrooms.c.last_whisper_change, chatrooms.c.is_closed).where(
     chatrooms.c.id == sa.bindparam("key")
 )
 
@@ -122,31 +122,35 @@ def page_before(
     connection: sa.Connection, chatroom_id: str, before: Message | None, limit: int, with_whispers: bool
 ) -> History:
     """Return the living messages just before *before*, oldest first."""
-    cursor = _read_cursor(connection, chatroom_id, with_whispers)
+    cursor, is_closed = _read_state(connection, chatroom_id, with_whispers)
     wanted = [messages.c.chatroom_id == chatroom_id, ~messages.c.is_deleted]
     if not with_whispers:
         wanted.append(~messages.c.is_whisper)
     if before is not None:
         sub = connection.scalar(sa.select(messages.c.sub).where(messages.c.id == before.message_id)) or 0
         wanted.append((messages.c.seq < before.seq) | ((messages.c.seq == before.seq) & (messages.c.sub < sub)))
+    # One more than wanted: its presence tells that there is more.
     newest_first = (
-        sa.select(messages).where(*wanted).order_by(messages.c.seq.desc(), messages.c.sub.desc()).limit(limit)
+        sa.select(messages).where(*wanted).order_by(messages.c.seq.desc(), messages.c.sub.desc()).limit(limit + 1)
     )
     found = [message_from_row(row) for row in connection.execute(newest_first)]
-    return History(found[::-1], cursor)
+    page = _cut(found[:limit])
+    return History(page[::-1], cursor, has_more=len(page) < len(found), is_closed=is_closed)
 
 
-def _read_cursor(connection: sa.Connection, chatroom_id: str, with_whispers: bool) -> Cursor:
-    row = connection.execute(_cursor, {"key": chatroom_id}).first()
+def _read_state(connection: sa.Connection, chatroom_id: str, with_whispers: bool) -> tuple[Cursor, bool]:
+    """Return where the chatroom's changes have got to, and whether it is read-only."""
+    row = connection.execute(_state, {"key": chatroom_id}).first()
     if row is None:
-        return Cursor()
-    return Cursor(row.last_change, row.last_whisper_change if with_whispers else 0)
+        return Cursor(), False
+    return Cursor(row.last_change, row.last_whisper_change if with_whispers else 0), row.is_closed
 
 
 def changes_since(
     connection: sa.Connection, chatroom_id: str, cursor: Cursor, limit: int, with_whispers: bool
 ) -> Changes:
     """Return what happened after *cursor*: what all may see first, then whispers."""
+    _, is_closed = _read_state(connection, chatroom_id, with_whispers)
     # One more than wanted: its presence tells that there is more.
     found = _changed(connection, chatroom_id, cursor.change, limit + 1, is_whisper=False)
     if with_whispers:
@@ -155,17 +159,22 @@ def changes_since(
     for message in page:
         kind = "whisper_change" if message.is_whisper else "change"
         cursor = replace(cursor, **{kind: message.change})
-    return Changes(page, cursor, has_more=len(page) < len(found))
+    return Changes(page, cursor, has_more=len(page) < len(found), is_closed=is_closed)
 
 
 def _cut(found: list[Message]) -> list[Message]:
     """Return the messages that fit on a page; the first one always does."""
     size_bytes = 0
     for index, message in enumerate(found):
-        size_bytes += len(message.content.encode())
+        size_bytes += _size_of(message)
         if index and size_bytes > MAX_PAGE_BYTES:
             return found[:index]
     return found
+
+
+def _size_of(message: Message) -> int:
+    urls = (message.thumb_100_url, message.thumb_300_url, message.original_url, message.file_url)
+    return sum(len(text.encode()) for text in (message.content, *urls) if text is not None)
 
 
 def _changed(connection: sa.Connection, chatroom_id: str, after: int, limit: int, *, is_whisper: bool) -> list[Message]:

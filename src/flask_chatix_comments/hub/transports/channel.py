@@ -42,6 +42,7 @@ class Channel:
         self._limits = limits
         self._clock = clock
         self._has_news = asyncio.Event()
+        self._has_room = asyncio.Event()
         self._connection = Connection(now=clock(), limits=limits)
 
     @property
@@ -89,12 +90,21 @@ class Channel:
         """Wake who waits for something to send, if there is something: most ticks bring nothing."""
         if self._connection.has_news:
             self._has_news.set()
+        if not self._connection.is_behind:
+            self._has_room.set()
+
+    async def drain(self) -> None:
+        """Wait until the client has taken most of what waits for it, or is gone."""
+        while self._connection.is_behind:
+            self._has_room.clear()
+            await self._has_room.wait()
 
     async def next_text(self) -> str | None:
         """Wait for something to send, and take all that waits; ``None`` when the channel has ended."""
         while True:
             text = self._connection.data_to_send(now=self._clock())
             if text:
+                self._has_room.set()
                 return text
             if self._connection.state not in (ConnectionState.HANDSHAKE, ConnectionState.OPEN):
                 return None

@@ -1,7 +1,8 @@
 """WebSockets: text frames, each of one or more whole records (TransportProtocols.md, "WebSockets").
 
 Each connection has three tasks: one takes frames, one answers the calls in them, one sends. So the end of
-a client is noticed while the hub is still at work for it.
+a client is noticed while the hub is still at work for it. Whoever does not take the answers gets no more of them:
+neither frames nor answers pile up.
 """
 
 from __future__ import annotations
@@ -100,6 +101,7 @@ class WebSocketTransport:
     ) -> int:
         """Answer the calls of one frame; return how many more may be done though nobody waits for the answers."""
         for invocation in invocations:
+            await channel.drain()
             if not channel.is_open:
                 if not late_calls_left:
                     break
