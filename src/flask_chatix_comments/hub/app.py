@@ -66,6 +66,7 @@ def create_hub(
         limits=limits,
         max_per_visitor=config.max_connections_per_visitor,
         clock=time.monotonic,
+        wall_clock=clock,
         new_token=lambda: secrets.token_urlsafe(24),
     )
     policy = OriginPolicy(config.allowed_origins)

@@ -23,7 +23,13 @@ HANDSHAKE = '{"protocol":"json","version":1}\x1e'
 @pytest.fixture
 async def channels(clock: Clock) -> Channels:
     tokens = (f"token-{number}" for number in itertools.count(1))
-    return Channels(limits=ConnectionLimits(), max_per_visitor=1, clock=clock, new_token=lambda: next(tokens))
+    return Channels(
+        limits=ConnectionLimits(),
+        max_per_visitor=1,
+        clock=clock,
+        wall_clock=lambda: TICKET.issued_at,
+        new_token=lambda: next(tokens),
+    )
 
 
 def attach(channels: Channels, *, version: int = 1) -> Channel:

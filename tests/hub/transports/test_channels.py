@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -24,10 +25,21 @@ MAX_PER_VISITOR = 30
 
 
 @pytest.fixture
-async def channels(clock: Clock) -> Channels:
+def wall_clock() -> Clock:
+    clock = Clock()
+    clock.now = TICKET.issued_at
+    return clock
+
+
+@pytest.fixture
+async def channels(clock: Clock, wall_clock: Clock) -> Channels:
     tokens = (f"token-{number}" for number in itertools.count(1))
     return Channels(
-        limits=ConnectionLimits(), max_per_visitor=MAX_PER_VISITOR, clock=clock, new_token=lambda: next(tokens)
+        limits=ConnectionLimits(),
+        max_per_visitor=MAX_PER_VISITOR,
+        clock=clock,
+        wall_clock=wall_clock,
+        new_token=lambda: next(tokens),
     )
 
 
@@ -136,3 +148,25 @@ async def test_what_has_gone_is_not_remembered(channels: Channels, clock: Clock)
     clock.advance(NEGOTIATED_KEPT_S)
     channels.tick()
     assert (len(channels._waiting), channels._waiting._tokens, channels._attached) == (0, {}, {})
+
+
+async def test_a_connection_ends_with_its_ticket(channels: Channels, wall_clock: Clock) -> None:
+    """The page comes back with a fresh one, if the site still gives it one."""
+    expiring, renewed = (channels.negotiate(1, TICKET, "ticket") for _ in range(2))
+    open_channels = [channels.attach(one.connection_token, "ticket") for one in (expiring, renewed)]
+    for channel in open_channels:
+        channel.receive_text(HANDSHAKE)
+        assert await channel.next_text() == "{}\x1e"
+    open_channels[1].ticket = replace(TICKET, expires_at=5)
+    wall_clock.advance(0.9)
+    channels.tick()
+    assert all(channel.is_open for channel in open_channels)
+    wall_clock.advance(0.1)
+    channels.tick()
+    channels.tick()
+    goodbye = '{"type":7,"error":"The ticket has expired.","allowReconnect":true}\x1e'
+    assert await asyncio.wait_for(open_channels[0].next_text(), DEADLINE_S) == goodbye
+    assert open_channels[1].is_open
+    wall_clock.advance(4)
+    channels.tick()
+    assert await asyncio.wait_for(open_channels[1].next_text(), DEADLINE_S) == goodbye

@@ -16,6 +16,7 @@ from flask_chatix_comments.hub.service import Caller
 from flask_chatix_comments.hub.signalr.messages import Completion, Invocation
 from flask_chatix_comments.hub.store.sql import SqlStore
 from flask_chatix_comments.hub.transports.channel import Channel
+from flask_chatix_comments.hub.transports.channels import Channels
 from flask_chatix_comments.hub.transports.websocket import MAX_LATE_CALLS, MAX_WAITING_FRAMES
 from tests.hub.support import DEADLINE_S, Hub, records_of, sign_ticket, until
 
@@ -244,6 +245,38 @@ async def test_a_broken_protocol_closes_with_a_reason(hub: Hub) -> None:
         assert record["type"] == 7
         assert "malformed" in record["error"]
         assert (await ada.sent())["type"] == "websocket.close"
+
+
+@pytest.mark.parametrize("kind", ["site", "get-id"])
+async def test_a_connection_ends_when_its_ticket_does(hub: Hub, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """But for a client that holds a renewed one: ``GetVisitorInfo`` answers it."""
+    lifetime_s = 43_200
+    ticket = sign_ticket(hub.clock, "ada", lifetime_s=lifetime_s, kind=kind)
+    socket = Socket(hub, query_of(ticket, await negotiated(hub, ticket)), [])
+    socket.start()
+    await socket.sent()
+    socket.receive(HANDSHAKE)
+    assert await socket.records() == [{}]
+    hub.clock.advance(lifetime_s - 1)
+    info = await socket.call("GetVisitorInfo", None)
+    assert (info["uuid"] != ticket) is (kind == "get-id")
+    hub.clock.advance(2)
+    if kind == "site":
+        assert (await socket.records())[-1]["error"] == "The ticket has expired."
+        assert (await socket.sent())["type"] == "websocket.close"
+    else:
+        ticks = 0
+        tick = Channels.tick
+
+        def counted(channels: Channels) -> None:
+            nonlocal ticks
+            tick(channels)
+            ticks += 1
+
+        monkeypatch.setattr(Channels, "tick", counted)
+        await until(lambda: ticks, "time to be noticed")
+        assert await socket.call("GetManagers") == []
+    await socket.disconnect()
 
 
 async def test_binary_frames_are_read_as_text(hub: Hub) -> None:

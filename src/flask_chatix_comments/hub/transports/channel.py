@@ -21,7 +21,7 @@ class Channel:
         clock: Seconds that go on steadily.
 
     Attributes:
-        ticket: Whose connection it is.
+        ticket: Whose connection it is, and until when.
         is_attached: Whether a transport carries it.
     """
 

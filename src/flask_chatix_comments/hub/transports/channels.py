@@ -18,6 +18,7 @@ NEGOTIATED_KEPT_S = 15.0
 MAX_WAITING = 10_000
 #: So many pages of one visitor may come up in the same moment.
 MAX_WAITING_PER_VISITOR = 20
+TICKET_EXPIRED = "The ticket has expired."
 
 
 class Channels:
@@ -25,6 +26,8 @@ class Channels:
 
     Args:
         max_per_visitor: How many channels one visitor may have, attached or not.
+        clock: Seconds that go on steadily.
+        wall_clock: Seconds since 1970, which is what tickets know.
         new_token: Makes a secret that nobody can guess.
     """
 
@@ -34,11 +37,13 @@ class Channels:
         limits: ConnectionLimits,
         max_per_visitor: int,
         clock: Callable[[], float],
+        wall_clock: Callable[[], float],
         new_token: Callable[[], str],
     ) -> None:
         self._limits = limits
         self._max_per_visitor = max_per_visitor
         self._clock = clock
+        self._wall_clock = wall_clock
         self._new_token = new_token
         self._channels: dict[str, Channel] = {}
         self._waiting = WaitingRoom()
@@ -102,9 +107,11 @@ class Channels:
 
     def tick(self) -> None:
         """Let time pass for all channels."""
-        now = self._clock()
+        now, today = self._clock(), self._wall_clock()
         for token, channel in list(self._channels.items()):
             if channel.is_attached:
+                if channel.ticket.expires_at <= today:
+                    channel.close(error=TICKET_EXPIRED, allow_reconnect=True)
                 channel.tick()
             elif now - channel.negotiated_at >= NEGOTIATED_KEPT_S:
                 self._drop_waiting(channel.ticket.visitor_id, token)

@@ -89,6 +89,8 @@ class WebSocketTransport:
                         channel.connection_id, channel.ticket, channel.ticket_text, channel.send_record
                     )
                 late_calls_left = await self._answer(channel, caller, invocations, late_calls_left)
+                # It may have been renewed.
+                channel.ticket = caller.ticket
         except Exception:
             _give_up(channel)
             await _drain(frames)
