@@ -10,6 +10,8 @@ import pytest
 
 from flask_chatix_comments.errors import ChatroomNotFoundError, StoreError
 from flask_chatix_comments.hub.config import HubConfig
+from flask_chatix_comments.hub.service import attendance
+from flask_chatix_comments.hub.service.messages import Draft
 from flask_chatix_comments.hub.store.base import Hold
 from flask_chatix_comments.hub.store.sql import SqlStore
 from tests.hub.support import Clock, World
@@ -374,3 +376,55 @@ async def test_where_presence_is_off_nobody_is_told_anything(make_world: Callabl
     assert [event[0] for event in bob.heard()] == ["ApplyChatroomMessage"]
     assert (await bob.call("GetChatroomVisitors", room, 50, 1))["items"] == []
     assert (await bob.call("GetVisitorByVisitor", "ada"))["is_online"] is False
+
+
+async def test_strangers_do_not_stay_in_a_room_that_becomes_private(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attendance, "MEMBERS_PER_PAGE", 2)
+    room = await world.room()
+    ada, boss = await world.connect("ada"), await world.connect("boss", is_manager=True, is_persistent=True)
+    stranger, gone = await world.connect_stranger(), await world.connect_stranger()
+    for visit in (ada, boss, stranger, gone):
+        await visit.join(room)
+    gone.drop()
+    await world.service.attendance.admit("guest", room)
+    guest = await world.connect("guest")
+    assert len(await world.members(room)) == 5
+    for visit in (ada, boss, stranger, guest):
+        visit.forget_events()
+    await world.service.chatrooms.update(room, {"is_private": True, "title": "Secret"})
+    assert sorted(await world.members(room)) == ["boss", "guest"]
+    for visit in (ada, stranger):
+        # They hear that they are out, and nothing else.
+        ((target, who, where),) = visit.heard()
+        assert (target, who["uuid"], where) == ("OnDisconnectVisitorFromChatroom", visit.caller.own_id, room)
+    assert "OnUpdateChatroom" in [event[0] for event in guest.heard()]
+    await boss.post(room, "among us")
+    assert len(ada.heard()) == len(stranger.heard()) == 1
+    for visit in (ada, stranger):
+        assert await visit.refusal("GetChatroomHistory", room, None, 10) == "There is no such chatroom."
+        assert (await visit.call("ConnectToChatroom", room))["is_success"] is False
+    assert [item["content"] for item in (await guest.call("GetChatroomHistory", room, None, 10))["items"]]
+    # It was private before: nobody goes.
+    await guest.join(room)
+    await world.service.chatrooms.update(room, {"title": "Still secret", "is_private": True})
+    assert sorted(await world.members(room)) == ["boss", "guest"]
+
+
+async def test_who_joins_while_a_room_becomes_private_is_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = await world.room()
+    ada = await world.connect("ada")
+    put_member = world.store.put_member
+
+    async def put_late(*args: Any, **more: Any) -> None:
+        # Between the look at the room and the writing.
+        await world.service.chatrooms.update(room, {"is_private": True})
+        await put_member(*args, **more)
+
+    monkeypatch.setattr(world.store, "put_member", put_late)
+    assert (await ada.call("ConnectToChatroom", room))["is_success"] is False
+    assert await world.members(room) == []
+    assert ada.heard() == []
+    await world.service.messages.post_by_api(room, Draft(content="x"), sender_id="y", sender_flag=0)
+    assert ada.heard() == []

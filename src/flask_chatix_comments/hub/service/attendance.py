@@ -22,6 +22,8 @@ from .visitors import Visitors
 
 logger = logging.getLogger(__name__)
 
+MEMBERS_PER_PAGE = 500
+
 
 class Attendance:
     """Connections and memberships."""
@@ -87,9 +89,19 @@ class Attendance:
             if not was_member or self._membership.is_held_by_api(visitor_id, chatroom_id):
                 hold = Hold.LASTING if caller.is_lasting else Hold.GRACE
                 await self._put(chatroom_id, visitor_id, hold)
+            if not was_member:
+                await self._look_again(caller, chatroom_id)
             self._membership.join(caller.connection_id, chatroom_id)
             if not was_member:
                 await self._tell(await self._move(Move.JOINED, chatroom_id, visitor_id))
+
+    async def _look_again(self, caller: Caller, chatroom_id: str) -> None:
+        """Undo what was stored, if the chatroom has become private meanwhile: its strangers may be out already."""
+        try:
+            await self._chatrooms.get_visible(caller, chatroom_id)
+        except ChatroomNotFoundError:
+            await self._store.remove_member(chatroom_id, caller.visitor_id)
+            raise
 
     async def leave(self, caller: Caller, chatroom_id: str) -> None:
         """Withdraw this connection's interest in a chatroom; whether there was any makes no difference."""
@@ -116,6 +128,25 @@ class Attendance:
         await self._chatrooms.get_stored(chatroom_id)
         async with self._turn_of(visitor_id):
             if await self._is_member(visitor_id, chatroom_id):
+                await self._end(visitor_id, chatroom_id, was_taken=True)
+
+    async def expel_strangers(self, chatroom_id: str) -> None:
+        """End the memberships that neither the API holds nor a manager's rights: the chatroom has become private."""
+        members: list[Profile] = []
+        page: list[Profile] | None = None
+        while page is None or len(page) == MEMBERS_PER_PAGE:
+            number = len(members) // MEMBERS_PER_PAGE + 1
+            page = await self._list(chatroom_id, number, MEMBERS_PER_PAGE, posted_only=False)
+            members += page
+        strangers = [profile.visitor_id for profile in members if not profile.is_manager]
+        await asyncio.gather(*(self._expel_stranger(visitor_id, chatroom_id) for visitor_id in strangers))
+
+    async def _expel_stranger(self, visitor_id: str, chatroom_id: str) -> None:
+        async with self._turn_of(visitor_id):
+            is_stranger = await self._is_member(visitor_id, chatroom_id) and not await self._is_held_by_api(
+                visitor_id, chatroom_id
+            )
+            if is_stranger:
                 await self._end(visitor_id, chatroom_id, was_taken=True)
 
     async def withdraw(self, visitor_id: str, chatroom_id: str, connection_id: str) -> None:
@@ -181,6 +212,11 @@ class Attendance:
         if self._membership.is_present(visitor_id):
             return self._membership.is_member(visitor_id, chatroom_id)
         return chatroom_id in await self._store.memberships(visitor_id)
+
+    async def _is_held_by_api(self, visitor_id: str, chatroom_id: str) -> bool:
+        if self._membership.is_present(visitor_id):
+            return self._membership.is_held_by_api(visitor_id, chatroom_id)
+        return (await self._store.memberships(visitor_id)).get(chatroom_id) is Hold.API
 
     async def _put(self, chatroom_id: str, visitor_id: str, hold: Hold) -> None:
         is_manager = self._visitors.is_manager(visitor_id)

@@ -5,7 +5,7 @@ Unknown, deleted, and private ones of which one is no member, read the same to a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,12 +20,19 @@ MAX_COUNTED = 500
 
 
 class Chatrooms:
-    """Find, list and change chatrooms."""
+    """Find, list and change chatrooms.
 
-    def __init__(self, context: Context, visitors: Visitors) -> None:
+    Args:
+        expel_strangers: Ends the memberships that a chatroom, which has become private, has no place for.
+    """
+
+    def __init__(
+        self, context: Context, visitors: Visitors, *, expel_strangers: Callable[[str], Awaitable[None]]
+    ) -> None:
         self._context = context
         self._store = context.store
         self._visitors = visitors
+        self._expel_strangers = expel_strangers
 
     # For visitors
 
@@ -114,7 +121,10 @@ class Chatrooms:
         return await self.describe([room], for_api=True)
 
     async def update(self, chatroom_id: str, changes: dict[str, Any]) -> Chatroom:
-        """Change title, privacy or whether the thread is read-only; what is not named stays."""
+        """Change title, privacy or whether the thread is read-only; what is not named stays.
+
+        Of a chatroom that becomes private only managers stay members, and those whom the API has let in.
+        """
         return await self._change(chatroom_id, ChatroomStep.UPDATED, _checked_changes(changes))
 
     async def delete(self, chatroom_id: str) -> None:
@@ -131,6 +141,8 @@ class Chatrooms:
             after = replace(before, **changes)
             if after != before:
                 await self._store.update_chatroom(after)
+                if after.is_private and not before.is_private:
+                    await self._expel_strangers(chatroom_id)
                 # Nobody knows of a deleted chatroom, so nobody hears that its title has changed.
                 if not (before.is_deleted and after.is_deleted):
                     await self._tell(step, after)

@@ -27,7 +27,9 @@ class ChatService:
     def __init__(self, context: Context) -> None:
         self._context = context
         self.visitors = Visitors(context)
-        self.chatrooms = Chatrooms(context, self.visitors)
+        self.chatrooms = Chatrooms(
+            context, self.visitors, expel_strangers=lambda chatroom_id: self.attendance.expel_strangers(chatroom_id)
+        )
         self.attendance = Attendance(context, self.visitors, self.chatrooms)
         self.messages = Messages(context, self.visitors, self.chatrooms, self.attendance)
         self._clean_at = 0.0
