@@ -12,11 +12,13 @@ from uuid import UUID
 import httpx
 import pytest
 
+from flask_chatix_comments.api import ChatixApi
 from flask_chatix_comments.errors import (
     ApiConnectionError,
     ApiError,
     ApiPayloadError,
     ApiStatusError,
+    ApiTimeoutError,
     PostError,
     RegistryError,
 )
@@ -25,13 +27,21 @@ from flask_chatix_comments.registry import Claim, RoomState
 from flask_chatix_comments.rooms import RoomService
 
 if TYPE_CHECKING:
-    from flask_chatix_comments.api import ChatixApi
+    from collections.abc import Iterator
+
     from flask_chatix_comments.registry import RoomRegistry
     from tests.rooms_fixtures import FakeService, Faults, ManualClock
 
 pytest_plugins = ("tests.rooms_fixtures",)
 
 POST = Post("7", "Seven")
+
+
+def take_over(registry: RoomRegistry) -> Claim:
+    """Claim the post as somebody else, once the lease of whoever has it is over."""
+    with registry._engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE chatix_chatrooms SET claim_expires_at = 0")
+    return hold_claim(registry)
 
 
 def hold_claim(registry: RoomRegistry, *, lease_s: float = 30, is_private: bool = False) -> Claim:
@@ -291,19 +301,82 @@ class TestFailures:
         assert "The claim on the post '7' stays until its lease ends" in caplog.text
 
 
+class TestSlowness:
+    """However slow the API is, our calls are over before anybody else may begin."""
+
+    @pytest.fixture
+    def patient(self, faults: Faults, ticking: ManualClock) -> Iterator[ChatixApi]:
+        """A client with the longest CHATIX_API_TIMEOUT."""
+        api = ChatixApi(
+            "http://api.test/v1",
+            website_id="w",
+            api_key="k",
+            timeout_s=120,
+            transport=faults,
+            sleep=ticking.sleep,
+            clock=ticking,
+        )
+        yield api
+        api.close()
+
+    @pytest.fixture
+    def slow(self, registry: RoomRegistry, patient: ChatixApi, ticking: ManualClock, faults: Faults) -> RoomService:
+        def wait(request: httpx.Request) -> httpx.Response:
+            timeouts = request.extensions["timeout"]
+            assert ticking.now + sum(timeouts.values()) <= 1025
+            ticking.advance(timeouts["read"])
+            raise httpx.ReadTimeout("")
+
+        faults.service = wait
+        return RoomService(registry, lambda: patient, sleep=ticking.sleep, clock=ticking)
+
+    def test_of_the_creation(self, slow: RoomService, registry: RoomRegistry, ticking: ManualClock) -> None:
+        with pytest.raises(ApiTimeoutError) as raised:
+            slow.ensure(POST)
+        assert raised.value.operation == "create_chatroom"
+        assert 1010 <= ticking.now <= 1025
+        # The claim was given up: the next one begins at once.
+        assert isinstance(registry.claim("7", title="x", is_private=False, owner="next", lease_s=30), Claim)
+
+    def test_of_the_search_for_what_another_left(
+        self, slow: RoomService, registry: RoomRegistry, ticking: ManualClock, faults: Faults
+    ) -> None:
+        """It is tried again, but not for longer than there is time."""
+        hold_claim(registry, lease_s=0)
+        with pytest.raises(ApiTimeoutError):
+            slow.ensure(POST)
+        assert ticking.now <= 1025
+        assert set(faults.paths) == {"/chatroom/list"}
+        assert isinstance(registry.claim("7", title="x", is_private=False, owner="next", lease_s=30), Claim)
+
+    def test_of_what_starts_the_api(
+        self, registry: RoomRegistry, patient: ChatixApi, ticking: ManualClock, faults: Faults
+    ) -> None:
+        def start() -> ChatixApi:
+            ticking.advance(25)
+            return patient
+
+        rooms = RoomService(registry, start, sleep=ticking.sleep, clock=ticking)
+        with pytest.raises(ApiTimeoutError) as raised:
+            rooms.ensure(POST)
+        assert not raised.value.may_have_arrived
+        assert faults.requests == []
+        assert registry.find("7") is None
+
+
 class TestTooLate:
     """We are slow, our lease ends, and somebody else takes over meanwhile."""
 
     @pytest.fixture
     def slow(self, registry: RoomRegistry, api: ChatixApi, ticking: ManualClock, service: FakeService) -> RoomService:
         service.is_idempotent = False
-        return RoomService(registry, lambda: api, lease_s=0, sleep=ticking.sleep, clock=ticking)
+        return RoomService(registry, lambda: api, sleep=ticking.sleep, clock=ticking)
 
     def test_the_room_is_taken_back(
         self, slow: RoomService, registry: RoomRegistry, service: FakeService, faults: Faults
     ) -> None:
         def overtake(request: httpx.Request) -> None:
-            registry.record(hold_claim(registry), service.add("Theirs", external_id="7")["id"])
+            registry.record(take_over(registry), service.add("Theirs", external_id="7")["id"])
 
         faults.order(overtake)
         entry, is_ours = slow.obtain(POST)
@@ -319,7 +392,7 @@ class TestTooLate:
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         def overtake(request: httpx.Request) -> None:
-            registry.record(hold_claim(registry), service.add("Theirs", external_id="7")["id"])
+            registry.record(take_over(registry), service.add("Theirs", external_id="7")["id"])
 
         faults.order(overtake, httpx.Response(403))
         assert slow.ensure(POST).chatroom_id == "room-1"
@@ -332,7 +405,7 @@ class TestTooLate:
         service.add("Seven", external_id="7")
 
         def overtake(request: httpx.Request) -> None:
-            registry.record(hold_claim(registry), "their-room")
+            registry.record(take_over(registry), "their-room")
 
         faults.order(overtake)
         assert slow.ensure(POST).chatroom_id == "their-room"
@@ -348,7 +421,7 @@ class TestTooLate:
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         claims: list[Claim] = []
-        faults.order(lambda request: claims.append(hold_claim(registry)))
+        faults.order(lambda request: claims.append(take_over(registry)))
         ticking.on_sleep = lambda: registry.record(claims[0], "room-1")
         assert slow.obtain(POST) == (registry.get("7"), False)
         assert registry.get("7").chatroom_id == "room-1"

@@ -66,7 +66,8 @@ class ChatixApi:
         base_url: Up to and with ``/v1``.
         auth_header: The header's name; behind a colon, what precedes the key in it:
             ``Authorization: Bearer``.
-        timeout_s: For each step of a request; all tries together take at most about twice as long.
+        timeout_s: For each step of a request; all tries of a call together take at most about twice as long,
+            and less from a client of ``sharing``.
         transport: Stands in for the network.
         sleep: Waits between two tries, in seconds.
         clock: Seconds that never go back.
@@ -108,6 +109,12 @@ class ChatixApi:
         hurried = object.__new__(ChatixApi)
         hurried._caller = self._caller.within(timeout_s)
         return hurried
+
+    def sharing(self, total_s: float) -> ChatixApi:
+        """Return the same client for some calls that take *total_s* together at most, tries and pauses included."""
+        bounded = object.__new__(ChatixApi)
+        bounded._caller = self._caller.sharing(total_s)
+        return bounded
 
     def close(self) -> None:
         """Close idle connections; a later call opens new ones."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import ipaddress
 import json
+import math
 import os
 import random
 import re
@@ -63,6 +64,7 @@ class ApiCaller:
         self._headers = _auth_headers(auth_header, api_key)
         self._timeout_s = timeout_s
         self._attempts = ATTEMPTS
+        self._ends_at = math.inf
         self._operations = operations
         # A proxy of the environment is for the world outside, not for a hub on this machine.
         self._client = _ProcessClient(transport, trust_env=not _is_loopback(self.base_url))
@@ -73,6 +75,12 @@ class ApiCaller:
         hurried._timeout_s = timeout_s
         hurried._attempts = 1
         return hurried
+
+    def sharing(self, total_s: float) -> ApiCaller:
+        """Return a caller over the same connections, whose calls take *total_s* together, tries and pauses included."""
+        bounded = copy.copy(self)
+        bounded._ends_at = self.clock() + total_s
+        return bounded
 
     def close(self) -> None:
         """Close idle connections; a later call opens new ones."""
@@ -85,7 +93,7 @@ class ApiCaller:
             is_text_allowed: Whether an answer that is no JSON is a result: its text.
         """
         operation = self._operations[name]
-        started = self.clock()
+        ends_at = min(self.clock() + 2 * self._timeout_s, self._ends_at)
         attempt = 1
         while True:
             try:
@@ -93,7 +101,7 @@ class ApiCaller:
                 return self._result(operation, content, is_text_allowed=is_text_allowed)
             except (ApiConnectionError, ApiStatusError) as exc:
                 pause_s = self._pause_s(operation, exc, attempt)
-                if pause_s is None or self.clock() + pause_s > started + 2 * self._timeout_s:
+                if pause_s is None or self.clock() + pause_s > ends_at:
                     raise
             self.sleep(pause_s)
             attempt += 1
@@ -132,7 +140,10 @@ class ApiCaller:
         given = {name: value for name, value in given.items() if value is not None}
         path = operation.path.format_map({name: quote(str(value), safe="") for name, value in given.items()})
         body = {theirs: given[ours] for ours, theirs in operation.body.items() if ours in given}
-        deadline = self.clock() + self._timeout_s
+        limit_s = min(self._timeout_s, self._ends_at - self.clock())
+        if limit_s <= 0:
+            raise self._too_slow(operation, 0, may_have_arrived=False)
+        deadline = self.clock() + limit_s
         try:
             with self._client.get().stream(
                 operation.method,
@@ -140,11 +151,11 @@ class ApiCaller:
                 params={theirs: given[ours] for ours, theirs in operation.query.items() if ours in given},
                 json=body if operation.body else None,
                 headers={"Accept": "application/json", **headers},
-                timeout=self._timeout_s,
+                timeout=self._timeouts(),
             ) as response:
-                content = self._body(operation, response, deadline)
+                content = self._body(operation, response, deadline, limit_s)
         except httpx.TimeoutException as exc:
-            raise self._too_slow(operation, may_have_arrived=not isinstance(exc, _NEVER_SENT)) from exc
+            raise self._too_slow(operation, limit_s, may_have_arrived=not isinstance(exc, _NEVER_SENT)) from exc
         except httpx.DecodingError as exc:
             raise self.nonsense(operation.name, "a body that cannot be decompressed") from exc
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
@@ -157,7 +168,13 @@ class ApiCaller:
             raise self._refusal(operation, response, content)
         return content
 
-    def _body(self, operation: Operation, response: httpx.Response, deadline: float) -> bytes:
+    def _timeouts(self) -> httpx.Timeout:
+        """Return the time limit of each step of a request; one after the other they fit into the time that is left."""
+        left_s = self._ends_at - self.clock()
+        small_s, large_s = (min(self._timeout_s, left_s * part) for part in (1 / 6, 1 / 2))
+        return httpx.Timeout(connect=small_s, pool=small_s, write=small_s, read=large_s)
+
+    def _body(self, operation: Operation, response: httpx.Response, deadline: float, limit_s: float) -> bytes:
         """Read the body, neither endless nor for ever: httpx's timeout starts anew with each piece."""
         content = bytearray()
         for piece in response.iter_bytes():
@@ -165,14 +182,14 @@ class ApiCaller:
             if len(content) > MAX_ANSWER_BYTES:
                 raise self.nonsense(operation.name, f"more than {MAX_ANSWER_BYTES} bytes")
             if self.clock() > deadline:
-                raise self._too_slow(operation, may_have_arrived=True)
+                raise self._too_slow(operation, limit_s, may_have_arrived=True)
         return bytes(content)
 
-    def _too_slow(self, operation: Operation, *, may_have_arrived: bool) -> ApiTimeoutError:
+    def _too_slow(self, operation: Operation, limit_s: float, *, may_have_arrived: bool) -> ApiTimeoutError:
         return ApiTimeoutError(
-            f"The API at {self.base_url} did not answer {operation.name} within {self._timeout_s:g} s.",
+            f"The API at {self.base_url} did not answer {operation.name} within {limit_s:.3g} s.",
             operation=operation.name,
-            timeout_s=self._timeout_s,
+            timeout_s=limit_s,
             may_have_arrived=may_have_arrived,
         )
 

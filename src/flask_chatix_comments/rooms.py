@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_S = 0.02
 MAX_PAUSE_S = 0.5
+#: What is left of a lease, after the API's last call, to record its answer.
+RECORDING_S = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +34,9 @@ class RoomService:
 
     Args:
         api: Returns the client; called only when a chatroom is made.
-        lease_s: After how many seconds another may take over from one that says nothing more. Longer
-            than the API's calls of one creation take together.
+        lease_s: After how many seconds another may take over from one that says nothing more. The API's
+            calls of one creation take five seconds less together, or they fail: however slow the API is, and
+            however long CHATIX_API_TIMEOUT would wait for it, nobody else has begun meanwhile.
         sleep: Waits, in seconds.
         clock: Seconds that never go back.
     """
@@ -80,11 +83,13 @@ class RoomService:
         deadline = self._clock() + wait_s
         pause_s = FIRST_PAUSE_S
         while True:
+            # By the database's clock the lease begins later than this.
+            ends_at = self._clock() + self.lease_s - RECORDING_S
             taken = self._registry.claim(
                 post_id, title=title, is_private=post.is_private, owner=_owner(), lease_s=self.lease_s
             )
             if isinstance(taken, Claim):
-                entry, is_ours = self._create(taken)
+                entry, is_ours = self._create(taken, ends_at)
                 if entry.state is not RoomState.CREATING:
                     return entry, is_ours
             elif taken.state is not RoomState.CREATING or self._clock() >= deadline:
@@ -92,10 +97,12 @@ class RoomService:
             self._sleep(max(0.0, min(pause_s, deadline - self._clock())))
             pause_s = min(2 * pause_s, MAX_PAUSE_S)
 
-    def _create(self, claim: Claim) -> tuple[RegistryEntry, bool]:
-        """Make or adopt the chatroom and record it; on failure give the claim up."""
+    def _create(self, claim: Claim, ends_at: float) -> tuple[RegistryEntry, bool]:
+        """Make or adopt the chatroom and record it; on failure, and when it is *ends_at*, give the claim up."""
         try:
+            # To get the client may take its time: it starts our hub where there is none yet.
             api = self._api()
+            api = api.sharing(ends_at - self._clock())
             left_behind = api.find_chatroom_by_external_id(claim.post_id) if claim.number > 1 else None
             chatroom = left_behind or api.create_chatroom(
                 claim.title, is_private=claim.is_private, external_id=claim.post_id
@@ -112,7 +119,7 @@ class RoomService:
             raise
         is_ours = entry.chatroom_id == chatroom.chatroom_id
         if not is_ours and left_behind is None:
-            _take_back(api, chatroom, entry)
+            _take_back(self._api(), chatroom, entry)
         return entry, is_ours
 
     def _release(self, claim: Claim, *, room_may_exist: bool) -> None:
