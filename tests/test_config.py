@@ -270,8 +270,6 @@ def test_no_hub_packages_are_needed_where_none_is_started(settings: dict[str, st
             "sqlite+pysqlite:////srv/blog/instance/chat.db",
             "/srv/blog/instance/chat.db.lock",
         ),
-        ("sqlite:///:memory:", "sqlite:///:memory:", "/srv/blog/instance/chatix_hub.lock"),
-        ("sqlite://", "sqlite://", "/srv/blog/instance/chatix_hub.lock"),
         ("postgresql:///blog", "postgresql:///blog", "/srv/blog/instance/chatix_hub.lock"),
     ],
 )
@@ -279,6 +277,21 @@ def test_databases_and_the_lock_beside_them(url: str, resolved: str, lock: str) 
     config = read({"CHATIX_HUB_DATABASE_URL": url, "CHATIX_DATABASE_URL": url})
     assert config.hub_database_url == config.database_url == resolved
     assert config.hub_lock_path == Path(lock)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite+pysqlite://", "sqlite://?timeout=5"),
+        *("sqlite:///file::memory:?cache=shared&uri=true", "sqlite:///file:hub?mode=memory&uri=true"),
+    ],
+)
+def test_the_hub_forgets_nothing_with_its_process(url: str) -> None:
+    error = refusal({"CHATIX_HUB_DATABASE_URL": url})
+    assert error.key == "CHATIX_HUB_DATABASE_URL"
+    assert "name a file" in str(error)
+    # What a registry loses is found again.
+    assert read({"CHATIX_DATABASE_URL": url}).database_url.startswith("sqlite")
 
 
 # Secrets

@@ -76,6 +76,12 @@ def test_what_is_no_id_is_refused_with_the_reason(post_id: Any, reason: str) -> 
     assert isinstance(caught.value, ValueError)
 
 
+def test_an_int_that_python_does_not_write_out_is_no_id() -> None:
+    for post_id in (10**5000, -(10**5000)):
+        with pytest.raises(PostError, match="at most 255 characters"):
+            normalize_post_id(post_id)
+
+
 @given(st.text(min_size=1, max_size=MAX_POST_ID_CHARS, alphabet=st.characters(codec="utf-8", exclude_characters="\0")))
 def test_every_other_text_is_its_own_id(text: str) -> None:
     assert normalize_post_id(text) == text

@@ -122,7 +122,8 @@ class ChatixConfig:
         website_id, api_key = _website(read)
         is_lenient = debug or bool(mapping.get("TESTING"))
         secrets = _secrets(mapping, is_lenient=is_lenient)
-        hub_database_url = _database(read, "CHATIX_HUB_DATABASE_URL", instance_path, "chatix_hub.sqlite3")
+        hub_database = read("CHATIX_HUB_DATABASE_URL", values.lasting_database_url, "sqlite:///chatix_hub.sqlite3")
+        hub_database_url = _from_instance(hub_database, instance_path)
         config = cls(
             website_id=website_id,
             api_key=api_key,
@@ -130,7 +131,9 @@ class ChatixConfig:
             api_operations=read("CHATIX_API_OPERATIONS", values.table, {}),
             api_auth_header=read("CHATIX_API_AUTH_HEADER", values.header_name, "X-Api-Key"),
             api_timeout_s=read("CHATIX_API_TIMEOUT", values.number_between(0.1, 120), 10.0),
-            database_url=_database(read, "CHATIX_DATABASE_URL", instance_path, "chatix_comments.sqlite3"),
+            database_url=_from_instance(
+                read("CHATIX_DATABASE_URL", values.database_url, "sqlite:///chatix_comments.sqlite3"), instance_path
+            ),
             create=read("CHATIX_CREATE", values.create_when, "reach"),
             url_prefix=read("CHATIX_URL_PREFIX", values.url_prefix, "/chatix-comments"),
             hub_port=read("CHATIX_HUB_PORT", values.int_between(0, 65535), 5001),
@@ -246,9 +249,8 @@ def _strong(key: str, value: object, *, is_lenient: bool) -> bytes:
     return secret
 
 
-def _database(read: _Reader, key: str, instance_path: str | Path, name: str) -> str:
-    """Return a database URL; a relative SQLite path counts from the instance folder, wherever the process stands."""
-    url = read(key, values.database_url, f"sqlite:///{name}")
+def _from_instance(url: str, instance_path: str | Path) -> str:
+    """Return *url*; a relative SQLite path counts from the instance folder, wherever the process stands."""
     scheme, _, path = url.partition(":///")
     if (
         scheme.split("+")[0] != "sqlite"

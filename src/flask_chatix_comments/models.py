@@ -46,7 +46,11 @@ def normalize_post_id(post_id: PostIdLike) -> str:
     """
     if isinstance(post_id, bool) or not isinstance(post_id, (str, int, UUID)):
         raise PostError(f"A post ID is an int, a UUID or a str, not {type(post_id).__name__}.")
-    text = str(post_id)
+    try:
+        text = str(post_id)
+    except ValueError as exc:
+        # Python writes out no int of more than some thousand digits.
+        raise PostError(f"A post ID has at most {MAX_POST_ID_CHARS} characters, this one has far more.") from exc
     if not text:
         raise PostError("A post ID must not be empty. Has the post been saved (flushed) yet?")
     if len(text) > MAX_POST_ID_CHARS:

@@ -57,7 +57,17 @@ header_value = _pattern(r"[ -~]{1,1000}", "must be printable ASCII characters, s
 cookie_name = _pattern(r"[A-Za-z0-9_-]{1,64}", "must be 1 to 64 letters, digits, '-' or '_'.")
 url_prefix = _pattern(r"(/[A-Za-z0-9._~-]+)+", "must be a path such as /chatix-comments, without a slash at its end.")
 host = _pattern(r"[A-Za-z0-9.:%_-]{1,253}", "must be an address to listen on, such as 127.0.0.1, 0.0.0.0 or ::1.")
+
+_IN_MEMORY = re.compile(r"sqlite(\+[a-z0-9_]+)?:/*($|\?)|sqlite.*(:memory:|mode=memory)")
 database_url = _pattern(r"[a-z0-9+_]+:/.*", "must be a database URL such as sqlite:////srv/blog/comments.sqlite3.")
+
+
+def lasting_database_url(value: Any) -> str:
+    """Return the URL of a database that outlives the process, and that each of its connections sees."""
+    url = database_url(value)
+    if _IN_MEMORY.match(url):
+        raise ValueError("names an SQLite database in memory, which loses all comments; name a file instead.")
+    return url
 
 
 def create_when(value: Any) -> Literal["reach", "render"]:
