@@ -129,6 +129,29 @@ async def test_a_commit_that_fails_fails_all_of_it(writing: Writing) -> None:
     assert writing.numbers() == [3]
 
 
+async def test_a_full_disk_in_the_middle_fails_all_of_it(writing: Writing) -> None:
+    """SQLite rolls the transaction back by itself then: what came after would have been committed alone."""
+
+    def fill(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("INSERT INTO texts VALUES (hex(randomblob(500000)))")
+
+    def limit(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("CREATE TABLE texts (t TEXT)")
+        connection.exec_driver_sql("PRAGMA max_page_count = 30")
+
+    await writing.threads.submit(limit)
+    release = writing.hold()
+    futures: list[asyncio.Future[Any]] = [writing.insert(1), writing.threads.submit(fill), writing.insert(2)]
+    release.set()
+    outcomes = await asyncio.gather(*futures, return_exceptions=True)
+    assert [str(outcome) for outcome in outcomes] == ["The hub's database failed: database or disk is full"] * 3
+    assert all(isinstance(outcome, StoreError) for outcome in outcomes)
+    assert writing.numbers() == []
+    # It goes on when there is room.
+    assert await writing.insert(3) == 3
+    assert writing.numbers() == [3]
+
+
 async def test_somebody_who_no_longer_waits_is_no_trouble(writing: Writing) -> None:
     release = writing.hold()
     future = writing.insert(1)

@@ -119,14 +119,33 @@ class DatabaseThreads:
 
 
 def _attempt(connection: Connection, work: Work[T], *, is_alone: bool) -> T | BaseException:
-    """Do one job of a batch; its failure undoes only itself."""
+    """Do one job of a batch; its failure undoes only itself, and is returned.
+
+    Raises:
+        Exception: It has undone all of the batch.
+    """
     if is_alone:
         return work(connection)
+    failure: Exception | None = None
     try:
         with connection.begin_nested():
-            return work(connection)
+            try:
+                return work(connection)
+            except Exception as exc:
+                failure = exc
+                raise
     except Exception as exc:
-        return store_error(exc)
+        # What it failed at, not that there was no savepoint left to go back to.
+        reason = failure or exc
+    if not _is_in_transaction(connection):
+        # SQLite rolls all back where it has no room, or cannot read or write: nothing may be added to that.
+        raise reason
+    return store_error(reason)
+
+
+def _is_in_transaction(connection: Connection) -> bool:
+    """Whether what was begun still is; drivers that do not say it are those of servers, which do not end it."""
+    return bool(getattr(connection.connection.dbapi_connection, "in_transaction", True))
 
 
 def store_error(exc: BaseException) -> BaseException:
