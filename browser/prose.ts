@@ -6,18 +6,21 @@
  */
 const LINK = /\bhttps?:\/\/[^\s\p{Cc}\p{Cf}<>"'`\u2018-\u201f\u00ab\u00bb]+/giu;
 const AUTHORITY = /^https?:\/\/([^/?#\\]*)/iu;
-const TRAILING = /[.,:;!?…*_~]+$/u;
-const BRACKETS: readonly (readonly [string, string])[] = [
-  ["(", ")"],
-  ["[", "]"],
-  ["{", "}"],
-];
+/** As the hub has it for URLs (limits.py). Whatever is longer is no address that somebody wants to follow. */
+const MAX_LINK_LENGTH = 2_000;
+const TRAILING = new Set(".,:;!?…*_~");
+const OPENING_OF = new Map([
+  [")", "("],
+  ["]", "["],
+  ["}", "{"],
+]);
 
 /** Return `text` as a fragment. Line breaks stay characters: the stylesheet keeps them visible. */
 export function toNodes(text: string, document: Document): DocumentFragment {
   const fragment = document.createDocumentFragment();
   let position = 0;
   for (const match of text.matchAll(LINK)) {
+    if (match[0].length > MAX_LINK_LENGTH) continue;
     const address = trimLink(match[0]);
     const href = safeUrl(address);
     if (!href) continue;
@@ -61,17 +64,23 @@ export function link(document: Document, href: string, label: string): HTMLAncho
   return anchor;
 }
 
-/** "(see https://example.org/a_(b))." ends in marks that belong to the sentence, not to the link. */
+/**
+ * "(see https://example.org/a_(b))." ends in marks that belong to the sentence, not to the link.
+ *
+ * Each character is looked at twice at most: once to count, once on the way back from the end.
+ */
 function trimLink(address: string): string {
-  for (;;) {
-    let trimmed = address.replace(TRAILING, "");
-    for (const [open, close] of BRACKETS) {
-      const isUnpaired = trimmed.endsWith(close) && count(trimmed, close) > count(trimmed, open);
-      if (isUnpaired) trimmed = trimmed.slice(0, -1);
-    }
-    if (trimmed === address) return address;
-    address = trimmed;
+  const counts = new Map<string, number>();
+  for (const character of address) counts.set(character, countOf(counts, character) + 1);
+  let end = address.length;
+  for (; end > 0; end -= 1) {
+    const last = address.charAt(end - 1);
+    const opening = OPENING_OF.get(last);
+    const isUnpaired = opening !== undefined && countOf(counts, last) > countOf(counts, opening);
+    if (!isUnpaired && !TRAILING.has(last)) break;
+    counts.set(last, countOf(counts, last) - 1);
   }
+  return address.slice(0, end);
 }
 
-const count = (text: string, part: string) => text.split(part).length - 1;
+const countOf = (counts: Map<string, number>, character: string) => counts.get(character) ?? 0;
