@@ -12,6 +12,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from flask_chatix_comments import rooms as rooms_module
 from flask_chatix_comments.api import ChatixApi
 from flask_chatix_comments.errors import (
     ApiConnectionError,
@@ -214,6 +215,36 @@ class TestPrivacy:
         with pytest.raises(ApiPayloadError, match="did not make the chatroom of the post '7' private"):
             rooms.ensure(Post("7", "Seven", is_private=True))
         assert registry.get("7").chatroom_id is None
+
+    def test_of_a_public_room_is_asked_for_in_vain(
+        self, rooms: RoomService, faults: Faults, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A page that is out of date must change nothing; but somebody is told, once for each post."""
+        for post_id in ("7", "8"):
+            rooms.ensure(Post(post_id, "Seven"))
+        calls = len(faults.requests)
+        for _ in range(3):
+            assert rooms.ensure(Post("7", "Seven")).is_private is False
+        assert caplog.records == []
+        for _ in range(3):
+            assert rooms.ensure(Post("7", "Seven", is_private=True)).is_private is False
+            assert rooms.ensure(Post("8", "Eight", is_private=True)).is_private is False
+        messages = [record.getMessage() for record in caplog.records]
+        assert [message.split(" is public and stays so")[0] for message in messages] == [
+            "The chatroom of the post '7'",
+            "The chatroom of the post '8'",
+        ]
+        assert len(faults.requests) == calls
+        monkeypatch.setattr(rooms_module, "MAX_WARNED", 1)
+        for post_id in ("9", "10"):
+            rooms.ensure(Post(post_id))
+            rooms.ensure(Post(post_id, is_private=True))
+        assert rooms._warned == {"10"}
+
+    def test_of_a_private_room_is_no_news(self, rooms: RoomService, caplog: pytest.LogCaptureFixture) -> None:
+        for _ in range(2):
+            assert rooms.ensure(Post("7", "Seven", is_private=True)).is_private
+        assert caplog.records == []
 
 
 class TestFailures:

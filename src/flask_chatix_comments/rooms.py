@@ -25,6 +25,7 @@ FIRST_PAUSE_S = 0.02
 MAX_PAUSE_S = 0.5
 #: What is left of a lease, after the API's last call, to record its answer.
 RECORDING_S = 5.0
+MAX_WARNED = 10_000
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class RoomService:
         self._api = api
         self._sleep = sleep
         self._clock = clock
+        self._warned: set[str] = set()
 
     def find(self, post_id: PostIdLike) -> RegistryEntry | None:
         """Return the post's entry, which has no chatroom yet in state ``CREATING``, or ``None``."""
@@ -93,9 +95,23 @@ class RoomService:
                 if entry.state is not RoomState.CREATING:
                     return entry, is_ours
             elif taken.state is not RoomState.CREATING or self._clock() >= deadline:
+                self._warn_if_public(post, taken)
                 return taken, False
             self._sleep(max(0.0, min(pause_s, deadline - self._clock())))
             pause_s = min(2 * pause_s, MAX_PAUSE_S)
+
+    def _warn_if_public(self, post: Post, entry: RegistryEntry) -> None:
+        """Say once for each post that it has a public chatroom though its page asks for a private one."""
+        if not post.is_private or entry.is_private or entry.chatroom_id is None or entry.post_id in self._warned:
+            return
+        if len(self._warned) >= MAX_WARNED:
+            self._warned.clear()
+        self._warned.add(entry.post_id)
+        logger.warning(
+            "The chatroom of the post %r is public and stays so, though private=True is asked for: that counts only"
+            " when a chatroom is made.",
+            entry.post_id,
+        )
 
     def _create(self, claim: Claim, ends_at: float) -> tuple[RegistryEntry, bool]:
         """Make or adopt the chatroom and record it; on failure, and when it is *ends_at*, give the claim up."""
