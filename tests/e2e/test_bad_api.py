@@ -6,11 +6,12 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.support import Reader, Site, section
+from tests.e2e.support import Reader, Site, section, wait_until
 
 pytestmark = pytest.mark.browser
 NewReader = Callable[..., Reader]
@@ -27,15 +28,25 @@ ANSWERS = {
 
 
 class BadApi(ThreadingHTTPServer):
-    """Answers every request with the same."""
+    """Answers every request with the same; or not before it is released."""
 
     answer = ANSWERS["500"]
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+        self.silenced = 0
 
 
 class Handler(BaseHTTPRequestHandler):
     server: BadApi
 
     def do_GET(self) -> None:
+        if not self.server.may_answer.is_set():
+            self.server.silenced += 1
+            self.server.may_answer.wait()
+            return
         status, body, content_type = self.server.answer
         self.send_response(status)
         self.send_header("Content-Type", content_type)
@@ -57,6 +68,7 @@ def bad_api() -> Iterator[BadApi]:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
+        server.may_answer.set()
         server.shutdown()
         thread.join()
 
@@ -64,7 +76,12 @@ def bad_api() -> Iterator[BadApi]:
 @pytest.fixture
 def site(tmp_path: Path, bad_api: BadApi) -> Iterator[Site]:
     url = f"http://127.0.0.1:{bad_api.server_port}/v1"
-    settings = {"CHATIX_WEBSITE_ID": "site-1234", "CHATIX_API_KEY": "a-secret-of-the-account", "CHATIX_API_URL": url}
+    settings = {
+        "CHATIX_WEBSITE_ID": "site-1234",
+        "CHATIX_API_KEY": "a-secret-of-the-account",
+        "CHATIX_API_URL": url,
+        "CHATIX_API_TIMEOUT": "3",
+    }
     site = Site(tmp_path / "data", settings=settings)
     site.start()
     yield site
@@ -85,3 +102,19 @@ def test_whatever_the_api_answers_the_page_stays_whole(site: Site, bad_api: BadA
         page.close()
     assert "a-secret-of-the-account" not in site.log
     assert "CHATIX_API_KEY" in site.log
+
+
+def test_an_api_that_takes_requests_and_never_answers(site: Site, bad_api: BadApi, new_reader: NewReader) -> None:
+    slug = site.slugs()[0]
+    bad_api.may_answer.clear()
+    page = new_reader().open(site.post_url(slug))
+    # The page does not wait for it, nor do others while one request does.
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    found = section(page)
+    found.scroll_into_view_if_needed()
+    wait_until(lambda: bad_api.silenced, "the API to be asked")
+    assert site.answers()
+    expect(found.get_by_role("status")).to_have_text("Offline")
+    expect(found).not_to_contain_text("API")
+    wait_until(lambda: "did not answer create_chatroom within" in site.log, "the log to say so")
+    assert "a-secret-of-the-account" not in site.log

@@ -85,6 +85,30 @@ def test_leaving_by_closing_the_tab(site: Site, slug: str, count: Callable[[str]
     wait_for_count(count, slug, 0)
 
 
+MUTE_SOCKETS = """
+addEventListener("pagehide", () => {
+  for (const name of ["send", "close"]) WebSocket.prototype[name] = () => {};
+}, { capture: true });
+"""
+
+
+@pytest.mark.parametrize("has_taken_part", [False, True], ids=["a reader", "a guest"])
+def test_leaving_when_only_the_beacon_can_say_so(
+    site: Site, slug: str, count: Callable[[str], int], new_reader: NewReader, has_taken_part: bool
+) -> None:
+    """As on a slow line, where the socket is gone before what was written to it."""
+    reader = new_reader()
+    reader.context.add_init_script(MUTE_SOCKETS)
+    page = reader.open(site.post_url(slug))
+    reach_section(page)
+    if has_taken_part:
+        take_part(page)
+    wait_for_count(count, slug, 1)
+    # Nothing there sweeps up behind it.
+    page.goto("about:blank")
+    wait_for_count(count, slug, 0)
+
+
 def test_leaving_when_the_element_is_removed(
     site: Site, slug: str, count: Callable[[str], int], new_reader: NewReader
 ) -> None:
