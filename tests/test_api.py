@@ -100,6 +100,11 @@ CALLS: dict[str, tuple[Call, str, str, dict[str, str], Any, Any, Any]] = {
         *("POST", "/chatroom/update", {"chatroomId": "r1"}, {"is_private": False, "is_closed": True}),
         *(ROOM, A_CHATROOM),
     ),
+    "update_chatroom, external id": (
+        lambda api: api.update_chatroom("r1", external_id=""),
+        *("POST", "/chatroom/update", {"chatroomId": "r1"}, {"external_id": ""}),
+        *(ROOM, A_CHATROOM),
+    ),
     "delete_chatroom": (
         lambda api: api.delete_chatroom("r1"),
         *("POST", "/chatroom/delete", {"chatroomId": "r1"}, None),
@@ -127,6 +132,13 @@ CALLS: dict[str, tuple[Call, str, str, dict[str, str], Any, Any, Any]] = {
         {"chatroomId": "r1", "visitorId": "v1", "connectionId": "c1"},
         *(None, {"is_success": True}, None),
     ),
+    "disconnect_visitor, unless it is online": (
+        lambda api: api.disconnect_offline_visitor("r1", "v1"),
+        "POST",
+        "/chatroom/disconnect-visitor",
+        {"chatroomId": "r1", "visitorId": "v1", "onlyOffline": "true"},
+        *(None, {"is_success": True, "is_member": True}, True),
+    ),
     "list_visitors": (
         lambda api: api.list_visitors("r1"),
         *("GET", "/chatroom/visitors", {"chatroomId": "r1", "page": "1", "itemsPerPage": "100"}),
@@ -136,6 +148,11 @@ CALLS: dict[str, tuple[Call, str, str, dict[str, str], Any, Any, Any]] = {
         lambda api: api.list_messages("r1", before_id="m9", limit=30),
         *("GET", "/chatroom/messages", {"chatroomId": "r1", "lastMessageId": "m9", "count": "30"}),
         *(None, {"items": [MESSAGE]}, [A_MESSAGE]),
+    ),
+    "find_message": (
+        lambda api: api.find_message("m1"),
+        *("GET", "/chatroom/find-message", {"messageId": "m1"}),
+        *(None, {"chatroom_id": "r1", "message": MESSAGE}, A_MESSAGE),
     ),
     "send_message": (
         lambda api: api.send_message("r1", sender_id="v1", content="Hi"),
@@ -221,6 +238,14 @@ def test_changes_tell_what_is_gone(api: ChatixApi, faults: Faults) -> None:
     )
     query = {"websiteId": "site 1", "chatroomId": "r1", "cursor": "5", "count": "100"}
     assert dict(faults.requests[0].url.params) == query
+
+
+def test_a_message_that_is_nowhere(api: ChatixApi, faults: Faults) -> None:
+    faults.order(answer({"error": "There is no such message."}, 404))
+    assert api.find_message("m1") is None
+    faults.order(answer({"error": "no"}, 403))
+    with pytest.raises(ApiStatusError):
+        api.find_message("m1")
 
 
 @pytest.mark.parametrize(("text", "visitor_id"), [("abc-1\n", "abc-1"), ('"abc-1"', "abc-1"), ("123", "123")])

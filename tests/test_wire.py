@@ -74,6 +74,11 @@ def test_a_profile_comes_back_without_what_the_wire_does_not_carry() -> None:
     assert wire.profile_from_wire({"uuid": "v", "fields": None}) == Profile("v")
 
 
+def test_the_flags_that_our_hub_tells_the_site_are_read() -> None:
+    read = wire.profile_from_wire({"uuid": "v", "is_manager": True, "is_persistent": True})
+    assert read == Profile("v", is_manager=True, is_persistent=True)
+
+
 def test_null_and_nested_fields_are_dropped() -> None:
     # visitor.js:setFields throws on both, and start() then fails for ever (Q19).
     fields = {"a": None, "b": {"c": 1}, "d": [1], "e": "x", "f": 1.5, "g": True, 5: 0}

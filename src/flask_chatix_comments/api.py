@@ -16,7 +16,7 @@ import httpx
 
 from . import wire
 from .api_http import ApiCaller
-from .errors import ApiError
+from .errors import ApiError, ApiStatusError
 from .models import Chatroom, FieldValue, Message, MessageType, Profile, SenderFlag
 from .operations import OPERATIONS, Operation, merge_operations
 
@@ -150,10 +150,21 @@ class ChatixApi:
         title: str | None = None,
         is_private: bool | None = None,
         is_closed: bool | None = None,
+        external_id: str | None = None,
     ) -> Chatroom:
-        """Change what is given; ``is_closed`` (read-only) is our hub's own."""
+        """Change what is given.
+
+        Args:
+            is_closed: Whether the thread is read-only (our hub).
+            external_id: Taken from the chatroom that has it; empty text is none (our hub).
+        """
         return self._chatroom(
-            "update_chatroom", chatroom_id=chatroom_id, title=title, is_private=is_private, is_closed=is_closed
+            "update_chatroom",
+            chatroom_id=chatroom_id,
+            title=title,
+            is_private=is_private,
+            is_closed=is_closed,
+            external_id=external_id,
         )
 
     def delete_chatroom(self, chatroom_id: str) -> None:
@@ -184,6 +195,16 @@ class ChatixApi:
         self._caller.call(
             "disconnect_visitor", chatroom_id=chatroom_id, visitor_id=visitor_id, connection_id=connection_id
         )
+
+    def disconnect_offline_visitor(self, chatroom_id: str, visitor_id: str) -> bool:
+        """Take a visitor out unless it is online, in one step; return whether it is still a member (our hub).
+
+        A permission that the API gave and nobody has used yet stays.
+        """
+        answer = self._caller.call(
+            "disconnect_visitor", chatroom_id=chatroom_id, visitor_id=visitor_id, only_offline=True
+        )
+        return self._read("disconnect_visitor", lambda data: bool(data["is_member"]), answer)
 
     def list_visitors(self, chatroom_id: str, *, page: int = 1, items_per_page: int = 100) -> list[Profile]:
         """Return a page of a chatroom's members, with e-mail and fields."""
@@ -236,6 +257,20 @@ class ChatixApi:
         """Return what is new, edited or deleted since *cursor* (our hub)."""
         answer = self._caller.call("list_changes", chatroom_id=chatroom_id, cursor=cursor, limit=limit)
         return self._read("list_changes", lambda data: _read_changes(data, chatroom_id), answer)
+
+    def find_message(self, message_id: str) -> Message | None:
+        """Return a message of whatever chatroom, a whisper too; ``None`` when there is none (our hub)."""
+        try:
+            answer = self._caller.call("find_message", message_id=message_id)
+        except ApiStatusError as exc:
+            if exc.status_code != 404:
+                raise
+            return None
+        return self._read(
+            "find_message",
+            lambda data: wire.message_from_wire(data["message"], chatroom_id=_checked_id(data["chatroom_id"])),
+            answer,
+        )
 
     def send_message(
         self,

@@ -145,6 +145,8 @@ def profile_from_wire(data: Mapping[str, Any]) -> Profile:
         email=data.get("email"),
         fields=flat_fields(data.get("fields")),
         is_online=bool(data.get("is_online")),
+        is_manager=bool(data.get("is_manager")),
+        is_persistent=bool(data.get("is_persistent")),
     )
 
 

@@ -26,6 +26,7 @@ ROUTES = [
     ("GET", "/chatroom/visitors"),
     ("GET", "/chatroom/messages"),
     ("GET", "/chatroom/changes"),
+    ("GET", "/chatroom/find-message"),
     ("POST", "/chatroom/counts"),
     ("POST", "/chatroom/send-message"),
     ("POST", "/chatroom/update-message"),
@@ -74,7 +75,9 @@ async def test_every_route_wants_key_website_and_method(hub: Hub, method: str, p
     for website_id in (None, "", "other"):
         assert error_of(await ask(method, API_KEY, website_id)) == (404, "The hub does not serve this website.")
     other_method = "POST" if method == "GET" else "GET"
-    assert error_of(await ask(other_method, API_KEY, "local"))[0] == 405
+    refusal = await ask(other_method, API_KEY, "local")
+    assert error_of(refusal) == (405, "This address does not take this method.")
+    assert method in refusal.headers["allow"].split(", ")
 
 
 async def test_chatrooms(hub: Hub) -> None:
@@ -111,6 +114,10 @@ async def test_chatrooms(hub: Hub) -> None:
     assert (await hub.get("/chatroom/list", externalId="post-2", includeDeleted="true")).json()["items"] == []
 
     assert (await hub.post("/chatroom/restore", chatroomId=room["id"])).json() == changed
+    named = (await hub.post("/chatroom/update", {"external_id": "post-1"}, chatroomId=other["id"])).json()
+    assert named == other | {"external_id": "post-1"}
+    assert (await hub.get("/chatroom/get", chatroomId=room["id"])).json() == changed | {"external_id": None}
+    assert (await hub.post("/chatroom/update", {"external_id": ""}, chatroomId=other["id"])).json() == other
 
 
 async def test_members(hub: Hub) -> None:
@@ -131,6 +138,8 @@ async def test_members(hub: Hub) -> None:
         response = await hub.post("/chatroom/disconnect-visitor", chatroomId=room, **query)
         assert response.json() == {"is_success": True}
     assert (await hub.get("/chatroom/visitors", chatroomId=room)).json()["items"] == []
+    query = {"chatroomId": room, "visitorId": "ada", "onlyOffline": "true"}
+    assert (await hub.post("/chatroom/disconnect-visitor", **query)).json() == {"is_success": True, "is_member": False}
 
 
 async def test_messages(hub: Hub) -> None:
@@ -159,6 +168,10 @@ async def test_messages(hub: Hub) -> None:
     second = (await hub.post("/chatroom/send-message", file, chatroomId=room)).json()
     assert second["file_url"] == "https://x/y"
 
+    for message in (sent, whisper.json()):
+        found = (await hub.get("/chatroom/find-message", messageId=message["uuid"])).json()
+        assert found == {"chatroom_id": room, "message": message}
+
     listed = (await hub.get("/chatroom/messages", chatroomId=room)).json()
     assert listed == {"items": [sent, second], "cursor": "2", "has_more": False, "is_closed": False}
     earlier = (await hub.get("/chatroom/messages", chatroomId=room, lastMessageId=second["uuid"], count=1)).json()
@@ -170,6 +183,7 @@ async def test_messages(hub: Hub) -> None:
     for _ in range(2):
         response = await hub.post("/chatroom/delete-message", chatroomId=room, messageId=second["uuid"])
         assert response.json() == {"is_success": True}
+    assert error_of(await hub.get("/chatroom/find-message", messageId=second["uuid"]))[0] == 404
     changes = (await hub.get("/chatroom/changes", chatroomId=room, cursor=listed["cursor"])).json()
     assert changes == {
         "items": [edited, {"uuid": second["uuid"], "is_deleted": True}],
@@ -211,6 +225,9 @@ async def test_visitors(hub: Hub) -> None:
         ("GET", "/chatroom/list", {"itemsPerPage": "501"}, None, 400),
         ("GET", "/chatroom/list", {"itemsPerPage": "9" * 30}, None, 400),
         ("GET", "/chatroom/list", {"includeDeleted": "perhaps"}, None, 400),
+        ("GET", "/chatroom/list", {"externalId": ""}, None, 400),
+        ("GET", "/chatroom/find-message", {}, None, 400),
+        ("GET", "/chatroom/find-message", {"messageId": "nothing"}, None, 404),
         ("GET", "/chatroom/messages", {"chatroomId": "{room}", "count": "101"}, None, 400),
         ("GET", "/chatroom/messages", {"chatroomId": "{room}", "lastMessageId": "nothing"}, None, 404),
         ("GET", "/chatroom/changes", {"chatroomId": "{room}", "cursor": "x"}, None, 400),
@@ -221,6 +238,21 @@ async def test_visitors(hub: Hub) -> None:
         ("POST", "/chatroom/connect-visitor", {"chatroomId": "{room}"}, None, 400),
         ("POST", "/chatroom/connect-visitor", {"chatroomId": "nowhere", "visitorId": "x"}, None, 404),
         ("POST", "/chatroom/disconnect-visitor", {"chatroomId": "nowhere", "visitorId": "x"}, None, 404),
+        # An empty id is none; it never stands for all connections.
+        (
+            "POST",
+            "/chatroom/disconnect-visitor",
+            {"chatroomId": "{room}", "visitorId": "x", "connectionId": ""},
+            {},
+            400,
+        ),
+        (
+            *("POST", "/chatroom/disconnect-visitor"),
+            {"chatroomId": "{room}", "visitorId": "x", "connectionId": "c", "onlyOffline": "true"},
+            *({}, 400),
+        ),
+        ("GET", "/chatroom/messages", {"chatroomId": "{room}", "lastMessageId": ""}, None, 400),
+        ("POST", "/chatroom/update", {"chatroomId": "{room}"}, {"external_id": 7}, 400),
         ("POST", "/chatroom/send-message", {"chatroomId": "{room}"}, {"content": "x"}, 400),
         ("POST", "/chatroom/send-message", {"chatroomId": "{room}"}, {"content": "", "sender_id": "x"}, 400),
         ("POST", "/chatroom/send-message", {"chatroomId": "{closed}"}, {"content": "x", "sender_id": "x"}, 403),

@@ -144,7 +144,9 @@ async def _every(interval_s: float, action: Callable[[], Awaitable[None]]) -> No
 async def _http_error(_: Request, exc: Exception) -> Response:
     status_code = exc.status_code if isinstance(exc, HTTPException) else 500
     message = {404: "There is nothing at this address.", 405: "This address does not take this method."}
-    return JSONResponse({"error": message.get(status_code, "The request failed.")}, status_code=status_code)
+    headers = exc.headers if isinstance(exc, HTTPException) else None
+    body = {"error": message.get(status_code, "The request failed.")}
+    return JSONResponse(body, status_code=status_code, headers=headers)
 
 
 async def _unexpected(_: Request, exc: Exception) -> Response:

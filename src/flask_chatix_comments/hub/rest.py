@@ -15,10 +15,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from .. import wire
-from ..errors import (
-    RequestRefusedError,
-)
-from ..models import Chatroom, Profile
+from ..errors import InvalidArgumentError, RequestRefusedError
+from ..models import Chatroom, MessageType, Profile
 from .limits import MAX_PAGE_ITEMS
 from .presenter import present_changes, present_history, present_message
 from .rest_call import Call, read_body
@@ -73,6 +71,7 @@ class RestApi:
             ("GET", "/chatroom/visitors", self._list_visitors),
             ("GET", "/chatroom/messages", self._list_messages),
             ("GET", "/chatroom/changes", self._list_changes),
+            ("GET", "/chatroom/find-message", self._find_message),
             ("POST", "/chatroom/counts", self._count_messages),
             ("POST", "/chatroom/send-message", self._send_message),
             ("POST", "/chatroom/update-message", self._update_message),
@@ -117,7 +116,7 @@ class RestApi:
     async def _list_chatrooms(self, call: Call) -> Json:
         page, include_deleted = call.page(), call.flag("includeDeleted")
         external_id = call.query.get("externalId")
-        if external_id:
+        if external_id is not None:
             chatrooms = await self._service.chatrooms.list_by_external_id(external_id, include_deleted=include_deleted)
             total = len(chatrooms)
             chatrooms = chatrooms if page["page"] == 1 else []
@@ -126,7 +125,7 @@ class RestApi:
         return {"items": [self._chatroom(chatroom) for chatroom in chatrooms], **page, "total": total}
 
     async def _update_chatroom(self, call: Call) -> Json:
-        return self._chatroom(await self._service.chatrooms.update(call.id("chatroomId"), dict(call.body)))
+        return self._chatroom(await self._service.chatrooms.update(call.id("chatroomId"), call.body))
 
     async def _delete_chatroom(self, call: Call) -> Json:
         await self._service.chatrooms.delete(call.id("chatroomId"))
@@ -150,6 +149,10 @@ class RestApi:
     async def _disconnect_visitor(self, call: Call) -> Json:
         visitor_id, chatroom_id = self._visitor_id(call.query.get("visitorId")), call.id("chatroomId")
         connection_id = call.optional_id("connectionId")
+        if call.flag("onlyOffline"):
+            if connection_id is not None:
+                raise InvalidArgumentError("Say connectionId or onlyOffline, not both.")
+            return SUCCESS | {"is_member": await self._service.attendance.expel_offline(visitor_id, chatroom_id)}
         if connection_id is None:
             await self._service.attendance.expel(visitor_id, chatroom_id)
         else:
@@ -179,10 +182,14 @@ class RestApi:
         )
         return present_changes(changes, None)
 
+    async def _find_message(self, call: Call) -> Json:
+        message = await self._service.messages.find_for_api(call.id("messageId"))
+        return {"chatroom_id": message.chatroom_id, "message": present_message(message, None)}
+
     async def _send_message(self, call: Call) -> Json:
         message = await self._service.messages.post_by_api(
             call.id("chatroomId"),
-            draft_from({"type": 0, **call.body}),
+            draft_from(call.body, default_type=MessageType.TEXT),
             sender_id=self._visitor_id(call.body.get("sender_id")),
             sender_flag=call.body.get("sender_flag", 0),
             sender_name=call.body.get("sender_name"),

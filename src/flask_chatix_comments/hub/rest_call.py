@@ -35,8 +35,8 @@ class Call:
         return check_id(self.query.get(name), name=name)
 
     def optional_id(self, name: str) -> str | None:
-        """Return an id of the query, if it is there."""
-        return self.id(name) if self.query.get(name) else None
+        """Return an id of the query, if it is there; an empty one is no id, and never means "any"."""
+        return self.id(name) if name in self.query else None
 
     def number(self, name: str, *, default: int, largest: int) -> int:
         """Return a whole number of the query."""

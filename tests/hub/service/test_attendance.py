@@ -213,6 +213,56 @@ async def test_a_beacon_for_a_visitor_who_is_not_here(world: World) -> None:
     assert await world.members(room) == ["carol"]
 
 
+async def test_whoever_is_offline_can_be_taken_out_and_nobody_else(world: World) -> None:
+    room = await world.room()
+    stranger, ada, kim = await world.connect_stranger(), await world.connect("ada"), await world.connect("kim")
+    for visit in (stranger, ada, kim):
+        await visit.join(room)
+        await visit.post(room)
+    expel = world.service.attendance.expel_offline
+    assert await expel(stranger.visitor_id, room) is True
+    # One is not waited for any more, the other for a while yet.
+    stranger.drop()
+    ada.drop()
+    assert [await expel(one, room) for one in (stranger.visitor_id, "ada", "kim", "nobody")] == [
+        False,
+        False,
+        True,
+        False,
+    ]
+    assert await world.members(room) == ["kim"]
+    assert len(kim.heard("OnDisconnectVisitorFromChatroom")) == 2
+    with pytest.raises(ChatroomNotFoundError):
+        await expel("kim", "nowhere")
+
+
+async def test_who_came_back_without_joining_again_stays(world: World) -> None:
+    """chatix-core connects again by itself, and never joins again."""
+    room = await world.room()
+    stranger = await world.connect_stranger()
+    await stranger.join(room)
+    stranger.drop()
+    again = await world.connect_with(stranger.caller.ticket_text)
+    assert await world.service.attendance.expel_offline(stranger.visitor_id, room) is True
+    assert (await again.post(room))["seq"] == 1
+
+
+async def test_a_permission_that_has_not_been_used_is_not_taken_from_who_is_offline(world: World) -> None:
+    room = await world.room(is_private=True)
+    await world.service.attendance.admit("ada", room)
+    assert await world.service.attendance.expel_offline("ada", room) is True
+    # Here for a moment, for another chatroom, and gone again.
+    ada = await world.connect("ada")
+    await ada.join(await world.room())
+    ada.drop()
+    assert await world.service.attendance.expel_offline("ada", room) is True
+    ada = await world.connect("ada")
+    await ada.join(room)
+    ada.drop()
+    assert await world.service.attendance.expel_offline("ada", room) is False
+    assert await world.members(room) == []
+
+
 async def test_private_chatrooms_are_joined_by_the_api_only(world: World) -> None:
     room = await world.room(is_private=True)
     ada = await world.connect("ada")

@@ -58,6 +58,26 @@ async def test_update_changes_what_is_named(world: World) -> None:
             await world.service.chatrooms.update(room, changes)
 
 
+async def test_an_external_id_can_be_given_moved_and_taken_and_no_visitor_hears_of_it(world: World) -> None:
+    rooms = world.service.chatrooms
+    one, two = await world.room("One", external_id="post-1"), await world.room("Two")
+    boss = await world.connect("boss", is_manager=True)
+    assert (await rooms.update(two, {"external_id": "post-1"})).external_id == "post-1"
+    assert (await rooms.get(one)).external_id is None
+    assert [room.chatroom_id for room in await rooms.list_by_external_id("post-1", include_deleted=False)] == [two]
+    assert (await rooms.update(two, {"external_id": "post-1", "title": "Two"})).external_id == "post-1"
+    assert boss.heard() == []
+    renamed = await rooms.update(two, {"external_id": "", "title": "Zwei"})
+    assert (renamed.external_id, renamed.title) == (None, "Zwei")
+    assert (await rooms.create("x", is_private=False, external_id="post-1")).chatroom_id not in (one, two)
+    assert [event[0] for event in boss.heard()] == ["OnUpdateChatroom", "OnCreateChatroom"]
+    for external_id in (7, "y" * 256, "a\0b"):
+        with pytest.raises(InvalidArgumentError):
+            await rooms.update(one, {"external_id": external_id})
+    with pytest.raises(InvalidArgumentError):
+        await rooms.list_by_external_id("", include_deleted=True)
+
+
 async def test_chatrooms_that_are_not_there(world: World) -> None:
     rooms = world.service.chatrooms
     for call in (rooms.get("x"), rooms.update("x", {}), rooms.delete("x"), rooms.restore("x")):

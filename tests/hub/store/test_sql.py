@@ -74,6 +74,22 @@ async def test_chatrooms_are_found_changed_and_listed(store: SqlStore) -> None:
     assert await store.list_chatrooms(page=3, items_per_page=1, include_deleted=True) == ([], 2)
 
 
+async def test_an_external_id_moves_to_the_chatroom_that_is_given_it(store: SqlStore) -> None:
+    for chatroom in (Chatroom("c1", "One", external_id="post-1"), Chatroom("c2", "Two", external_id="post-2")):
+        await store.create_chatroom(chatroom, now=NOW)
+        # In memory from now on, with the name that it has.
+        assert await store.find_chatroom(chatroom.chatroom_id) == chatroom
+    await store.name_chatroom("c2", "post-1")
+    assert await store.find_chatroom("c1") == Chatroom("c1", "One")
+    assert await store.find_chatroom_by_external_id("post-1") == Chatroom("c2", "Two", external_id="post-1")
+    assert await store.find_chatroom_by_external_id("post-2") is None
+    await store.name_chatroom("c2", None)
+    await store.name_chatroom("c1", None)
+    assert await store.find_chatroom("c2") == Chatroom("c2", "Two")
+    await store.name_chatroom("nowhere", "post-1")
+    assert await store.find_chatroom_by_external_id("post-1") is None
+
+
 async def test_an_external_id_has_one_chatroom_however_many_ask(store: SqlStore) -> None:
     rooms = await asyncio.gather(
         *(store.create_chatroom(Chatroom(f"c{n}", "A post", external_id="post"), now=NOW) for n in range(20))
@@ -141,6 +157,8 @@ async def test_messages_are_numbered_and_kept_as_they_are(store: SqlStore, room:
     assert appended.message == draft(1, content="<b>\r\n😀", client_key="key", seq=1, change=1)
     assert await store.find_message(room, "m1") == appended.message
     assert await store.find_message("other", "m1") is None
+    assert await store.find_message_anywhere("m1") == appended.message
+    assert await store.find_message_anywhere("m9") is None
     file = draft(2, type=MessageType.FILE, content="", file_url="https://x/y", sender_flag=SenderFlag.MANAGER)
     (stored,) = [await store.append_message(file, now=NOW + timedelta(seconds=1))]
     assert stored is not None

@@ -149,6 +149,20 @@ class Attendance:
             if is_stranger:
                 await self._end(visitor_id, chatroom_id, was_taken=True)
 
+    async def expel_offline(self, visitor_id: str, chatroom_id: str) -> bool:
+        """End a visitor's membership unless it is online; return whether it is a member after that.
+
+        A permission of the API that has not been used yet stays: it may be meant for a page that is just coming.
+        """
+        await self._chatrooms.get_stored(chatroom_id)
+        async with self._turn_of(visitor_id):
+            if not await self._is_member(visitor_id, chatroom_id):
+                return False
+            if self._membership.is_online(visitor_id) or await self._is_held_by_api(visitor_id, chatroom_id):
+                return True
+            await self._end(visitor_id, chatroom_id)
+            return False
+
     async def withdraw(self, visitor_id: str, chatroom_id: str, connection_id: str) -> None:
         """Withdraw the interest of one connection and of the visitor's closed ones.
 

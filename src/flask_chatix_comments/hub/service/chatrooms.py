@@ -5,7 +5,7 @@ Unknown, deleted, and private ones of which one is no member, read the same to a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -115,15 +115,17 @@ class Chatrooms:
 
     async def list_by_external_id(self, external_id: str, *, include_deleted: bool) -> list[Chatroom]:
         """Return the chatroom that has the external id, or nothing."""
+        _external_id(external_id)
         room = await self._store.find_chatroom_by_external_id(external_id)
         if room is None or (room.is_deleted and not include_deleted):
             return []
         return await self.describe([room], for_api=True)
 
-    async def update(self, chatroom_id: str, changes: dict[str, Any]) -> Chatroom:
-        """Change title, privacy or whether the thread is read-only; what is not named stays.
+    async def update(self, chatroom_id: str, changes: Mapping[str, Any]) -> Chatroom:
+        """Change title, privacy, external id or whether the thread is read-only; what is not named stays.
 
-        Of a chatroom that becomes private only managers stay members, and those whom the API has let in.
+        An external id that another chatroom has is taken from that one; an empty one is none. Of a chatroom that
+        becomes private only managers stay members, and those whom the API has let in.
         """
         return await self._change(chatroom_id, ChatroomStep.UPDATED, _checked_changes(changes))
 
@@ -139,7 +141,10 @@ class Chatrooms:
         async with self._context.chatroom_turns.of(chatroom_id):
             before = await self.get_stored(chatroom_id)
             after = replace(before, **changes)
-            if after != before:
+            if after.external_id != before.external_id:
+                await self._store.name_chatroom(chatroom_id, after.external_id)
+            # The external id is the site's own: no visitor hears of it.
+            if after != replace(before, external_id=after.external_id):
                 await self._store.update_chatroom(after)
                 if after.is_private and not before.is_private:
                     await self._expel_strangers(chatroom_id)
@@ -164,7 +169,7 @@ class Chatrooms:
         await self._context.backplane.publish(ChatroomChanged(step, described))
 
 
-def _checked_changes(changes: dict[str, Any]) -> dict[str, Any]:
+def _checked_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
     checked: dict[str, Any] = {}
     if changes.get("title") is not None:
         if not isinstance(changes["title"], str):
@@ -173,6 +178,8 @@ def _checked_changes(changes: dict[str, Any]) -> dict[str, Any]:
     for name in ("is_private", "is_closed"):
         if changes.get(name) is not None:
             checked[name] = _flag(changes[name], name=name)
+    if changes.get("external_id") is not None:
+        checked["external_id"] = _external_id(changes["external_id"] or None)
     return checked
 
 

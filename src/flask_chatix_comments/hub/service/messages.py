@@ -156,6 +156,13 @@ class Messages:
         if not message.is_deleted:
             await self._delete(message)
 
+    async def find_for_api(self, message_id: str) -> Message:
+        """Return a message that lives, a whisper too, of whatever chatroom it is."""
+        message = await self._store.find_message_anywhere(message_id)
+        if message is None or message.is_deleted:
+            raise NotFoundError(NO_SUCH_MESSAGE)
+        return message
+
     async def history_for_api(self, chatroom_id: str, *, before_id: str | None, limit: int) -> History:
         """Return a visitor's view of the messages, of deleted chatrooms too."""
         await self._chatrooms.get_stored(chatroom_id)
@@ -267,10 +274,10 @@ def format_cursor(cursor: Cursor) -> str:
     return f"{cursor.change}.{cursor.whisper_change}" if cursor.whisper_change else str(cursor.change)
 
 
-def draft_from(data: Mapping[str, Any]) -> Draft:
+def draft_from(data: Mapping[str, Any], *, default_type: MessageType | None = None) -> Draft:
     """Take from a Message object what a sender may decide; its ``uuid`` is an idempotency key."""
     return Draft(
-        type=data.get("type"),
+        type=data.get("type", default_type),
         content=data.get("content"),
         client_key=data.get("uuid"),
         thumb_100_url=data.get("thumb_100_url"),

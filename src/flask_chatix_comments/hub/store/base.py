@@ -107,6 +107,9 @@ class MessageStore(Protocol):
     async def update_chatroom(self, chatroom: Chatroom) -> Chatroom | None:
         """Store title and flags of a chatroom that exists."""
 
+    async def name_chatroom(self, chatroom_id: str, external_id: str | None) -> None:
+        """Give a chatroom an external id, or none; a chatroom that had it before has none from now on."""
+
     async def list_chatrooms(
         self, *, page: int, items_per_page: int, include_deleted: bool
     ) -> tuple[list[Chatroom], int]:
@@ -133,6 +136,9 @@ class MessageStore(Protocol):
 
     async def find_message(self, chatroom_id: str, message_id: str) -> Message | None:
         """Return the message, deleted or not."""
+
+    async def find_message_anywhere(self, message_id: str) -> Message | None:
+        """Return the message, deleted or not, of whatever chatroom it is."""
 
     async def edit_message(self, chatroom_id: str, message_id: str, content: str, *, now: datetime) -> Message | None:
         """Change the text of a message that lives; ``None`` when there is none."""

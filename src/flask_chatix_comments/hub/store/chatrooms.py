@@ -55,6 +55,13 @@ def update(connection: sa.Connection, chatroom: Chatroom) -> Chatroom | None:
     return chatroom if connection.execute(statement).rowcount else None
 
 
+def name(connection: sa.Connection, chatroom_id: str, external_id: str | None) -> None:
+    """Store an external id, which at most one chatroom has."""
+    if external_id is not None:
+        connection.execute(chatrooms.update().where(chatrooms.c.external_id == external_id).values(external_id=None))
+    connection.execute(chatrooms.update().where(chatrooms.c.id == chatroom_id).values(external_id=external_id))
+
+
 def _changeable(chatroom: Chatroom) -> dict[str, str | bool]:
     return {
         "title": chatroom.title,

@@ -35,6 +35,7 @@ _by_client_key = sa.select(messages).where(
     messages.c.chatroom_id == sa.bindparam("room"), messages.c.client_key == sa.bindparam("client_key")
 )
 _by_id = sa.select(messages).where(messages.c.chatroom_id == sa.bindparam("room"), messages.c.id == sa.bindparam("key"))
+_by_id_anywhere = sa.select(messages).where(messages.c.id == sa.bindparam("key"))
 _living_by_id = _by_id.where(~messages.c.is_deleted)
 _change = messages.update().where(messages.c.id == sa.bindparam("key"))
 _insert = messages.insert()
@@ -80,6 +81,12 @@ def _change_number(counters: dict[str, int]) -> int:
 def find(connection: sa.Connection, chatroom_id: str, message_id: str) -> Message | None:
     """Return the message."""
     row = connection.execute(_by_id, {"room": chatroom_id, "key": message_id}).first()
+    return message_from_row(row) if row else None
+
+
+def find_anywhere(connection: sa.Connection, message_id: str) -> Message | None:
+    """Return the message, of whatever chatroom it is."""
+    row = connection.execute(_by_id_anywhere, {"key": message_id}).first()
     return message_from_row(row) if row else None
 
 

@@ -139,6 +139,15 @@ class SqlStore:
             self._cache_age += 1
             self._cache.pop(chatroom.chatroom_id, None)
 
+    async def name_chatroom(self, chatroom_id: str, external_id: str | None) -> None:
+        """See ``MessageStore``."""
+        try:
+            await self._write(chatrooms.name, chatroom_id, external_id)
+        finally:
+            # Who has lost the name is not known here; this is done by hand, and rarely.
+            self._cache_age += 1
+            self._cache.clear()
+
     async def list_chatrooms(
         self, *, page: int, items_per_page: int, include_deleted: bool
     ) -> tuple[list[Chatroom], int]:
@@ -160,6 +169,10 @@ class SqlStore:
     async def find_message(self, chatroom_id: str, message_id: str) -> Message | None:
         """See ``MessageStore``."""
         return await self._read(messages.find, chatroom_id, message_id)
+
+    async def find_message_anywhere(self, message_id: str) -> Message | None:
+        """See ``MessageStore``."""
+        return await self._read(messages.find_anywhere, message_id)
 
     async def edit_message(self, chatroom_id: str, message_id: str, content: str, *, now: datetime) -> Message | None:
         """See ``MessageStore``."""
