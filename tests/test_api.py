@@ -144,6 +144,11 @@ CALLS: dict[str, tuple[Call, str, str, dict[str, str], Any, Any, Any]] = {
         *("GET", "/chatroom/visitors", {"chatroomId": "r1", "page": "1", "itemsPerPage": "100"}),
         *(None, {"items": [VISITOR]}, [A_PROFILE]),
     ),
+    "list_visitors, who is online": (
+        lambda api: api.list_presence("r1", page=2, items_per_page=10),
+        *("GET", "/chatroom/visitors", {"chatroomId": "r1", "page": "2", "itemsPerPage": "10"}),
+        *(None, {"items": [VISITOR, VISITOR | {"uuid": "v2", "is_online": False}]}, {"v1": True, "v2": False}),
+    ),
     "list_messages": (
         lambda api: api.list_messages("r1", before_id="m9", limit=30),
         *("GET", "/chatroom/messages", {"chatroomId": "r1", "lastMessageId": "m9", "count": "30"}),
@@ -194,6 +199,11 @@ CALLS: dict[str, tuple[Call, str, str, dict[str, str], Any, Any, Any]] = {
         *("GET", "/visitor/get", {"visitorId": "v1"}),
         *(None, VISITOR, A_PROFILE),
     ),
+    "get_visitor, whether it is online": (
+        lambda api: api.is_online("v1"),
+        *("GET", "/visitor/get", {"visitorId": "v1"}),
+        *(None, VISITOR, True),
+    ),
     "update_visitor": (
         lambda api: api.update_visitor("v1", name="Eve", is_persistent=True),
         *("POST", "/visitor/update", {"visitorId": "v1"}, {"name": "Eve", "is_persistent": True}),
@@ -238,6 +248,17 @@ def test_changes_tell_what_is_gone(api: ChatixApi, faults: Faults) -> None:
     )
     query = {"websiteId": "site 1", "chatroomId": "r1", "cursor": "5", "count": "100"}
     assert dict(faults.requests[0].url.params) == query
+
+
+@pytest.mark.parametrize("is_online", [None, 0, "false", ...])
+def test_nobody_is_offline_who_is_not_said_to_be(api: ChatixApi, faults: Faults, is_online: Any) -> None:
+    visitor = {key: value for key, value in VISITOR.items() if key != "is_online"}
+    visitor |= {} if is_online is ... else {"is_online": is_online}
+    faults.order(answer({"items": [visitor]}), answer(visitor))
+    with pytest.raises(ApiPayloadError):
+        api.list_presence("r1")
+    with pytest.raises(ApiPayloadError):
+        api.is_online("v1")
 
 
 def test_a_message_that_is_nowhere(api: ChatixApi, faults: Faults) -> None:

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from click.testing import Result
 
-from flask_chatix_comments import ChatixComments, Post, cli
+from flask_chatix_comments import ChatixComments, Post, cli, cli_support
 from flask_chatix_comments.registry import RoomState
 from flask_chatix_comments.testing import HubForTests
 from tests.flask_support import SECRET, Site
@@ -33,7 +33,7 @@ def load_posts(site: Site, *posts: Post) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hub that does not answer at once does not come."""
-    monkeypatch.setattr(cli, "HUB_START_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(cli_support, "HUB_START_TIMEOUT_S", 0.0)
 
 
 class TestBackfill:
@@ -246,7 +246,7 @@ class TestShowAndList:
         site.api.fail("/chatroom/get", 404)
         result = run(site, "show", "a", "--json")
         assert (result.exit_code, json.loads(result.stdout)["number_of_visitors"]) == (0, None)
-        begin = "Without numbers of visitors: The hub at http://127.0.0.1:5001/v1 does not know this chatroom."
+        begin = "Without numbers of visitors: The hub at http://127.0.0.1:5001/v1 does not know the chatroom room-2 of"
         assert result.stderr.startswith(begin)
         assert "CHATIX_HUB_DATABASE_URL" in result.stderr
         assert "CHATIX_API_URL" not in result.stderr

@@ -16,10 +16,11 @@ ROOT = Path(flask_chatix_comments.__file__).parent
 
 # Everyone may import the standard library. Names with a dot in front are our own modules.
 BASE = {".errors", ".models", ".wire", ".tokens"}
-STORAGE = {".database", ".registry", ".operations", ".rooms", ".room_maker", ".backfill"}
+STORAGE = {".database", ".registry", ".operations", ".rooms", ".room_keeper", ".room_maker", ".backfill"}
 FLASK_SIDE = {
     *STORAGE,
     *(".api", ".api_http", ".setting_values", ".config", ".keys", ".visitors", ".dev_hub", ".state", ".room_info"),
+    *(".room_messages", ".sweep", ".room_methods", ".cli_support", ".cli_rooms"),
     *(".view_input", ".leaving", ".views", ".templating", ".cli", ".extension"),
 }
 HUB_INNER = {".errors", ".models", ".tokens", ".hub.service", ".hub.limits"}
@@ -37,6 +38,8 @@ ALLOWED: dict[str, set[str]] = {
     "api_http": {"httpx", ".operations", ".errors"},
     "api": {"httpx", ".api_http", ".operations", ".wire", ".models", ".errors"},
     "rooms": {".registry", ".models", ".errors"},
+    "room_keeper": {".registry", ".rooms", ".models", ".errors"},
+    "room_messages": {".registry", ".room_keeper", ".wire", ".models", ".errors"},
     "room_maker": {".models", ".errors"},
     "backfill": {".rooms", ".models", ".errors"},
     "visitors": {".tokens", ".models", ".errors"},
@@ -44,13 +47,23 @@ ALLOWED: dict[str, set[str]] = {
     "keys": {".config", ".tokens"},
     "state": {"flask", ".config", ".keys", ".visitors", ".dev_hub", *STORAGE, *BASE},
     "room_info": {".registry"},
+    "sweep": {".registry", ".room_info", ".room_keeper", ".errors"},
     "view_input": {"flask"},
     "leaving": {".state", ".errors"},
     "views": {"flask", "werkzeug", ".state", ".view_input", ".leaving", ".visitors", ".registry", *BASE},
     "templating": {"flask", "jinja2", "markupsafe", ".state", ".tokens", ".models", ".errors"},
-    "cli": {"click", "flask", ".state", ".room_info", ".backfill", ".models", ".errors"},
+    "room_methods": {".state", ".room_keeper", ".room_messages", ".sweep", ".models"},
+    "cli_support": {"click", "flask", ".state", ".models", ".errors"},
+    "cli_rooms": {
+        *("click", ".cli_support", ".state", ".registry", ".room_keeper", ".room_messages", ".sweep", ".models"),
+    },
+    "cli": {
+        *("click", ".cli_support", ".cli_rooms", ".state", ".room_info", ".room_keeper", ".backfill"),
+        *(".models", ".errors"),
+    },
     "extension": {
-        *("flask", ".state", ".config", ".rooms", ".backfill", ".room_info", ".views", ".templating", ".cli"),
+        *("flask", ".state", ".config", ".rooms", ".backfill", ".room_info", ".room_methods"),
+        *(".views", ".templating", ".cli"),
         *BASE,
     },
     "testing": {"pytest"},
@@ -86,6 +99,9 @@ ALLOWED: dict[str, set[str]] = {
 # call, and what needs the extension to be complete.
 LATE: dict[str, set[str]] = {
     "rooms": {".api"},
+    "room_keeper": {".api"},
+    "room_messages": {".api"},
+    "sweep": {".api"},
     "room_info": {".api"},
     "cli": {".api"},
     "extension": {".api", "httpx"},

@@ -8,6 +8,7 @@ from importlib.resources import files
 import pytest
 
 import flask_chatix_comments
+from flask_chatix_comments.cli import chatix
 
 NAMES = [
     "ApiConnectionError",
@@ -19,7 +20,9 @@ NAMES = [
     "ChatixComments",
     "ChatixCommentsError",
     "Chatroom",
+    "ChatroomTakenError",
     "ConfigError",
+    "DeletedMessage",
     "HubError",
     "HubStartError",
     "Message",
@@ -28,7 +31,13 @@ NAMES = [
     "PostError",
     "PostNotRegisteredError",
     "RegistryError",
+    "RoomChange",
+    "RoomError",
     "RoomInfo",
+    "RoomMissingError",
+    "RoomState",
+    "SweepFailure",
+    "SweepResult",
     "TokenError",
     "Visitor",
 ]
@@ -54,8 +63,14 @@ def test_every_public_exception_has_the_one_root() -> None:
 
 
 PUBLIC_METHODS = ["api", "backfill", "init_app", "list_rooms", "load_posts", "load_visitor", "posts_loader", "rooms"]
+METHODS_BY_HAND = ["close", "delete", "delete_message", "link", "messages", "reopen", "restore", "sweep", "unlink"]
 
 
 def test_what_the_extension_offers() -> None:
-    names = [name for name in vars(flask_chatix_comments.ChatixComments) if not name.startswith("_")]
-    assert sorted(names) == sorted([*PUBLIC_METHODS, "show", "visitor_loader"])
+    names = [name for name in dir(flask_chatix_comments.ChatixComments) if not name.startswith("_")]
+    assert names == sorted([*PUBLIC_METHODS, *METHODS_BY_HAND, "show", "visitor_loader"])
+
+
+def test_every_command_is_a_method_too() -> None:
+    in_python = {name.replace("-", "_") for name in chatix.commands}
+    assert in_python - {"list"} <= {*PUBLIC_METHODS, *METHODS_BY_HAND, "show"}

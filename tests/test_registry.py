@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from sqlalchemy.engine import Engine, make_url
 
 import flask_chatix_comments
 from flask_chatix_comments import database
-from flask_chatix_comments.errors import PostNotRegisteredError, RegistryError
+from flask_chatix_comments.errors import ChatroomTakenError, PostNotRegisteredError, RegistryError
 from flask_chatix_comments.registry import Claim, RegistryEntry, RoomRegistry, RoomState, create_registry_engine
 
 pytest_plugins = ("tests.rooms_fixtures",)
@@ -154,9 +155,9 @@ class TestRecord:
 
     def test_refuses_a_chatroom_of_another_post(self, registry: RoomRegistry) -> None:
         registry.record(claim(registry, "7"), "room-1")
-        with pytest.raises(RegistryError) as raised:
+        with pytest.raises(ChatroomTakenError, match="belongs to the post '7'. Unlink it there first") as raised:
             registry.record(claim(registry, "8"), "room-1")
-        assert raised.value.post_id == "8"
+        assert (raised.value.post_id, raised.value.owner) == ("8", "7")
         assert isinstance(raised.value.__cause__, sa.exc.IntegrityError)
         assert registry.get("8").chatroom_id is None
 
@@ -165,6 +166,97 @@ class TestRecord:
         registry.release(won, room_may_exist=False)
         with pytest.raises(PostNotRegisteredError):
             registry.record(won, "room-1")
+
+
+def link(registry: RoomRegistry, post_id: str = "7", chatroom_id: str = "room-1", **changes: Any) -> RegistryEntry:
+    values: dict[str, Any] = {"title": "Linked", "is_private": False, "state": RoomState.OPEN} | changes
+    return registry.link(post_id, chatroom_id, **values)
+
+
+def claim_columns(registry: RoomRegistry) -> Any:
+    with registry._engine.connect() as connection:
+        row = connection.execute(sa.select(database.chatrooms)).one()
+    return (row.claim_token, row.claim_owner, row.claim_expires_at)
+
+
+class TestLink:
+    def test_registers_a_chatroom_for_a_post_without(self, registry: RoomRegistry) -> None:
+        entry = link(registry, is_private=True, state=RoomState.CLOSED)
+        assert entry == registry.get("7") == registry.find_chatroom("room-1")
+        assert (entry.chatroom_id, entry.title, entry.is_private, entry.state) == (
+            "room-1",
+            "Linked",
+            True,
+            RoomState.CLOSED,
+        )
+        assert abs(entry.created_at - datetime.now(UTC)) < timedelta(seconds=10)
+        assert claim_columns(registry) == (None, None, None)
+        again = registry.claim("7", title="", is_private=False, owner="me", lease_s=30)
+        assert again == entry
+
+    def test_takes_over_a_claim_whose_lease_has_ended(self, registry: RoomRegistry) -> None:
+        slow = claim(registry, is_private=True, lease_s=0)
+        entry = link(registry)
+        assert (entry.chatroom_id, entry.title, entry.is_private) == ("room-1", "Linked", False)
+        assert claim_columns(registry) == (None, None, None)
+        assert registry.record(slow, "room-2").chatroom_id == "room-1"
+
+    def test_writes_nothing_while_somebody_creates_one(self, registry: RoomRegistry) -> None:
+        held = claim(registry)
+        entry = link(registry)
+        assert (entry.chatroom_id, entry.title, entry.state) == (None, "Seven", RoomState.CREATING)
+        assert registry.record(held, "room-2").chatroom_id == "room-2"
+
+    def test_writes_nothing_where_there_is_one(self, registry: RoomRegistry) -> None:
+        registry.record(claim(registry), "room-2")
+        assert link(registry) == registry.get("7")
+        assert (registry.get("7").chatroom_id, registry.get("7").title) == ("room-2", "Seven")
+        assert registry.find_chatroom("room-1") is None
+
+    def test_again_changes_nothing(self, registry: RoomRegistry) -> None:
+        entry = link(registry)
+        assert link(registry, title="Other", state=RoomState.CLOSED) == entry
+
+    @pytest.mark.parametrize("is_claimed", [False, True])
+    def test_refuses_a_chatroom_of_another_post(self, registry: RoomRegistry, is_claimed: bool) -> None:
+        link(registry, "7")
+        if is_claimed:
+            claim(registry, "8", lease_s=0)
+        with pytest.raises(ChatroomTakenError) as raised:
+            link(registry, "8")
+        assert (raised.value.post_id, raised.value.owner) == ("8", "7")
+        assert (registry.find("8") is not None) == is_claimed
+        assert link(registry, "8", "room-2").chatroom_id == "room-2"
+
+    def test_loses_to_a_claim_that_comes_between(self, registry: RoomRegistry, other: RoomRegistry) -> None:
+        registry.find("7")
+        with before(registry, "INSERT INTO chatix_chatrooms", lambda: claim(other)):
+            assert link(registry).chatroom_id is None
+
+    def test_loses_to_the_same_link_that_comes_between(self, registry: RoomRegistry, other: RoomRegistry) -> None:
+        registry.find("7")
+        with before(registry, "INSERT INTO chatix_chatrooms", lambda: link(other, title="Faster")):
+            assert link(registry).title == "Faster"
+
+
+class TestUnlink:
+    def test_forgets_the_chatroom_and_nothing_else(self, registry: RoomRegistry) -> None:
+        entry, other = link(registry), link(registry, "8", "room-2")
+        assert registry.unlink(entry)
+        assert registry.find("7") is None
+        assert registry.entries() == [other]
+        assert not registry.unlink(entry)
+        assert link(registry, "9").chatroom_id == "room-1"
+
+    def test_leaves_what_has_changed_meanwhile(self, registry: RoomRegistry) -> None:
+        entry = link(registry)
+        registry.unlink(entry)
+        link(registry, chatroom_id="room-2")
+        assert not registry.unlink(entry)
+        entry = registry.get("7")
+        registry.update("7", state=RoomState.CLOSED)
+        assert not registry.unlink(entry)
+        assert registry.get("7").chatroom_id == "room-2"
 
 
 class TestRelease:
@@ -206,6 +298,21 @@ class TestUpdate:
         claim(registry)
         with pytest.raises(PostNotRegisteredError, match="no chatroom yet"):
             registry.update("7", state=RoomState.OPEN)
+
+    def test_can_be_made_to_depend_on_what_was_seen(self, registry: RoomRegistry) -> None:
+        seen = link(registry)
+        closed = registry.update("7", state=RoomState.CLOSED, expected=seen)
+        assert closed.state is RoomState.CLOSED
+        with pytest.raises(RegistryError, match="by somebody else at the same moment. Try again") as raised:
+            registry.update("7", state=RoomState.DELETED, expected=seen)
+        assert raised.value.post_id == "7"
+        assert registry.get("7").state is RoomState.CLOSED
+        registry.unlink(closed)
+        with pytest.raises(PostNotRegisteredError):
+            registry.update("7", state=RoomState.OPEN, expected=closed)
+        link(registry, chatroom_id="room-2", state=RoomState.CLOSED)
+        with pytest.raises(RegistryError, match="at the same moment"):
+            registry.update("7", state=RoomState.OPEN, expected=closed)
 
     def test_cannot_go_back_to_creating(self, registry: RoomRegistry) -> None:
         with pytest.raises(ValueError, match="CREATING"):
@@ -458,6 +565,51 @@ def test_threads_win_each_post_once(registry: RoomRegistry) -> None:
     with ThreadPoolExecutor(8) as threads:
         won = [post_id for posts in threads.map(claim_all, range(8)) for post_id in posts]
     assert sorted(won) == sorted(posts)
+
+
+def test_threads_give_a_chatroom_to_one_post(registry: RoomRegistry) -> None:
+    """Posts that have a row, posts that have none, all at once, again and again."""
+    for round in range(10):
+        for number in range(0, 8, 2):
+            claim(registry, f"{round}-{number}", lease_s=0)
+        together = threading.Barrier(8)
+
+        def try_to_link(number: int, round: int = round, together: threading.Barrier = together) -> str | None:
+            together.wait(10)
+            try:
+                return link(registry, f"{round}-{number}", f"room-{round}").post_id
+            except ChatroomTakenError as exc:
+                return f"not {exc.owner}"
+
+        with ThreadPoolExecutor(8) as threads:
+            outcomes = list(threads.map(try_to_link, range(8)))
+        (winner,) = [outcome for outcome in outcomes if outcome and not outcome.startswith("not ")]
+        assert outcomes.count(f"not {winner}") == 7
+        owner = registry.find_chatroom(f"room-{round}")
+        assert owner is not None and owner.post_id == winner
+
+
+def test_threads_that_link_claim_and_unlink_one_post_leave_one_chatroom_or_none(registry: RoomRegistry) -> None:
+    together = threading.Barrier(8)
+
+    def work(number: int) -> None:
+        together.wait(10)
+        for turn in range(10):
+            room = f"room-{number}-{turn}"
+            won = registry.claim("7", title="", is_private=False, owner=room, lease_s=0)
+            entry = registry.record(won, room) if isinstance(won, Claim) and number % 2 else link(registry, "7", room)
+            if number == 0:
+                registry.unlink(entry)
+
+    def patiently(number: int) -> None:
+        # Whoever loses its row to an unlink is told so, and nothing else goes wrong.
+        with contextlib.suppress(PostNotRegisteredError):
+            work(number)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(patiently, range(8)))
+    assert len(registry.entries()) <= 1
+    assert link(registry, "8", "room-of-another").chatroom_id == "room-of-another"
 
 
 CLAIM_ALL = """

@@ -8,17 +8,24 @@ from .errors import (
     ApiStatusError,
     ApiTimeoutError,
     ChatixCommentsError,
+    ChatroomTakenError,
     ConfigError,
     HubError,
     HubStartError,
     PostError,
     PostNotRegisteredError,
     RegistryError,
+    RoomError,
+    RoomMissingError,
     TokenError,
 )
 from .extension import ChatixComments
 from .models import Chatroom, Message, Post, Visitor
+from .registry import RoomState
 from .room_info import RoomInfo
+from .room_keeper import RoomChange
+from .room_messages import DeletedMessage
+from .sweep import SweepFailure, SweepResult
 
 __version__ = "0.1.0"
 
@@ -32,7 +39,9 @@ __all__ = [
     "ChatixComments",
     "ChatixCommentsError",
     "Chatroom",
+    "ChatroomTakenError",
     "ConfigError",
+    "DeletedMessage",
     "HubError",
     "HubStartError",
     "Message",
@@ -41,7 +50,13 @@ __all__ = [
     "PostError",
     "PostNotRegisteredError",
     "RegistryError",
+    "RoomChange",
+    "RoomError",
     "RoomInfo",
+    "RoomMissingError",
+    "RoomState",
+    "SweepFailure",
+    "SweepResult",
     "TokenError",
     "Visitor",
 ]

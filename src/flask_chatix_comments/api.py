@@ -102,7 +102,12 @@ class ChatixApi:
         )
 
     def __repr__(self) -> str:
-        return f"<ChatixApi {self._caller.base_url} website {self._caller.website_id!r}>"
+        return f"<ChatixApi {self.base_url} website {self._caller.website_id!r}>"
+
+    @property
+    def base_url(self) -> str:
+        """Where the API is, up to and with ``/v1``."""
+        return self._caller.base_url
 
     def within(self, timeout_s: float) -> ChatixApi:
         """Return the same client for calls that somebody waits for: one try of *timeout_s* each."""
@@ -210,6 +215,22 @@ class ChatixApi:
         """Return a page of a chatroom's members, with e-mail and fields."""
         answer = self._caller.call("list_visitors", chatroom_id=chatroom_id, page=page, items_per_page=items_per_page)
         return self._read("list_visitors", lambda data: [wire.profile_from_wire(x) for x in _items(data)], answer)
+
+    def list_presence(self, chatroom_id: str, *, page: int = 1, items_per_page: int = 100) -> dict[str, bool]:
+        """Return who is on a page of a chatroom's members, and whether they are online.
+
+        A service that does not say that of each of them is refused: ``ApiPayloadError``.
+        """
+        answer = self._caller.call("list_visitors", chatroom_id=chatroom_id, page=page, items_per_page=items_per_page)
+        return self._read(
+            "list_visitors",
+            lambda data: {_checked_id(item["uuid"]): _read_is_online(item) for item in _items(data)},
+            answer,
+        )
+
+    def is_online(self, visitor_id: str) -> bool:
+        """Tell whether a visitor is online; ``ApiPayloadError`` where the service does not say."""
+        return self._read("get_visitor", _read_is_online, self._caller.call("get_visitor", visitor_id=visitor_id))
 
     def new_visitor_id(self) -> str:
         """Return a fresh visitor id."""
@@ -387,6 +408,12 @@ def _read_changes(data: Any, chatroom_id: str) -> Changes:
         cursor=str(data["cursor"]),
         has_more=bool(data["has_more"]),
     )
+
+
+def _read_is_online(data: Any) -> bool:
+    if not isinstance(data["is_online"], bool):
+        raise TypeError("neither online nor offline")
+    return bool(data["is_online"])
 
 
 def _read_visitor_id(data: Any) -> str:

@@ -1,55 +1,34 @@
-"""``flask chatix ...``: what an operator does by hand or by cron.
-
-Data goes to stdout, everything else to stderr. Exit status: 0 done, 1 something failed, 2 wrong usage.
-"""
+"""``flask chatix backfill``, ``list`` and ``show``: which post has which chatroom."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import io
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar
 
 import click
-from flask.cli import AppGroup
 
+from . import cli_rooms  # noqa: F401 - to be imported is to add its commands
 from .backfill import BackfillResult, Outcome, backfill, read_posts
-from .errors import ApiError, ApiStatusError, ChatixCommentsError, PostError
-from .models import Post, normalize_post_id
+from .cli_support import as_json_option, chatix, explained, note, print_array, print_json, read_post_id, require_api
+from .errors import ApiError, ApiStatusError, PostError, RoomMissingError
+from .models import Post
 from .room_info import RoomInfo, all_rooms, one_room, visitor_counts
-from .state import HUB_START_TIMEOUT_S, AppState, get_state
+from .room_keeper import GONE_STATUSES, missing
+from .state import AppState, get_state
 
 if TYPE_CHECKING:
     from .api import ChatixApi
 
-P = ParamSpec("P")
+__all__ = ["chatix"]
+
 T = TypeVar("T")
 LINE_EVERY = 100
 LIST_HEADER = ("POST", "CHATROOM", "STATE", "VISITORS", "TITLE")
-
-chatix = AppGroup("chatix", help="Chatrooms of the comment section.")
-
-
-def _explained(command: Callable[P, T]) -> Callable[P, T]:
-    """Turn our errors into one line on stderr and exit status 1."""
-
-    @functools.wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return command(*args, **kwargs)
-        except ChatixCommentsError as exc:
-            raise click.ClickException(str(exc)) from exc
-
-    return run
-
-
-def _note(text: str) -> None:
-    click.echo(text, err=True)
 
 
 @chatix.command("backfill")
@@ -63,8 +42,8 @@ def _note(text: str) -> None:
 @click.option("--format", "file_format", type=click.Choice(["jsonl", "csv"]), help="Of FILE; else seen from its start.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
 @click.option("--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="API calls at once.")
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON document.")
-@_explained
+@as_json_option
+@explained
 def backfill_command(
     path: str | None, file_format: Literal["jsonl", "csv"] | None, dry_run: bool, concurrency: int, as_json: bool
 ) -> None:
@@ -76,7 +55,7 @@ def backfill_command(
     bad_lines: list[str] = []
     with _posts(state, path, file_format, bad_lines) as posts:
         if not dry_run:
-            _require_api(state)
+            require_api(state)
         results = backfill(state.rooms, posts, concurrency=concurrency, dry_run=dry_run)
         counts, failures = _consume(results, total=len(posts) if isinstance(posts, (list, tuple)) else None)
     failures = [{"post_id": None, "error": line} for line in bad_lines] + failures
@@ -96,7 +75,7 @@ def _posts(
 
     def note_bad_line(error: PostError) -> None:
         bad_lines.append(str(error))
-        _note(str(error))
+        note(str(error))
 
     with _open(path) as stream:
         yield read_posts(stream, format=file_format, on_error=note_bad_line)
@@ -128,31 +107,31 @@ def _consume(
             counts[result.outcome] += 1
             if result.outcome is Outcome.FAILED:
                 failures.append({"post_id": result.post_id, "error": result.error})
-                _note(f"{result.post_id}: {result.error}")
+                note(f"{result.post_id}: {result.error}")
             if number % LINE_EVERY == 0 and not sys.stderr.isatty():
-                _note(f"{number} posts done")
+                note(f"{number} posts done")
     return counts, failures
 
 
 def _print_summary(counts: Counter[Outcome], failures: list[dict[str, str | None]], *, as_json: bool) -> None:
     numbers = {str(outcome): counts[outcome] for outcome in Outcome} | {"failed": len(failures)}
     if as_json:
-        click.echo(json.dumps(numbers | {"failures": failures}, ensure_ascii=False))
+        print_json(numbers | {"failures": failures})
     else:
         shown = [f"{number} {name.replace('_', ' ')}" for name, number in numbers.items() if number]
         click.echo(", ".join(shown) or "There are no posts.")
 
 
 @chatix.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
-@_explained
+@as_json_option
+@explained
 def list_command(as_json: bool) -> None:
     """List the posts that have a chatroom."""
     state = get_state()
     counts = _from_api(state, visitor_counts)
     rooms = all_rooms(state.registry, counts or {})
     if as_json:
-        _print_array(_row(room) for room in rooms)
+        print_array(_row(room) for room in rooms)
         return
     if sys.stdout.isatty():
         # What reads a pipe gets rows only.
@@ -164,18 +143,16 @@ def list_command(as_json: bool) -> None:
 
 @chatix.command("show")
 @click.argument("post_id")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@_explained
+@as_json_option
+@explained
 def show_command(post_id: str, as_json: bool) -> None:
     """Show the chatroom of one post."""
     state = get_state()
-    if not post_id:
-        raise click.ClickException("POST_ID must not be empty; flask chatix list shows the posts that have a chatroom.")
-    post_id = normalize_post_id(post_id)
+    post_id = read_post_id(post_id)
     known = one_room(state.registry, None, post_id)
     row = _row(_from_api(state, lambda api: _asked_room(state, api, post_id)) or known)
     if as_json:
-        click.echo(json.dumps(row, ensure_ascii=False))
+        print_json(row)
         return
     width = max(map(len, row))
     for key, value in row.items():
@@ -186,14 +163,11 @@ def _asked_room(state: AppState, api: ChatixApi, post_id: str) -> RoomInfo:
     try:
         return one_room(state.registry, api, post_id)
     except ApiStatusError as exc:
-        # It has just answered as the hub of this website, so that CHATIX_API_URL is not in doubt.
-        if exc.status_code != 404 or state.config.is_hosted:
+        chatroom_id = state.registry.get(post_id).chatroom_id
+        # The hub has just answered as that of this website, so that CHATIX_API_URL is not in doubt.
+        if exc.status_code not in GONE_STATUSES or state.config.is_hosted or chatroom_id is None:
             raise
-        raise click.ClickException(
-            f"The hub at {state.api_url} does not know this chatroom. Its database may be another one, or have been"
-            " lost: the registry (CHATIX_DATABASE_URL) and the hub's database (CHATIX_HUB_DATABASE_URL) belong"
-            " together."
-        ) from exc
+        raise missing(post_id, chatroom_id, api.base_url, is_hosted=False) from exc
 
 
 def _row(room: RoomInfo) -> dict[str, Any]:
@@ -208,42 +182,11 @@ def _row(room: RoomInfo) -> dict[str, Any]:
     }
 
 
-def _print_array(rows: Iterator[dict[str, Any]]) -> None:
-    """Print a JSON array row by row: a registry may be long."""
-    separator = "["
-    for row in rows:
-        click.echo(separator + json.dumps(row, ensure_ascii=False), nl=False)
-        separator = ",\n"
-    click.echo("]" if separator == ",\n" else "[]")
-
-
 def _from_api(state: AppState, ask: Callable[[ChatixApi], T]) -> T | None:
     """Ask the API for numbers of visitors; ``None``, and a note on stderr, when it does not tell."""
     try:
-        _require_api(state)
+        require_api(state)
         return ask(state.api())
-    except (ApiError, click.ClickException) as exc:
-        _note(f"Without numbers of visitors: {exc}")
+    except (ApiError, RoomMissingError, click.ClickException) as exc:
+        note(f"Without numbers of visitors: {exc}")
         return None
-
-
-_OWN_HUB = (
-    "Start the site with flask run and open one of its pages, which starts the hub. If its hub has another port, set"
-    " CHATIX_HUB_PORT to it; if it runs on an address of its own (flask run --host ...), set CHATIX_HUB_HOST to that"
-    " address; both for this command too."
-)
-_HUB_ELSEWHERE = (
-    "Start that hub, or correct CHATIX_HUB_URL; if this machine reaches it another way, set CHATIX_API_URL."
-)
-
-
-def _require_api(state: AppState) -> None:
-    """Wait for a hub that is starting; fail with what to do when none comes."""
-    if state.config.is_hosted or state.api().ping():
-        return
-    _note(f"Waiting up to {HUB_START_TIMEOUT_S:g} s for the hub at {state.api_url} ...")
-    if not state.api().wait_until_up(HUB_START_TIMEOUT_S):
-        remedy = _OWN_HUB if state.config.runs_hub else _HUB_ELSEWHERE
-        raise click.ClickException(
-            f"No hub for the website {state.config.website_id!r} answers at {state.api_url}. {remedy}"
-        )

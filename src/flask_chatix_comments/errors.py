@@ -6,7 +6,10 @@
     ├── ConfigError (key)                      also a ValueError
     ├── PostError                              also a ValueError
     ├── RegistryError (post_id)
-    │   └── PostNotRegisteredError             also a LookupError
+    │   ├── PostNotRegisteredError             also a LookupError
+    │   └── ChatroomTakenError (owner)         the chatroom is another post's
+    ├── RoomError (post_id)                    what somebody wants of a post's chatroom cannot be done
+    │   └── RoomMissingError                   the service does not have the chatroom; also a LookupError
     ├── TokenError
     │   ├── TokenInvalidError
     │   └── TokenExpiredError (issued_at)
@@ -72,6 +75,34 @@ class RegistryError(ChatixCommentsError):
 
 class PostNotRegisteredError(RegistryError, LookupError):
     """The registry has no chatroom for this post."""
+
+
+class ChatroomTakenError(RegistryError):
+    """The chatroom is registered for another post; two posts never share one.
+
+    Attributes:
+        owner: The ID of that post.
+    """
+
+    def __init__(self, message: str, *, post_id: str, owner: str) -> None:
+        super().__init__(message, post_id=post_id)
+        self.owner = owner
+
+
+class RoomError(ChatixCommentsError):
+    """What somebody wants of a post's chatroom cannot be done; the message says why, and what can be.
+
+    Attributes:
+        post_id: ``None`` when the question was not about one post.
+    """
+
+    def __init__(self, message: str, *, post_id: str | None = None) -> None:
+        super().__init__(message)
+        self.post_id = post_id
+
+
+class RoomMissingError(RoomError, LookupError):
+    """The chat service does not have the chatroom that the registry or the caller names."""
 
 
 class TokenError(ChatixCommentsError):

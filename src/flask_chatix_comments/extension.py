@@ -19,6 +19,7 @@ from .config import ChatixConfig
 from .errors import ConfigError
 from .models import Post, PostIdLike, Visitor, normalize_post_id
 from .room_info import RoomInfo, all_rooms, one_room, visitor_counts
+from .room_methods import RoomMethods
 from .rooms import RoomService
 from .state import EXTENSION_KEY, AppState, Loaders, PostsLoader, VisitorLoader, get_state
 
@@ -35,7 +36,7 @@ PostsLoaderT = TypeVar("PostsLoaderT", bound=PostsLoader)
 logger = logging.getLogger(__name__)
 
 
-class ChatixComments:
+class ChatixComments(RoomMethods):
     """A live comment section for each post of a Flask blog.
 
     ::

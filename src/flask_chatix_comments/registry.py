@@ -33,7 +33,7 @@ from .database import (
     metadata,
     visitors,
 )
-from .errors import PostNotRegisteredError, RegistryError
+from .errors import ChatroomTakenError, PostNotRegisteredError, RegistryError
 
 __all__ = ["Claim", "RegistryEntry", "RoomRegistry", "RoomState", "create_registry_engine"]
 
@@ -203,13 +203,44 @@ class RoomRegistry:
 
         Raises:
             PostNotRegisteredError: The claim's row is gone.
-            RegistryError: The chatroom belongs to another post.
+            ChatroomTakenError: The chatroom belongs to another post.
         """
         values: dict[str, Any] = {"chatroom_id": chatroom_id, "state": state.value, "updated_at": DatabaseNow()}
         if is_private is not None:
             values["is_private"] = is_private
-        self._write(sa.update(chatrooms).where(*_held(claim)).values(values | _NO_CLAIM), claim.post_id)
+        statement = sa.update(chatrooms).where(*_held(claim)).values(values | _NO_CLAIM)
+        self._register(statement, claim.post_id, chatroom_id)
         return self.get(claim.post_id)
+
+    def link(self, post_id: str, chatroom_id: str, *, title: str, is_private: bool, state: RoomState) -> RegistryEntry:
+        """Register a chatroom that exists for a post that has none.
+
+        A claim whose lease has ended is taken over: what its holder brings later is refused.
+
+        Returns:
+            The entry as it is now. Its ``chatroom_id`` is another where the post has one, or ``None``
+            where somebody creates one: then nothing has been written.
+
+        Raises:
+            ChatroomTakenError: The chatroom belongs to another post.
+        """
+        values: dict[str, Any] = {
+            "chatroom_id": chatroom_id,
+            "title": title,
+            "is_private": is_private,
+            "state": state.value,
+            "updated_at": DatabaseNow(),
+        }
+        is_free = (chatrooms.c.post_id == post_id, chatrooms.c.chatroom_id.is_(None), _has_no_lease)
+        take_over = sa.update(chatrooms).where(*is_free).values(values | _NO_CLAIM)
+        if not self._register(take_over, post_id, chatroom_id):
+            first = {"post_id": post_id, "claim_number": 1, "created_at": DatabaseNow()}
+            self._register(sa.insert(chatrooms).values(values | first), post_id, chatroom_id)
+        return self.get(post_id)
+
+    def unlink(self, entry: RegistryEntry) -> bool:
+        """Forget the chatroom of a post; return whether it still was that of *entry*."""
+        return self._write(sa.delete(chatrooms).where(*_is_still(entry)), entry.post_id)
 
     def release(self, claim: Claim, *, room_may_exist: bool) -> None:
         """Give *claim* up, so that anyone may claim at once; nothing happens when it was taken over.
@@ -230,19 +261,31 @@ class RoomRegistry:
         title: str | None = None,
         is_private: bool | None = None,
         state: RoomState | None = None,
+        expected: RegistryEntry | None = None,
     ) -> RegistryEntry:
         """Change what is given of a post that has a chatroom, and return its entry.
 
+        Args:
+            expected: Change it only while chatroom and state are those of this entry.
+
         Raises:
             PostNotRegisteredError: The post has no chatroom (yet).
+            RegistryError: Somebody else has changed chatroom or state meanwhile.
         """
         if state is RoomState.CREATING:
             raise ValueError("a chatroom that exists cannot go back to CREATING")
         changes = {"title": title, "is_private": is_private, "state": state and state.value}
         values = {name: value for name, value in changes.items() if value is not None}
         has_room = (chatrooms.c.post_id == post_id, chatrooms.c.chatroom_id.is_not(None))
-        if not self._write(sa.update(chatrooms).where(*has_room).values(**values, updated_at=DatabaseNow()), post_id):
-            raise PostNotRegisteredError(f"The post {post_id!r} has no chatroom yet.", post_id=post_id)
+        met = has_room if expected is None else _is_still(expected)
+        if not self._write(sa.update(chatrooms).where(*met).values(**values, updated_at=DatabaseNow()), post_id):
+            row = self._read_one(sa.and_(*has_room), post_id)
+            if row is None:
+                raise PostNotRegisteredError(f"The post {post_id!r} has no chatroom yet.", post_id=post_id)
+            raise RegistryError(
+                f"The chatroom of the post {post_id!r} was changed by somebody else at the same moment. Try again.",
+                post_id=post_id,
+            )
         return self.get(post_id)
 
     def visitor_id_for(self, visitor_key: str) -> str:
@@ -276,6 +319,23 @@ class RoomRegistry:
         """Run *statement*; tell whether it met its row."""
         with self._transaction(post_id) as connection:
             return connection.execute(statement).rowcount > 0
+
+    def _register(self, statement: sa.Update | sa.Insert, post_id: str, chatroom_id: str) -> bool:
+        """Run *statement*, which gives *post_id* a chatroom; tell whether it did.
+
+        Raises:
+            ChatroomTakenError: The chatroom belongs to another post.
+        """
+        with self._transaction(post_id) as connection:
+            try:
+                return connection.execute(statement).rowcount > 0
+            except IntegrityError as exc:
+                connection.rollback()
+                query = sa.select(chatrooms.c.post_id).where(chatrooms.c.chatroom_id == chatroom_id)
+                owner = connection.execute(query).scalar_one_or_none()
+                if owner in (None, post_id):
+                    return False  # The post has got its row meanwhile.
+                raise taken(chatroom_id, post_id=post_id, owner=owner) from exc
 
     def _insert(self, statement: sa.Insert, post_id: str | None = None) -> bool:
         """Run *statement*; tell whether the row is new."""
@@ -321,6 +381,25 @@ class RoomRegistry:
 def _held(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
     """Whether *claim* is still the one in its row; if so, it counts even after its lease."""
     return (chatrooms.c.post_id == claim.post_id, chatrooms.c.claim_token == claim.token)
+
+
+def _is_still(entry: RegistryEntry) -> tuple[sa.ColumnElement[bool], ...]:
+    """Whether chatroom and state of the post are those of *entry*."""
+    return (
+        chatrooms.c.post_id == entry.post_id,
+        chatrooms.c.chatroom_id == entry.chatroom_id,
+        chatrooms.c.state == entry.state.value,
+    )
+
+
+def taken(chatroom_id: str, *, post_id: str, owner: str) -> ChatroomTakenError:
+    """Return the error for a chatroom that is another post's."""
+    return ChatroomTakenError(
+        f"The chatroom {chatroom_id} belongs to the post {owner!r}. Unlink it there first, if it is to be that of"
+        f" the post {post_id!r}.",
+        post_id=post_id,
+        owner=owner,
+    )
 
 
 def _entry(row: sa.Row[Any]) -> RegistryEntry:

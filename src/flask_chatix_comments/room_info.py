@@ -62,10 +62,15 @@ def visitor_counts(api: ChatixApi) -> dict[str, int]:
 
 def all_rooms(registry: RoomRegistry, counts: dict[str, int]) -> Iterator[RoomInfo]:
     """Yield every post of the registry by post id, with what *counts* says of its chatroom."""
+    for entry in all_entries(registry):
+        yield RoomInfo.from_entry(entry, counts.get(entry.chatroom_id or ""))
+
+
+def all_entries(registry: RoomRegistry) -> Iterator[RegistryEntry]:
+    """Yield every row of the registry by post id."""
     after: str | None = None
     while entries := registry.entries(after=after):
-        for entry in entries:
-            yield RoomInfo.from_entry(entry, counts.get(entry.chatroom_id or ""))
+        yield from entries
         after = entries[-1].post_id
 
 

@@ -127,7 +127,7 @@ class RoomService:
             entry = self._registry.record(
                 claim,
                 chatroom.chatroom_id,
-                state=_state_of(chatroom),
+                state=state_of(chatroom),
                 is_private=claim.is_private or chatroom.is_private,
             )
         except BaseException as exc:
@@ -150,7 +150,8 @@ def _owner() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _state_of(chatroom: Chatroom) -> RoomState:
+def state_of(chatroom: Chatroom) -> RoomState:
+    """Return the state that the registry keeps of a chatroom."""
     if chatroom.is_deleted:
         return RoomState.DELETED
     return RoomState.CLOSED if chatroom.is_closed else RoomState.OPEN

@@ -19,6 +19,7 @@ from .keys import Keys
 from .models import FieldValue, Post, Visitor
 from .operations import merge_operations
 from .registry import RoomRegistry
+from .room_keeper import RoomKeeper
 from .room_maker import RoomMaker
 from .rooms import RoomService
 from .tokens import GuestCookies, PostTokens, VisitorTickets
@@ -99,6 +100,7 @@ class AppState:
         )
         self.dev_hub = DevHub(self._make_hub_thread, host=config.hub_host) if config.runs_hub else None
         self.rooms = RoomService(self.registry, self.api)
+        self.room_keeper = RoomKeeper(self.registry, self.api, is_hosted=config.is_hosted)
         self.room_maker = RoomMaker(self._make_room)
         # Seconds that never go back, for deadlines; tests put their own clock here.
         self.monotonic: Callable[[], float] = time.monotonic

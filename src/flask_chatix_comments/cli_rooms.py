@@ -1,0 +1,226 @@
+"""``flask chatix link``, ``close``, ``messages``, ``sweep`` and their like: chatrooms and comments by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from .cli_support import (
+    as_json_option,
+    chatix,
+    explained,
+    note,
+    one_line,
+    print_array,
+    print_json,
+    read_post_id,
+    require_api,
+)
+from .models import Message, SenderFlag
+from .registry import RoomState
+from .room_keeper import RoomChange, RoomKeeper, room_of
+from .room_messages import delete_message, thread
+from .state import AppState, get_state
+from .sweep import GRACE_S, LIMIT, TIME_LIMIT_S, Sweeper, SweepResult
+
+post_id_argument = click.argument("post_id")
+
+
+def _ready_state() -> AppState:
+    """Return the state of the application, once its API answers."""
+    state = get_state()
+    require_api(state)
+    return state
+
+
+def _change(post_id: str, deed: Callable[[RoomKeeper, str], RoomChange], *, as_json: bool) -> RoomChange:
+    """Do *deed* to the post's chatroom and print what became of it."""
+    post_id = read_post_id(post_id)
+    change = deed(_ready_state().room_keeper, post_id)
+    if as_json:
+        print_json(dataclasses.asdict(change))
+    else:
+        state = change.state or "unlinked"
+        is_so = f"is {state} now" if change.is_changed else f"is {state}, as it was before"
+        click.echo(one_line(f"The chatroom {change.chatroom_id} of the post {change.post_id!r} {is_so}."))
+    if change.note:
+        note(one_line(change.note))
+    return change
+
+
+@chatix.command("link")
+@post_id_argument
+@click.argument("chatroom_id")
+@as_json_option
+@explained
+def link_command(post_id: str, chatroom_id: str, as_json: bool) -> None:
+    """Make a chatroom that exists, from a dashboard for example, that of a post.
+
+    Title, privacy and state are taken over from it. A post that has another chatroom keeps that: unlink it first.
+    """
+    _change(post_id, lambda keeper, post: keeper.link(post, chatroom_id), as_json=as_json)
+
+
+@chatix.command("unlink")
+@post_id_argument
+@as_json_option
+@explained
+def unlink_command(post_id: str, as_json: bool) -> None:
+    """Forget which chatroom a post has; the chatroom and its comments stay."""
+    change = _change(post_id, lambda keeper, post: keeper.unlink(post), as_json=as_json)
+    note(f"To have it back: flask chatix link {shlex.quote(change.post_id)} {change.chatroom_id}")
+
+
+@chatix.command("close")
+@post_id_argument
+@as_json_option
+@explained
+def close_command(post_id: str, as_json: bool) -> None:
+    """Make a post's thread read-only."""
+    _change(post_id, lambda keeper, post: keeper.close(post), as_json=as_json)
+
+
+@chatix.command("reopen")
+@post_id_argument
+@as_json_option
+@explained
+def reopen_command(post_id: str, as_json: bool) -> None:
+    """Let a closed thread be written in again."""
+    _change(post_id, lambda keeper, post: keeper.reopen(post), as_json=as_json)
+
+
+@chatix.command("delete")
+@post_id_argument
+@as_json_option
+@explained
+def delete_command(post_id: str, as_json: bool) -> None:
+    """Take a post's chatroom away from everybody, until it is restored."""
+    change = _change(post_id, lambda keeper, post: keeper.delete(post), as_json=as_json)
+    if change.state is RoomState.DELETED:
+        note(f"To have it back: flask chatix restore {shlex.quote(change.post_id)}")
+
+
+@chatix.command("restore")
+@post_id_argument
+@as_json_option
+@explained
+def restore_command(post_id: str, as_json: bool) -> None:
+    """Bring a deleted chatroom back, with all its comments."""
+    _change(post_id, lambda keeper, post: keeper.restore(post), as_json=as_json)
+
+
+@chatix.command("messages")
+@post_id_argument
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
+@as_json_option
+@explained
+def messages_command(post_id: str, limit: int | None, as_json: bool) -> None:
+    """Print the comments of a post, oldest first: ID, time, author and text."""
+    post_id = read_post_id(post_id)
+    chatroom_id = room_of(get_state().registry, post_id)[1]
+    messages = thread(_ready_state().api(), chatroom_id, limit=limit)
+    if as_json:
+        print_array(_row(message) for message in messages)
+        return
+    for message in messages:
+        moment = message.sent_at.isoformat(timespec="seconds")
+        text = message.content or message.original_url or message.file_url or ""
+        click.echo("\t".join([message.message_id, moment, one_line(message.sender_name or "-"), one_line(text)]))
+
+
+def _row(message: Message) -> dict[str, Any]:
+    return {
+        "message_id": message.message_id,
+        "sent_at": message.sent_at.isoformat(),
+        "edited_at": message.edited_at.isoformat() if message.edited_at else None,
+        "sender_id": message.sender_id,
+        "sender_name": message.sender_name,
+        "is_by_manager": message.sender_flag is SenderFlag.MANAGER,
+        "type": message.type.name.lower(),
+        "content": message.content,
+        "original_url": message.original_url,
+        "thumb_100_url": message.thumb_100_url,
+        "thumb_300_url": message.thumb_300_url,
+        "file_url": message.file_url,
+    }
+
+
+@chatix.command("delete-message")
+@click.argument("message_id")
+@click.option("--post", "post_id", metavar="POST_ID", help="Where it is; must be said on the hosted service.")
+@as_json_option
+@explained
+def delete_message_command(message_id: str, post_id: str | None, as_json: bool) -> None:
+    """Delete one comment for everybody, for good; flask chatix messages shows the IDs."""
+    if post_id is not None:
+        post_id = read_post_id(post_id)
+    state = _ready_state()
+    deleted = delete_message(state.registry, state.api(), message_id, post_id=post_id, is_hosted=state.config.is_hosted)
+    if as_json:
+        print_json(dataclasses.asdict(deleted))
+    else:
+        click.echo(one_line(f"The comment {deleted.message_id} of the post {deleted.post_id!r} is deleted."))
+
+
+@chatix.command("sweep")
+@click.option("--limit", type=click.IntRange(min=1), default=LIMIT, show_default=True, help="Seats freed at most.")
+@click.option(
+    "--grace",
+    "grace_s",
+    type=click.FloatRange(0, 3600),
+    default=GRACE_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="Who is back within this time stays.",
+)
+@click.option(
+    "--time-limit",
+    "time_limit_s",
+    type=click.FloatRange(1, 86_400),
+    default=TIME_LIMIT_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="End after this time, not counting the grace time.",
+)
+@as_json_option
+@explained
+def sweep_command(limit: int, grace_s: float, time_limit_s: float, as_json: bool) -> None:
+    """Take visitors who are offline out of the posts' chatrooms.
+
+    Made for cron: it may run at any time, twice at once too, and the next run goes on where this one had to end.
+    """
+    state = _ready_state()
+    sweeper = Sweeper(
+        state.registry,
+        state.api(),
+        is_hosted=state.config.is_hosted,
+        limit=limit,
+        grace_s=grace_s,
+        time_limit_s=time_limit_s,
+        waiting=lambda seats: _tell_people(f"{seats} offline. Looking again in {grace_s:g} s ..."),
+    )
+    result = sweeper.run()
+    for failure in result.failures:
+        note(one_line(f"{failure.post_id}: {failure.error}"))
+    if as_json:
+        print_json(dataclasses.asdict(result))
+    else:
+        click.echo(_summary(result))
+    if result.failures:
+        sys.exit(1)
+
+
+def _tell_people(text: str) -> None:
+    """Say something to whoever sits there; cron would send it by mail each time."""
+    if sys.stderr.isatty():
+        note(text)
+
+
+def _summary(result: SweepResult) -> str:
+    text = f"{result.taken_out} taken out of {result.chatrooms} chatrooms, {result.came_back} left in"
+    return text if result.is_complete else f"{text}; not all was looked at"

@@ -1,0 +1,94 @@
+"""What the modules of ``flask chatix ...`` share: the group, errors, notes, JSON, and whether the hub is there.
+
+Data goes to stdout, everything else to stderr. Exit status: 0 done, 1 something failed, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec, TypeVar
+
+import click
+from flask.cli import AppGroup
+
+from .errors import ChatixCommentsError
+from .models import may_be_in_name, normalize_post_id
+from .state import HUB_START_TIMEOUT_S, AppState
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+chatix = AppGroup("chatix", help="Chatrooms of the comment section.")
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+_OWN_HUB = (
+    "Start the site with flask run and open one of its pages, which starts the hub. If its hub has another port, set"
+    " CHATIX_HUB_PORT to it; if it runs on an address of its own (flask run --host ...), set CHATIX_HUB_HOST to that"
+    " address; both for this command too."
+)
+_HUB_ELSEWHERE = (
+    "Start that hub, or correct CHATIX_HUB_URL; if this machine reaches it another way, set CHATIX_API_URL."
+)
+
+
+def explained(command: Callable[P, T]) -> Callable[P, T]:
+    """Turn our errors into one line on stderr and exit status 1."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return command(*args, **kwargs)
+        except ChatixCommentsError as exc:
+            raise click.ClickException(one_line(str(exc))) from exc
+
+    return run
+
+
+def note(text: str) -> None:
+    """Say something that is no result."""
+    click.echo(text, err=True)
+
+
+def one_line(text: str) -> str:
+    """Return what others wrote as it may stand in a terminal: no line breaks, no control sequences."""
+    return " ".join("".join(character if may_be_in_name(character) else " " for character in text).split())
+
+
+def print_json(data: Any) -> None:
+    """Print one JSON document on one line."""
+    click.echo(json.dumps(data, ensure_ascii=False))
+
+
+def print_array(rows: Iterator[dict[str, Any]]) -> None:
+    """Print a JSON array row by row: there may be many."""
+    separator = "["
+    for row in rows:
+        click.echo(separator + json.dumps(row, ensure_ascii=False), nl=False)
+        separator = ",\n"
+    click.echo("]" if separator == ",\n" else "[]")
+
+
+def read_post_id(text: str) -> str:
+    """Return the POST_ID that somebody typed.
+
+    Raises:
+        PostError: It is none.
+    """
+    if not text:
+        raise click.ClickException("POST_ID must not be empty; flask chatix list shows the posts that have a chatroom.")
+    return normalize_post_id(text)
+
+
+def require_api(state: AppState) -> None:
+    """Wait for a hub that is starting; fail with what to do when none comes."""
+    if state.config.is_hosted or state.api().ping():
+        return
+    note(f"Waiting up to {HUB_START_TIMEOUT_S:g} s for the hub at {state.api_url} ...")
+    if not state.api().wait_until_up(HUB_START_TIMEOUT_S):
+        remedy = _OWN_HUB if state.config.runs_hub else _HUB_ELSEWHERE
+        raise click.ClickException(
+            f"No hub for the website {state.config.website_id!r} answers at {state.api_url}. {remedy}"
+        )
