@@ -35,6 +35,7 @@ export class Composer {
   readonly #error = make("p", { class: "chatix-error", role: "alert", hidden: true, id: newErrorId() });
   readonly #button = make("button", { class: "chatix-post", type: "submit" }, strings.post);
   readonly #submit: (draft: Draft) => void;
+  #mayPost = true;
   #limits: Limits = { messageChars: 10_000, nameChars: 80, pageSize: 30 };
   #visitor: Visitor | null = null;
 
@@ -72,6 +73,12 @@ export class Composer {
     if (!isInUse) return;
     const moved = this.element.getBoundingClientRect().top - before;
     if (moved) scrollBy({ top: moved, behavior: "instant" });
+  }
+
+  /** Say whether there is any use in posting; what was typed stays to be copied. */
+  set mayPost(mayPost: boolean) {
+    this.#mayPost = mayPost;
+    this.#button.hidden = !mayPost;
   }
 
   /** Show the form that this visitor needs: guests give a name, users of the site have one. */
@@ -134,7 +141,7 @@ export class Composer {
 
   #onSubmit(event: Event): void {
     event.preventDefault();
-    if (this.#text.readOnly) return;
+    if (this.#text.readOnly || !this.#mayPost) return;
     this.#forgive();
     const text = this.#text.value.trim();
     const name = this.#name.value.trim();

@@ -3,7 +3,7 @@
  * the line breaks, for as long as the section is shown.
  */
 
-import { type Chat, type ChatListener, LineError, RefusedError } from "./sdk/chat";
+import { type Chat, type ChatListener, GoneError, LineError, RefusedError } from "./sdk/chat";
 import { type Access, type Site, SiteError } from "./site";
 
 export type LineState = "connecting" | "live" | "reconnecting" | "catching-up" | "offline";
@@ -179,6 +179,11 @@ export class Connector {
   /** Note an attempt that failed or a line that broke; return how long to wait, in milliseconds. */
   #afterTrouble(error: unknown): number {
     if (error instanceof SiteError && error.kind === "preparing") return jittered(error.retryAfterMs ?? 1000);
+    if (meansGone(error)) {
+      this.#hooks.failed(error);
+      this.#become("offline");
+      return jittered(LONGEST_PATIENT_DELAY_MS);
+    }
     this.#failures += 1;
     if (error !== null) this.#hooks.failed(error);
     const isSiteTrouble = error instanceof SiteError && error.kind !== "unreachable";
@@ -232,6 +237,11 @@ export class Connector {
     this.#state = state;
     this.#hooks.stateChanged(state);
   }
+}
+
+/** Whether there is no chatroom to go to: nothing is broken, and asking often would change nothing. */
+export function meansGone(error: unknown): boolean {
+  return error instanceof GoneError || (error instanceof SiteError && error.kind === "gone");
 }
 
 /** Whether somebody said no, rather than nothing: the site to the page, or the chat service to the visitor. */

@@ -26,6 +26,7 @@ export const strings = {
   empty: "No comments yet. Yours could be the first.",
   emptyAndClosed: "There are no comments.",
   closed: "Comments are closed.",
+  gone: "These comments are not available.",
   commentingAs: "Commenting as",
   emptyText: "Write something first.",
   emptyName: "Please give a name: it is shown beside your comment.",

@@ -10,6 +10,7 @@ const NOBODY: ChatListener = {
   updated() {},
   deleted() {},
   closedChanged() {},
+  goneChanged() {},
   removed() {},
   lineClosed() {},
 };

@@ -1,7 +1,7 @@
 /** A comment section that runs: glues state, view, form, connection and ledger together. */
 
 import { Composer, type Fault } from "./composer";
-import { Connector, isRefusal, type LineState } from "./connector";
+import { Connector, isRefusal, type LineState, meansGone } from "./connector";
 import { make } from "./dom";
 import { entryStrings, strings } from "./i18n";
 import { newKey, Outbox, type OutboxState, type Outcome, type Pending } from "./outbox";
@@ -27,11 +27,14 @@ export class Section {
   readonly #connector: Connector;
   readonly #status = make("p", { class: "chatix-status", role: "status" });
   readonly #notice = make("p", { class: "chatix-notice", role: "alert", hidden: true });
-  readonly #closedNote = make("p", { class: "chatix-note", hidden: true }, strings.closed);
+  readonly #closedNote = make("p", { class: "chatix-note", hidden: true });
   readonly #isClosedByPage: boolean;
   #isClosed = false;
   /** Whether we were told no: there is nothing to write to. */
   #isRefused = false;
+  /** Whether the chatroom is deleted, or not for us; it may come back. */
+  #isGone = false;
+  #lineState: LineState = "connecting";
   #access: Access | null = null;
   #visitor: Visitor | null = null;
   /** What was in the thread when the pending comment was first sent. */
@@ -54,6 +57,7 @@ export class Section {
       updated: this.#changing((message: ThreadMessage) => this.#thread.state.update(message)),
       deleted: this.#changing((id: string) => this.#thread.state.remove(id)),
       closedChanged: (isClosed: boolean) => this.#setClosed(isClosed),
+      goneChanged: (isGone: boolean) => this.#onGoneChanged(isGone),
     };
     this.#connector = new Connector(this.#site, newChat, listener, {
       stateChanged: (state) => this.#showState(state),
@@ -155,8 +159,11 @@ export class Section {
   }
 
   #showState(state: LineState): void {
-    this.#status.textContent = strings[state];
-    this.#status.dataset.state = state;
+    this.#lineState = state;
+    // Where there are no comments to be had, what the line does is of no interest.
+    this.#status.textContent = this.#isGone ? "" : strings[state];
+    if (this.#isGone) delete this.#status.dataset.state;
+    else this.#status.dataset.state = state;
   }
 
   // The connection's steps
@@ -174,7 +181,7 @@ export class Section {
   #onLive(chat: Chat): void {
     this.#notice.hidden = true;
     this.#isRefused = false;
-    this.#arrangeForm();
+    this.#setGone(false);
     this.#view.selfId = chat.selfId;
     if (this.#visitor && !this.#visitor.name) this.#setVisitor({ ...this.#visitor, name: chat.selfName });
     if (this.#isKnownAgain) this.#writeLedger(this.#access, chat.connectionId);
@@ -182,9 +189,12 @@ export class Section {
   }
 
   #showTrouble(error: unknown): void {
-    this.#isRefused = isRefusal(error);
-    if (this.#isRefused) this.#outbox.giveBack(error);
-    this.#arrangeForm();
+    const isGone = meansGone(error);
+    this.#isRefused = isRefusal(error) && !isGone;
+    if (this.#isRefused || isGone) this.#outbox.giveBack(error);
+    // Until the thread is back, what the line does is of no interest.
+    this.#setGone(this.#isGone || isGone);
+    if (this.#isGone) return;
     const isSilent =
       error instanceof LineError || (error instanceof SiteError && error.kind === "unreachable");
     // The status tells of a broken line; while a thread is on the page, no more needs to be said.
@@ -208,10 +218,26 @@ export class Section {
     this.#arrangeForm();
   }
 
+  #setGone(isGone: boolean): void {
+    this.#isGone = isGone;
+    this.#view.element.hidden = isGone;
+    if (isGone) this.#notice.hidden = true;
+    this.#arrangeForm();
+    this.#showState(this.#lineState);
+  }
+
+  #onGoneChanged(isGone: boolean): void {
+    this.#setGone(isGone);
+    // Restored: what has happened to the thread while nobody could see it?
+    if (!isGone) void this.#connector.probe();
+  }
+
   #arrangeForm(): void {
-    const isReadOnly = this.#isClosed || this.#isClosedByPage;
+    const isReadOnly = this.#isGone || this.#isClosed || this.#isClosedByPage;
     // What somebody is writing stays on the page, even if it cannot be posted any more.
     this.#composer.element.hidden = (isReadOnly || this.#isRefused) && !this.#composer.hasText;
+    this.#composer.mayPost = !isReadOnly;
+    this.#closedNote.textContent = this.#isGone ? strings.gone : strings.closed;
     this.#closedNote.hidden = !isReadOnly;
     this.#view.isClosed = isReadOnly;
   }
@@ -331,7 +357,7 @@ export class Section {
 function faultOf(error: unknown): Fault {
   if (error === null) return [strings.notPostedSure, "form"];
   if (error instanceof SiteError && error.kind === "bad-name") return [error.message, "name"];
-  if (error instanceof RefusedError) return [error.message, "text"];
+  if (error instanceof RefusedError && !meansGone(error)) return [error.message, "text"];
   return [strings.notPosted, "form"];
 }
 

@@ -34,9 +34,9 @@ export interface Leave {
   readonly connectionId: string;
 }
 
-export type SiteErrorKind = "unreachable" | "unavailable" | "preparing" | "refused" | "bad-name";
+export type SiteErrorKind = "unreachable" | "unavailable" | "preparing" | "gone" | "refused" | "bad-name";
 
-/** The site did not do what was asked; only "unreachable", "unavailable" and "preparing" may pass. */
+/** The site did not do what was asked; all but "refused" and "bad-name" may pass. */
 export class SiteError extends Error {
   override readonly name = "SiteError";
   readonly kind: SiteErrorKind;
@@ -93,6 +93,9 @@ export class Site {
         "The comments are being prepared.",
         toMs(answer.retry_after_s) ?? 1000,
       );
+    }
+    if (answer.state === "deleted") {
+      throw new SiteError("gone", "The chatroom is deleted.", toMs(answer.retry_after_s));
     }
     if (typeof answer.chatroom_id !== "string" || typeof answer.api_url !== "string") throw nonsense();
     this.#keep(answer.ticket);

@@ -185,11 +185,22 @@ class TestJoin:
         with pytest.raises(ConfigError, match="visitor_loader: returned dict"):
             join(site)
 
-    @pytest.mark.parametrize("state", [RoomState.CLOSED, RoomState.DELETED])
-    def test_a_closed_or_deleted_room_is_closed(self, site: Site, state: RoomState) -> None:
+    def test_a_closed_room_can_be_read(self, site: Site) -> None:
+        room = join(site)["chatroom_id"]
+        site.state.registry.update("hello", state=RoomState.CLOSED)
+        closed = join(site)
+        assert (closed["state"], closed["chatroom_id"]) == ("closed", room)
+
+    def test_a_deleted_room_is_named_to_nobody_and_asked_for_seldom(self, site: Site) -> None:
         join(site)
-        site.state.registry.update("hello", state=state)
-        assert join(site)["state"] == "closed"
+        calls = site.api.paths()
+        site.state.registry.update("hello", state=RoomState.DELETED)
+        answer = post(site, "join", {"post": site.post_token()})
+        assert (answer.status_code, answer.get_json()) == (200, {"state": "deleted", "retry_after_s": 60})
+        assert answer.headers["Retry-After"] == "60"
+        assert site.api.paths() == calls
+        site.state.registry.update("hello", state=RoomState.OPEN)
+        assert join(site)["state"] == "open"
 
     def test_a_private_post_makes_a_private_room(self, site: Site) -> None:
         token = site.post_token("inner", is_private=True)

@@ -29,7 +29,12 @@ export class LineError extends Error {
 
 /** The service said no; its message is for the reader. */
 export class RefusedError extends Error {
-  override readonly name = "RefusedError";
+  override readonly name: string = "RefusedError";
+}
+
+/** The service does not let us into the chatroom: it is deleted, or not for us. That may change. */
+export class GoneError extends RefusedError {
+  override readonly name = "GoneError";
 }
 
 /** What happens in the chatroom, and to the line. */
@@ -39,6 +44,8 @@ export interface ChatListener {
   deleted(messageId: string): void;
   /** The thread became read-only, or writable again. */
   closedChanged(isClosed: boolean): void;
+  /** The chatroom was deleted, or restored. */
+  goneChanged(isGone: boolean): void;
   /** The visitor was taken out of the chatroom, by the API or on behalf of another tab. */
   removed(): void;
   lineClosed(): void;
@@ -140,7 +147,11 @@ export abstract class Chat {
 
   /** Become a member of the chatroom, again after each connection (the service may have forgotten). */
   async join(): Promise<void> {
-    await this.call(() => this.core.connectToChatroom(this.access.chatroomId));
+    try {
+      await this.call(() => this.core.connectToChatroom(this.access.chatroomId));
+    } catch (error) {
+      throw error instanceof RefusedError ? new GoneError(error.message) : error;
+    }
   }
 
   /**

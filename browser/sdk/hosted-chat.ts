@@ -120,10 +120,10 @@ export class HostedChat extends Chat {
     core.onChatroomMessageUpdated = (message) => named(message, (whole) => this.listener.updated(whole));
     core.onChatroomMessageDeleted = (id) => guarded(() => this.listener.deleted(id));
     core.onChatroomDeleted = (room) => {
-      if (room === chatroomId) guarded(() => this.listener.closedChanged(true));
+      if (room === chatroomId) guarded(() => this.listener.goneChanged(true));
     };
     core.onChatroomRestored = (room) => {
-      if (room.id === chatroomId) guarded(() => this.listener.closedChanged(false));
+      if (room.id === chatroomId) guarded(() => this.listener.goneChanged(false));
     };
     core.onMemberDisconnectedFromChatroom = (room, member) => {
       if (room === chatroomId && member.uuid === this.selfId) guarded(() => this.listener.removed());

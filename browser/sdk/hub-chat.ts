@@ -75,14 +75,17 @@ export class HubChat extends Chat {
         if ((person as Json | null)?.uuid === this.selfId) this.listener.removed();
       });
     }
+    const closedAsIn = (room: Json | null) => this.listener.closedChanged(room?.is_closed === true);
     hub.on("OnUpdateChatroom", (room: Json | null) => {
-      if (ours(room?.id)) guarded(() => this.listener.closedChanged(room?.is_closed === true));
+      if (ours(room?.id)) guarded(() => closedAsIn(room));
     });
     hub.on("OnRestoreChatroom", (room: Json | null) => {
-      if (ours(room?.id)) guarded(() => this.listener.closedChanged(room?.is_closed === true));
+      if (!ours(room?.id)) return;
+      guarded(() => closedAsIn(room));
+      guarded(() => this.listener.goneChanged(false));
     });
     hub.on("OnDeleteChatroom", (chatroomId: unknown) => {
-      if (ours(chatroomId)) guarded(() => this.listener.closedChanged(true));
+      if (ours(chatroomId)) guarded(() => this.listener.goneChanged(true));
     });
   }
 

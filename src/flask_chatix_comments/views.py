@@ -26,6 +26,7 @@ from .visitors import COOKIE_LIFETIME_S, MAX_NAME_CHARS, TICKET_LIFETIME_S, Iden
 
 UNAVAILABLE = "The comments cannot be reached at the moment. They will come by themselves."
 RETRY_AFTER_S = 5
+DELETED_RETRY_AFTER_S = 60
 MAX_RETRY_AFTER_S = 60
 YEAR_S = 365 * 24 * 3600
 _HASHED_NAME = re.compile(r"-[A-Za-z0-9_]{8,}\.(js|css)")
@@ -126,6 +127,9 @@ def join() -> Response:
     entry = state.rooms.ensure(Post(claim.post_id, claim.title, claim.is_private))
     if entry.state is RoomState.CREATING:
         return _answer({"state": "preparing", "retry_after_s": 1}, 202)
+    if entry.state is RoomState.DELETED:
+        # The chat would not let anybody in; the page asks now and then whether it has been restored.
+        return _answer({"state": "deleted", "retry_after_s": DELETED_RETRY_AFTER_S})
     user = state.loaders.load_visitor()
     identity = state.visitors.identify(user, cookie=_guest_cookie(state), ticket=read_text(body, "ticket"))
     if user is not None and identity.visitor_id is not None:

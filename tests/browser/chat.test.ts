@@ -26,6 +26,7 @@ const listener: ChatListener = {
   deleted: (id) => heard.push(["deleted", id]),
   closedChanged: (isClosed) => heard.push(["closed", isClosed]),
   removed: () => heard.push(["removed"]),
+  goneChanged: (isGone) => heard.push(["gone", isGone]),
   lineClosed: () => heard.push(["line closed"]),
 };
 
@@ -130,17 +131,33 @@ describe("on our own hub", () => {
     hub.tell("ApplyChatroomMessage", [{ uuid: "x", sent_at: 1 }, "another room"]);
     hub.tell("OnUpdateChatroom", [{ id: "room-1", title: "t", managers: [], is_closed: true }]);
     hub.tell("OnUpdateChatroom", [{ id: "other", title: "t", managers: [], is_closed: true }]);
-    hub.tell("OnRestoreChatroom", [{ id: "room-1", title: "t", managers: [], is_closed: false }]);
-    hub.tell("OnDeleteChatroom", ["room-1"]);
-    await until(() => expect(heard).toHaveLength(6));
+    for (const id of ["other", "room-1"]) {
+      hub.tell("OnDeleteChatroom", [id]);
+      hub.tell("OnRestoreChatroom", [{ id, title: "t", managers: [], is_closed: false }]);
+    }
+    await until(() => expect(heard).toHaveLength(7));
     expect(heard).toEqual([
       ["received", "m1", "Kim"],
       ["updated", "m1", "uno"],
       ["deleted", "m1"],
       ["closed", true],
+      ["gone", true],
       ["closed", false],
-      ["closed", true],
+      ["gone", false],
     ]);
+  });
+
+  test("a room that lets nobody in is gone, and not a fault of the line", async () => {
+    hub.isDeleted = true;
+    const chat = newChat(hubAccess, listener);
+    await chat.start();
+    await expect(chat.join()).rejects.toMatchObject({
+      name: "GoneError",
+      message: "There is no such chatroom.",
+    });
+    hub.isDown = true;
+    hub.cut();
+    await expect(chat.join()).rejects.toMatchObject({ name: "LineError" });
   });
 
   test("a broken record and a handler that throws keep nobody else from hearing (Q15)", async () => {
@@ -164,9 +181,6 @@ describe("on our own hub", () => {
   test("what the hub refuses is told in its words", async () => {
     const chat = await started();
     await expect(chat.send("forbidden", "k")).rejects.toThrow(new RefusedError("This cannot be posted."));
-    const elsewhere = newChat({ ...hubAccess, chatroomId: "unknown" }, listener);
-    await elsewhere.start();
-    await expect(elsewhere.join()).rejects.toThrow(new RefusedError("There is no such chatroom."));
   });
 
   test("an answer that never comes ends the connection (Q16)", async () => {
@@ -321,8 +335,8 @@ describe("on the hosted service", () => {
       expect.arrayContaining([
         ["updated", "m1", "uno"],
         ["deleted", "m1"],
-        ["closed", true],
-        ["closed", false],
+        ["gone", true],
+        ["gone", false],
       ]),
     );
   });

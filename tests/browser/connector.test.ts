@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Connector, type LineState } from "../../browser/connector";
-import { type Chat, type ChatListener, LineError } from "../../browser/sdk/chat";
+import { type Chat, type ChatListener, GoneError, LineError } from "../../browser/sdk/chat";
 import { type Access, type Site, SiteError } from "../../browser/site";
 
 const access = { mode: "hub", chatroomId: "room" } as Access;
@@ -76,7 +76,7 @@ beforeEach(() => {
       return access;
     },
   } as unknown as Site;
-  const listener = { received() {}, updated() {}, deleted() {}, closedChanged() {} };
+  const listener = { received() {}, updated() {}, deleted() {}, closedChanged() {}, goneChanged() {} };
   const newChat = (a: Access, l: ChatListener) => new FakeChat(a, l) as unknown as Chat;
   connector = new Connector(site, newChat, listener, {
     stateChanged: (state) => states.push(state),
@@ -150,6 +150,36 @@ describe("connecting", () => {
     await pass(15_200);
     expect(log).toContain("live");
     expect(states).toEqual(["connecting", "offline", "live"]);
+  });
+});
+
+describe("a room that is gone", () => {
+  const gone = [new SiteError("gone", "", 60_000), new SiteError("gone", ""), new GoneError("no")];
+
+  test.each(gone)("is asked for about once a minute, for as long as it takes", async (error) => {
+    const attempts = 20;
+    joinOutcomes = Array.from({ length: attempts }, () => error);
+    connector.start();
+    await pass(0);
+    expect([log, states]).toEqual([["failed"], ["connecting", "offline"]]);
+    await pass(10 * 60_000);
+    // Pauses are of slightly random length, half a minute to one.
+    expect(attempts - joinOutcomes.length).toBeGreaterThanOrEqual(10);
+    expect(attempts - joinOutcomes.length).toBeLessThanOrEqual(21);
+    expect(states.filter((state) => state === "connecting")).toHaveLength(1);
+  });
+
+  test("that comes back is entered at once when the reader looks, and without a penalty", async () => {
+    joinOutcomes = [new GoneError("no")];
+    connector.start();
+    await pass(100);
+    look(true);
+    look(false);
+    await pass(0);
+    expect(states.at(-1)).toBe("live");
+    chat().lose();
+    await pass(700);
+    expect(states.at(-1)).toBe("live");
   });
 });
 

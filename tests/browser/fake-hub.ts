@@ -13,6 +13,9 @@ export const ENDPOINT = "/chatix-comments";
 
 type Json = Record<string, unknown>;
 
+/** What can only be done in a chatroom that is there. */
+const IN_ROOM = new Set(["GetChatroomHistory", "GetChatroomChanges", "SaveChatroomMessage"]);
+
 interface StoredMessage extends Json {
   uuid: string;
   content: string;
@@ -99,6 +102,7 @@ export class FakeHub {
   readonly names = new Map<string, string>();
   chatroomId = "room-1";
   isDown = false;
+  isDeleted = false;
   isSilent = false;
   siteIsDown = false;
   /** Store what is sent, but break the line before the answer. */
@@ -112,7 +116,6 @@ export class FakeHub {
   readonly failures: { target: string; message: string }[] = [];
   /** Whether history and changes say that the thread is read-only. */
   isClosed = false;
-  isRoomGone = false;
   joinAnswer: Json = {};
   joinStatus = 200;
   takePartStatus = 200;
@@ -181,6 +184,14 @@ export class FakeHub {
     this.#tell("OnDeleteChatroomMessage", [uuid, this.chatroomId]);
   }
 
+  /** Delete the room, or bring it back. */
+  setDeleted(isDeleted: boolean): void {
+    this.isDeleted = isDeleted;
+    const room = { id: this.chatroomId, title: "t", managers: [], is_closed: this.isClosed };
+    if (isDeleted) this.#tell("OnDeleteChatroom", [room.id]);
+    else this.#tell("OnRestoreChatroom", [room]);
+  }
+
   tell(target: string, parameters: unknown[]): void {
     this.#tell(target, parameters);
   }
@@ -214,6 +225,7 @@ export class FakeHub {
       if (failure >= 0) throw new Refusal(this.failures.splice(failure, 1)[0]?.message);
       const method = this.#methods[target];
       if (!method) throw new Refusal(`There is no hub method ${target}.`);
+      if (this.isDeleted && IN_ROOM.has(target)) throw new Refusal("There is no such chatroom.");
       answer = { type: 3, invocationId, result: method(socket, ...(parameters as never[])) ?? null };
     } catch (error) {
       answer = { type: 3, invocationId, error: (error as Error).message };
@@ -229,7 +241,7 @@ export class FakeHub {
     GetMyChatrooms: () => ({ items: [] }),
     SavePageInfo: () => null,
     ConnectToChatroom: (socket, room: string) => {
-      if (room !== this.chatroomId || this.isRoomGone)
+      if (room !== this.chatroomId || this.isDeleted)
         return { is_success: false, description: "There is no such chatroom." };
       this.interested.add(socket.connectionId);
       return { is_success: true };

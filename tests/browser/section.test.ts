@@ -190,9 +190,125 @@ describe("reading", () => {
     await until(() => expect(host.textContent).toContain("Comments are closed."));
     await until(() => expect(isHidden(find("p.chatix-note"))).toBe(false));
     expect(isHidden(textBox())).toBe(false);
+    expect(isHidden(find(".chatix-post"))).toBe(true);
+    write("half a thought", "Robin");
+    expect(alerts()).toEqual([]);
+    expect(hub.callsOf("SaveChatroomMessage")).toEqual([]);
     textBox().value = "";
     hub.tell("OnUpdateChatroom", [{ id: "room-1", title: "t", managers: [], is_closed: true }]);
     await until(() => expect(isHidden(textBox())).toBe(true));
+    hub.tell("OnUpdateChatroom", [{ id: "room-1", title: "t", managers: [], is_closed: false }]);
+    await until(() => expect(isHidden(textBox())).toBe(false));
+    expect(isHidden(find(".chatix-post"))).toBe(false);
+    expect(isHidden(find("p.chatix-note"))).toBe(true);
+  });
+
+  describe("a thread that is deleted", () => {
+    const GONE = "These comments are not available.";
+    const note = () => find("p.chatix-note");
+    const untilGone = () =>
+      until(() => expect([note().textContent, isHidden(note())]).toEqual([GONE, false]));
+
+    test("goes from the page, quietly, and comes back with its comments when it is restored", async () => {
+      hub.post("before");
+      await openLive();
+      textBox().value = "half a thought";
+      hub.setDeleted(true);
+      await untilGone();
+      expect([status(), find<HTMLElement>("[role=status]").dataset.state]).toEqual(["", undefined]);
+      expect(isHidden(find("article"))).toBe(true);
+      expect(textBox().value).toBe("half a thought");
+      expect([isHidden(textBox()), isHidden(find(".chatix-post"))]).toEqual([false, true]);
+      expect(alerts()).toEqual([]);
+      hub.isDeleted = false;
+      hub.lastSocket.deliver = () => {};
+      hub.post("by the API, before anybody was told");
+      delete (hub.lastSocket as unknown as Record<string, unknown>).deliver;
+      hub.setDeleted(false);
+      await untilTexts("before", "by the API, before anybody was told");
+      expect(status()).toBe("Live");
+      expect([isHidden(find("article")), isHidden(note())]).toEqual([false, true]);
+      expect([textBox().value, isHidden(find(".chatix-post"))]).toEqual(["half a thought", false]);
+      expect(consoleError).not.toHaveBeenCalled();
+    });
+
+    test("and was closed comes back closed", async () => {
+      await openLive();
+      hub.setDeleted(true);
+      await untilGone();
+      hub.isClosed = true;
+      hub.setDeleted(false);
+      await until(() => expect(note().textContent).toBe("Comments are closed."));
+      expect(isHidden(find("form"))).toBe(true);
+    });
+
+    test("before the page came says so, asks seldom, and comes when it is restored", async () => {
+      hub.post("before");
+      hub.joinAnswer = { state: "deleted", retry_after_s: 60 };
+      open();
+      await untilGone();
+      expect([status(), isHidden(find("form")), alerts()]).toEqual(["", true, []]);
+      await vi.advanceTimersByTimeAsync(10 * 60_000);
+      expect(hub.requestsTo("/join").length).toBeLessThanOrEqual(21);
+      expect(hub.sockets.size).toBe(0);
+      expect([status(), alerts()]).toEqual(["", []]);
+      hub.joinAnswer = {};
+      await vi.advanceTimersByTimeAsync(60_000);
+      await untilTexts("before");
+      expect([status(), isHidden(find("form"))]).toEqual(["Live", false]);
+      expect(consoleError).not.toHaveBeenCalled();
+    });
+
+    test("at the hub alone, without the site's knowledge, is as quiet", async () => {
+      hub.isDeleted = true;
+      open();
+      await untilGone();
+      await vi.advanceTimersByTimeAsync(10 * 60_000);
+      expect(hub.callsOf("ConnectToChatroom").length).toBeLessThanOrEqual(21);
+      expect([status(), isHidden(find("form")), alerts()]).toEqual(["", true, []]);
+      hub.isDeleted = false;
+      await vi.advanceTimersByTimeAsync(60_000);
+      await untilStatus("Live");
+      expect(isHidden(note())).toBe(true);
+    });
+
+    test("gives back a comment that waits, and says that it was not posted", async () => {
+      await openLive();
+      hub.kill();
+      await untilStatus("Reconnecting");
+      write("Written before the end", "Robin");
+      await until(() => expect(find(".chatix-hint").hasAttribute("hidden")).toBe(false));
+      hub.isDown = false;
+      hub.isDeleted = true;
+      await untilGone();
+      expect([textBox().value, textBox().readOnly]).toEqual(["Written before the end", false]);
+      expect(alerts()).toEqual(["Your comment was not posted. Please try again."]);
+    });
+
+    test("and whose site is away as well stays as it is", async () => {
+      hub.joinAnswer = { state: "deleted", retry_after_s: 60 };
+      open();
+      await untilGone();
+      hub.siteIsDown = true;
+      await vi.advanceTimersByTimeAsync(120_000);
+      expect([status(), isHidden(note()), isHidden(find("form")), alerts()]).toEqual(["", false, true, []]);
+    });
+
+    test("during an outage is found out by the next line", async () => {
+      hub.post("before");
+      await openLive();
+      hub.joinAnswer = { state: "deleted", retry_after_s: 60 };
+      hub.isDeleted = true;
+      hub.cut();
+      await untilGone();
+      expect(isHidden(find("article"))).toBe(true);
+      hub.isDeleted = false;
+      hub.joinAnswer = {};
+      hub.post("after");
+      await vi.advanceTimersByTimeAsync(60_000);
+      await untilTexts("before", "after");
+      expect(isHidden(find("article"))).toBe(false);
+    });
   });
 
   test("a room that is being prepared is waited for", async () => {
@@ -391,21 +507,6 @@ describe("outages", () => {
     await untilStatus("Live");
     write("Written before the end", "Robin");
     await untilTexts("Written before the end");
-  });
-
-  test("a room that lets nobody in is a quiet sentence, without a form, asked about once a minute", async () => {
-    hub.isRoomGone = true;
-    open();
-    await untilStatus("Offline");
-    expect(alerts()).toEqual(["These comments cannot be shown at the moment."]);
-    expect(isHidden(find("form"))).toBe(true);
-    const before = hub.requestsTo("/join").length;
-    await vi.advanceTimersByTimeAsync(300_000);
-    expect(hub.requestsTo("/join").length - before).toBeLessThanOrEqual(11);
-    hub.isRoomGone = false;
-    await untilStatus("Live");
-    expect(alerts()).toEqual([]);
-    expect(isHidden(find("form"))).toBe(false);
   });
 
   test("whoever is taken out of the room joins again, and misses nothing", async () => {

@@ -67,6 +67,15 @@ describe("joining", () => {
     });
   });
 
+  test("a deleted chatroom is no failure of the site, and says when to ask again", async () => {
+    answers(200, { state: "deleted", retry_after_s: 60 });
+    await expect(new Site("/chatix-comments", "token").join(never)).rejects.toMatchObject({
+      kind: "gone",
+      retryAfterMs: 60_000,
+      mayPass: true,
+    });
+  });
+
   test("pages are never larger than the SDK allows", async () => {
     answers(200, { ...access, limits: { page_size: 500, message_chars: 0 } });
     expect((await site.join(never)).limits).toEqual({ messageChars: 10_000, nameChars: 80, pageSize: 100 });

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, expect
+from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Locator, Page, expect
 
 from flask_chatix_comments.api import ChatixApi
 from flask_chatix_comments.hub.config import HubConfig
@@ -199,6 +199,12 @@ def reach_section(page: Page) -> Locator:
 
 def expect_live(page: Page) -> None:
     expect(section(page).get_by_role("status")).to_have_text("Live")
+
+
+def crash(page: Page) -> None:
+    """Kill the page's renderer, so that not even pagehide runs."""
+    with page.expect_event("crash"), contextlib.suppress(Error):
+        page.goto("chrome://crash")
 
 
 def articles(page: Page) -> Locator:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, Playwright, expect
+from playwright.sync_api import Browser, Page, Playwright, expect
 
 from flask_chatix_comments.api import ChatixApi
 from tests.e2e.support import (
@@ -15,6 +14,7 @@ from tests.e2e.support import (
     Site,
     articles,
     comment,
+    crash,
     expect_live,
     find_chromium,
     reach_section,
@@ -161,12 +161,6 @@ def test_the_hub_drops_a_crashed_reader_by_itself(
     wait_for_count(count, slug, 1)
     crash(page)
     wait_for_count(count, slug, 0, deadline_s=90)
-
-
-def crash(page: Page) -> None:
-    """Kill the page's renderer, so that not even pagehide runs."""
-    with page.expect_event("crash"), contextlib.suppress(Error):
-        page.goto("chrome://crash")
 
 
 @pytest.fixture
