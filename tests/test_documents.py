@@ -25,6 +25,8 @@ from flask_chatix_comments.operations import OPERATIONS, merge_operations
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 HOSTED = (ROOT / "docs/hosted-service.md").read_text()
+HUB_REST = (ROOT / "docs/hub-rest.md").read_text()
+OPENAPI = json.loads((ROOT / "docs/hub-openapi.json").read_text())
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 
 BLOG_WITH_FACTORY = """
@@ -117,6 +119,37 @@ def test_the_example_of_corrected_rows_is_accepted() -> None:
 def test_the_parts_of_a_row_are_those_of_the_code() -> None:
     parts = [cells[0].strip("`") for cells in rows(HOSTED, "`[a-z_]+`") if len(cells) == 2]
     assert parts == [name for name in OPERATIONS["get_chatroom"].__slots__ if name != "name"]
+
+
+# The hub's REST API
+
+
+def test_the_operations_of_the_hub_are_those_of_its_description() -> None:
+    described = [
+        [f"`{method.upper()} {path}`", operation["summary"]]
+        for path, methods in OPENAPI["paths"].items()
+        for method, operation in methods.items()
+    ]
+    assert list(rows(HUB_REST, "`(GET|POST) .*`")) == described
+
+
+def test_the_refusals_of_the_hub_are_those_of_its_description() -> None:
+    statuses = {
+        status
+        for methods in OPENAPI["paths"].values()
+        for operation in methods.values()
+        for status in operation["responses"]
+    }
+    # Starlette answers 405 for all of them.
+    assert [cells[0] for cells in rows(HUB_REST, "[0-9]{3}")] == sorted(statuses - {"200"} | {"405"})
+
+
+def test_the_example_requests_are_in_the_description() -> None:
+    (commands,) = blocks(HUB_REST, "console")
+    paths = re.findall(r"http://127\.0\.0\.1:5001/v1(/[a-z/-]+)", commands)
+    assert paths
+    assert set(paths) <= set(OPENAPI["paths"])
+    assert OPENAPI["servers"][0]["url"] == "http://127.0.0.1:5001/v1"
 
 
 # Command line

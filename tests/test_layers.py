@@ -82,7 +82,8 @@ ALLOWED: dict[str, set[str]] = {
     "hub.rest": {"starlette", ".hub.rest_call", *HUB_EDGE},
     "hub.origins": {"starlette"},
     "hub.entrance": {
-        *("starlette", ".hub.origins", ".hub.signalr", ".hub.transports.channel", ".hub.transports.channels"),
+        *("starlette", ".hub.origins", ".hub.rest_call", ".hub.signalr"),
+        *(".hub.transports.channel", ".hub.transports.channels"),
         *HUB_INNER,
     },
     "hub.transports": {".hub.transports", ".hub.signalr", ".hub.dispatcher", ".hub.service", ".tokens", ".errors"},

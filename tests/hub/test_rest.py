@@ -76,6 +76,7 @@ async def test_every_route_wants_key_website_and_method(hub: Hub, method: str, p
         assert error_of(await ask(method, API_KEY, website_id)) == (404, "The hub does not serve this website.")
     other_method = "POST" if method == "GET" else "GET"
     refusal = await ask(other_method, API_KEY, "local")
+    assert refusal.headers["cache-control"] == "no-store"
     assert error_of(refusal) == (405, "This address does not take this method.")
     assert method in refusal.headers["allow"].split(", ")
 
@@ -235,6 +236,7 @@ async def test_visitors(hub: Hub) -> None:
         ("POST", "/chatroom/create", {}, {}, 400),
         ("POST", "/chatroom/create", {}, {"title": None}, 400),
         ("POST", "/chatroom/create", {}, {"title": "x", "is_private": "no"}, 400),
+        ("POST", "/chatroom/create", {}, {"title": "x", "is_private": 0}, 400),
         ("POST", "/chatroom/connect-visitor", {"chatroomId": "{room}"}, None, 400),
         ("POST", "/chatroom/connect-visitor", {"chatroomId": "nowhere", "visitorId": "x"}, None, 404),
         ("POST", "/chatroom/disconnect-visitor", {"chatroomId": "nowhere", "visitorId": "x"}, None, 404),

@@ -25,7 +25,7 @@ from .entrance import Entrance
 from .membership import Membership
 from .origins import CorsMiddleware, OriginPolicy
 from .rest import RestApi
-from .rest_call import refusal_to_response
+from .rest_call import NO_STORE, refusal_to_response
 from .service import ChatService, Context
 from .signalr.connection import ConnectionLimits
 from .store.base import MessageStore
@@ -144,11 +144,11 @@ async def _every(interval_s: float, action: Callable[[], Awaitable[None]]) -> No
 async def _http_error(_: Request, exc: Exception) -> Response:
     status_code = exc.status_code if isinstance(exc, HTTPException) else 500
     message = {404: "There is nothing at this address.", 405: "This address does not take this method."}
-    headers = exc.headers if isinstance(exc, HTTPException) else None
+    headers = dict(exc.headers or {}) if isinstance(exc, HTTPException) else {}
     body = {"error": message.get(status_code, "The request failed.")}
-    return JSONResponse(body, status_code=status_code, headers=headers)
+    return JSONResponse(body, status_code=status_code, headers=NO_STORE | headers)
 
 
 async def _unexpected(_: Request, exc: Exception) -> Response:
     """Tell the client nothing; the server logs the traceback."""
-    return JSONResponse({"error": "The hub failed. Please try again."}, status_code=500)
+    return JSONResponse({"error": "The hub failed. Please try again."}, status_code=500, headers=NO_STORE)

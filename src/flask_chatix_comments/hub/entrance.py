@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from ..errors import RequestRefusedError, TokenError
 from ..tokens import VisitorTicket
 from .origins import OriginPolicy
+from .rest_call import NO_STORE
 from .service import ChatService
 from .signalr.negotiate import answer, parse_version
 from .transports.channel import Channel
@@ -23,7 +24,6 @@ from .transports.channels import Channels
 #: What negotiate announces, the preferred one first.
 TRANSPORTS = ("WebSockets",)
 MAX_PARAMETERS = 50
-NO_STORE = {"Cache-Control": "no-store"}
 
 
 class Entrance:

@@ -19,7 +19,7 @@ from ..errors import InvalidArgumentError, RequestRefusedError
 from ..models import Chatroom, MessageType, Profile
 from .limits import MAX_PAGE_ITEMS
 from .presenter import present_changes, present_history, present_message
-from .rest_call import Call, read_body
+from .rest_call import NO_STORE, Call, read_body
 from .service import ChatService
 from .service.messages import draft_from
 from .service.visitors import ProfileUpdate
@@ -87,7 +87,7 @@ class RestApi:
             self._check_key(request)
             self._check_website(request.query_params.get("websiteId"))
             body = await read_body(request, limit_bytes=self._max_body_bytes) if request.method == "POST" else {}
-            return JSONResponse(await operation(Call(request.query_params, body)))
+            return JSONResponse(await operation(Call(request.query_params, body)), headers=NO_STORE)
 
         return endpoint
 
@@ -105,7 +105,7 @@ class RestApi:
     async def _create_chatroom(self, call: Call) -> Json:
         chatroom = await self._service.chatrooms.create(
             call.body.get("title"),
-            is_private=call.body.get("is_private") or False,
+            is_private=call.body.get("is_private"),
             external_id=call.body.get("external_id"),
         )
         return self._chatroom(chatroom)

@@ -20,6 +20,7 @@ from ..errors import (
 from .limits import MAX_PAGE, check_id, check_number
 
 MAX_ITEMS_PER_PAGE = 500
+NO_STORE = {"Cache-Control": "no-store"}
 STATUS_BY_ERROR = {NotFoundError: 404, NotAllowedError: 403, InvocationError: 400}
 
 
@@ -91,4 +92,4 @@ async def refusal_to_response(_: Request, exc: Exception) -> Response:
 
 def _error(status_code: int, message: str) -> Response:
     headers = {"Retry-After": "1"} if status_code in (429, 503) else {}
-    return JSONResponse({"error": message}, status_code=status_code, headers={"Cache-Control": "no-store", **headers})
+    return JSONResponse({"error": message}, status_code=status_code, headers=NO_STORE | headers)

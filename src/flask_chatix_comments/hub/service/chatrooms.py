@@ -85,7 +85,7 @@ class Chatrooms:
         wanted = Chatroom(
             chatroom_id=self._context.new_id(),
             title=normalize_title(title),
-            is_private=_flag(is_private, name="is_private"),
+            is_private=False if is_private is None else _flag(is_private, name="is_private"),
             external_id=_external_id(external_id),
         )
         room = await self._store.create_chatroom(wanted, now=self._context.now())
