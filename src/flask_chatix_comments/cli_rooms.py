@@ -59,9 +59,10 @@ def _change(post_id: str, deed: Callable[[RoomKeeper, str], RoomChange], *, as_j
 @as_json_option
 @explained
 def link_command(post_id: str, chatroom_id: str, as_json: bool) -> None:
-    """Make a chatroom that exists, from a dashboard for example, that of a post.
+    """Give a post a chatroom that exists.
 
-    Title, privacy and state are taken over from it. A post that has another chatroom keeps that: unlink it first.
+    It may have been made in a dashboard. Title, privacy and state are taken over from it. A post that has another
+    chatroom keeps that one: unlink it first.
     """
     _change(post_id, lambda keeper, post: keeper.link(post, chatroom_id), as_json=as_json)
 
@@ -71,7 +72,10 @@ def link_command(post_id: str, chatroom_id: str, as_json: bool) -> None:
 @as_json_option
 @explained
 def unlink_command(post_id: str, as_json: bool) -> None:
-    """Forget which chatroom a post has; the chatroom and its comments stay."""
+    """Forget which chatroom a post has.
+
+    The chatroom and its comments stay. The post's next reader gets a new one, unless this one is linked again.
+    """
     change = _change(post_id, lambda keeper, post: keeper.unlink(post), as_json=as_json)
     note(f"To have it back: flask chatix link {shlex.quote(change.post_id)} {change.chatroom_id}")
 
@@ -99,7 +103,10 @@ def reopen_command(post_id: str, as_json: bool) -> None:
 @as_json_option
 @explained
 def delete_command(post_id: str, as_json: bool) -> None:
-    """Take a post's chatroom away from everybody, until it is restored."""
+    """Take a post's thread away from everybody.
+
+    Until it is restored: then it is back with all its comments.
+    """
     change = _change(post_id, lambda keeper, post: keeper.delete(post), as_json=as_json)
     if change.state is RoomState.DELETED:
         note(f"To have it back: flask chatix restore {shlex.quote(change.post_id)}")
@@ -110,7 +117,7 @@ def delete_command(post_id: str, as_json: bool) -> None:
 @as_json_option
 @explained
 def restore_command(post_id: str, as_json: bool) -> None:
-    """Bring a deleted chatroom back, with all its comments."""
+    """Bring a deleted thread back, with its comments."""
     _change(post_id, lambda keeper, post: keeper.restore(post), as_json=as_json)
 
 
@@ -120,7 +127,10 @@ def restore_command(post_id: str, as_json: bool) -> None:
 @as_json_option
 @explained
 def messages_command(post_id: str, limit: int | None, as_json: bool) -> None:
-    """Print the comments of a post, oldest first: ID, time, author and text."""
+    """Print the comments of a post, oldest first.
+
+    One a line: ID, time, author and text, with tabs between them.
+    """
     post_id = read_post_id(post_id)
     chatroom_id = room_of(get_state().registry, post_id)[1]
     messages = thread(_ready_state().api(), chatroom_id, limit=limit)
@@ -156,7 +166,10 @@ def _row(message: Message) -> dict[str, Any]:
 @as_json_option
 @explained
 def delete_message_command(message_id: str, post_id: str | None, as_json: bool) -> None:
-    """Delete one comment for everybody, for good; flask chatix messages shows the IDs."""
+    """Delete one comment for everybody, for good.
+
+    Its ID is shown by flask chatix messages.
+    """
     if post_id is not None:
         post_id = read_post_id(post_id)
     state = _ready_state()
@@ -190,7 +203,7 @@ def delete_message_command(message_id: str, post_id: str | None, as_json: bool) 
 @as_json_option
 @explained
 def sweep_command(limit: int, grace_s: float, time_limit_s: float, as_json: bool) -> None:
-    """Take visitors who are offline out of the posts' chatrooms.
+    """Take out visitors who are offline.
 
     Made for cron: it may run at any time, twice at once too, and the next run goes on where this one had to end.
     """
@@ -222,5 +235,5 @@ def _tell_people(text: str) -> None:
 
 
 def _summary(result: SweepResult) -> str:
-    text = f"{result.taken_out} taken out of {result.chatrooms} chatrooms, {result.came_back} left in"
-    return text if result.is_complete else f"{text}; not all was looked at"
+    found = f"{result.taken_out} taken out, {result.came_back} left in" if result.offline else "Nobody is offline."
+    return found if result.is_complete else f"{found} Not all was looked at."
