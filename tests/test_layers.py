@@ -16,10 +16,31 @@ ROOT = Path(flask_chatix_comments.__file__).parent
 
 # Everyone may import the standard library. Names with a dot in front are our own modules.
 BASE = {".errors", ".models", ".wire", ".tokens"}
-STORAGE = {".database", ".registry", ".operations", ".rooms", ".room_keeper", ".room_maker", ".backfill"}
+STORAGE = {
+    ".database",
+    ".registry_rows",
+    ".registry",
+    ".operations",
+    ".rooms",
+    ".room_troubles",
+    ".room_keeper",
+    ".room_maker",
+    ".backfill",
+}
 FLASK_SIDE = {
     *STORAGE,
-    *(".api", ".api_http", ".setting_values", ".config", ".keys", ".visitors", ".dev_hub", ".state", ".room_info"),
+    *(
+        ".api",
+        ".api_answers",
+        ".api_http",
+        ".setting_values",
+        ".config",
+        ".keys",
+        ".visitors",
+        ".dev_hub",
+        ".state",
+        ".room_info",
+    ),
     *(".room_messages", ".sweep", ".room_methods", ".cli_support", ".cli_rooms"),
     *(".view_input", ".leaving", ".views", ".templating", ".cli", ".extension"),
 }
@@ -33,13 +54,16 @@ ALLOWED: dict[str, set[str]] = {
     "setting_values": {".errors"},
     "config": {".setting_values", ".errors"},
     "database": {"sqlalchemy", ".errors"},
-    "registry": {"sqlalchemy", ".database", ".errors", ".models"},
+    "registry_rows": {"sqlalchemy"},
+    "registry": {"sqlalchemy", ".database", ".registry_rows", ".errors", ".models"},
     "operations": {".errors"},
     "api_http": {"httpx", ".operations", ".errors"},
-    "api": {"httpx", ".api_http", ".operations", ".wire", ".models", ".errors"},
+    "api_answers": {".wire", ".models"},
+    "api": {"httpx", ".api_answers", ".api_http", ".operations", ".wire", ".models", ".errors"},
     "rooms": {".registry", ".models", ".errors"},
-    "room_keeper": {".registry", ".rooms", ".models", ".errors"},
-    "room_messages": {".registry", ".room_keeper", ".wire", ".models", ".errors"},
+    "room_troubles": {".registry", ".errors"},
+    "room_keeper": {".registry", ".rooms", ".room_troubles", ".models", ".errors"},
+    "room_messages": {".registry", ".room_troubles", ".wire", ".models", ".errors"},
     "room_maker": {".models", ".errors"},
     "backfill": {".rooms", ".models", ".errors"},
     "visitors": {".tokens", ".models", ".errors"},
@@ -47,18 +71,18 @@ ALLOWED: dict[str, set[str]] = {
     "keys": {".config", ".tokens"},
     "state": {"flask", ".config", ".keys", ".visitors", ".dev_hub", *STORAGE, *BASE},
     "room_info": {".registry"},
-    "sweep": {".registry", ".room_info", ".room_keeper", ".errors"},
+    "sweep": {".registry", ".room_info", ".room_troubles", ".errors"},
     "view_input": {"flask"},
     "leaving": {".state", ".errors"},
     "views": {"flask", "werkzeug", ".state", ".view_input", ".leaving", ".visitors", ".registry", *BASE},
     "templating": {"flask", "jinja2", "markupsafe", ".state", ".tokens", ".models", ".errors"},
-    "room_methods": {".state", ".room_keeper", ".room_messages", ".sweep", ".models"},
+    "room_methods": {".state", ".room_keeper", ".room_messages", ".room_troubles", ".sweep", ".models"},
     "cli_support": {"click", "flask", ".state", ".models", ".errors"},
     "cli_rooms": {
-        *("click", ".cli_support", ".state", ".registry", ".room_keeper", ".room_messages", ".sweep", ".models"),
+        *("click", ".cli_support", ".state", ".room_keeper", ".room_messages", ".room_troubles", ".sweep", ".models"),
     },
     "cli": {
-        *("click", ".cli_support", ".cli_rooms", ".state", ".room_info", ".room_keeper", ".backfill"),
+        *("click", ".cli_support", ".cli_rooms", ".state", ".room_info", ".room_troubles", ".backfill"),
         *(".models", ".errors"),
     },
     "extension": {

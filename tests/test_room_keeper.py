@@ -163,6 +163,12 @@ class TestLink:
         assert not keeper.link("7", "room-1").is_changed
         assert service.rooms["room-1"]["external_id"] == "7"
 
+    def test_that_the_service_refuses(self, keeper: RoomKeeper, faults: Faults, registry: RoomRegistry) -> None:
+        faults.order(httpx.Response(403))
+        with pytest.raises(ApiStatusError):
+            keeper.link("7", "room-1")
+        assert registry.entries() == []
+
     def test_on_the_hosted_service_asks_for_nothing_but_the_room(
         self, hosted_keeper: RoomKeeper, service: FakeService, faults: Faults
     ) -> None:
@@ -227,6 +233,12 @@ class TestUnlink:
             keeper.unlink("7").note == "The hub did not have it any more. The post's next reader gets a new chatroom."
         )
         assert registry.entries() == []
+
+    def test_that_the_hub_refuses(self, keeper: RoomKeeper, room: str, faults: Faults, registry: RoomRegistry) -> None:
+        faults.order(httpx.Response(403))
+        with pytest.raises(ApiStatusError):
+            keeper.unlink("7")
+        assert registry.get("7").chatroom_id == room
 
     def test_on_the_hosted_service_needs_no_api(
         self, hosted_keeper: RoomKeeper, room: str, faults: Faults, registry: RoomRegistry

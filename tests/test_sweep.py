@@ -10,6 +10,7 @@ import pytest
 
 from flask_chatix_comments.errors import ApiConnectionError, ApiStatusError
 from flask_chatix_comments.registry import RoomState
+from flask_chatix_comments.room_info import ROOMS_PER_CALL
 from flask_chatix_comments.sweep import GRACE_S, VISITORS_PER_CALL, Sweeper, SweepResult
 
 if TYPE_CHECKING:
@@ -219,6 +220,14 @@ class TestLimits:
             make(limit=1, is_hosted=True).run()
             first |= {room for room in rooms if not service.members[room]}
         assert len(first) > 1
+
+    def test_rooms_of_all_pages_are_looked_into(
+        self, make: Make, service: FakeService, add_room: Callable[..., str]
+    ) -> None:
+        rooms = [add_room(str(number)) for number in range(2 * ROOMS_PER_CALL + 1)]
+        for room in (rooms[0], rooms[-1]):
+            service.seat(room, "gone")
+        assert make().run().taken_out == 2
 
     def test_our_hub_is_not_asked_about_empty_rooms(
         self, make: Make, service: FakeService, add_room: Callable[..., str], faults: Faults

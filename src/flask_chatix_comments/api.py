@@ -6,15 +6,15 @@ the rows marked idempotent. The API key is in no error, log line or ``repr``.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx
 
+from . import api_answers as answers
 from . import wire
+from .api_answers import Changes, ChatroomPage
 from .api_http import ApiCaller
 from .errors import ApiError, ApiStatusError
 from .models import Chatroom, FieldValue, Message, MessageType, Profile, SenderFlag
@@ -22,38 +22,8 @@ from .operations import OPERATIONS, Operation, merge_operations
 
 __all__ = ["OPERATIONS", "Changes", "ChatixApi", "ChatroomPage", "Operation", "merge_operations"]
 
-MAX_ID_CHARS = 255
-# The SDK puts ids into URLs as they are; get-id may answer a whole ticket.
-_URL_SAFE_ID = re.compile(r"[A-Za-z0-9._~:=+/|@-]{1,2000}")
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class ChatroomPage:
-    """One page of the list of chatrooms.
-
-    Attributes:
-        total: How many there are in all, where the API tells.
-    """
-
-    chatrooms: tuple[Chatroom, ...]
-    total: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What is new, edited or deleted in a chatroom since a cursor.
-
-    Attributes:
-        cursor: Where the next call goes on.
-        has_more: Whether it would find something at once.
-    """
-
-    messages: tuple[Message, ...]
-    deleted_ids: tuple[str, ...]
-    cursor: str
-    has_more: bool
 
 
 class ChatixApi:
@@ -214,7 +184,7 @@ class ChatixApi:
     def list_visitors(self, chatroom_id: str, *, page: int = 1, items_per_page: int = 100) -> list[Profile]:
         """Return a page of a chatroom's members, with e-mail and fields."""
         answer = self._caller.call("list_visitors", chatroom_id=chatroom_id, page=page, items_per_page=items_per_page)
-        return self._read("list_visitors", lambda data: [wire.profile_from_wire(x) for x in _items(data)], answer)
+        return self._read("list_visitors", answers.read_profiles, answer)
 
     def list_presence(self, chatroom_id: str, *, page: int = 1, items_per_page: int = 100) -> dict[str, bool]:
         """Return who is on a page of a chatroom's members, and whether they are online.
@@ -222,19 +192,19 @@ class ChatixApi:
         A service that does not say that of each of them is refused: ``ApiPayloadError``.
         """
         answer = self._caller.call("list_visitors", chatroom_id=chatroom_id, page=page, items_per_page=items_per_page)
-        return self._read(
-            "list_visitors",
-            lambda data: {_checked_id(item["uuid"]): _read_is_online(item) for item in _items(data)},
-            answer,
-        )
+        return self._read("list_visitors", answers.read_presence, answer)
 
     def is_online(self, visitor_id: str) -> bool:
         """Tell whether a visitor is online; ``ApiPayloadError`` where the service does not say."""
-        return self._read("get_visitor", _read_is_online, self._caller.call("get_visitor", visitor_id=visitor_id))
+        return self._read(
+            "get_visitor", answers.read_is_online, self._caller.call("get_visitor", visitor_id=visitor_id)
+        )
 
     def new_visitor_id(self) -> str:
         """Return a fresh visitor id."""
-        return self._read("new_visitor_id", _read_visitor_id, self._caller.call("new_visitor_id", is_text_allowed=True))
+        return self._read(
+            "new_visitor_id", answers.read_visitor_id, self._caller.call("new_visitor_id", is_text_allowed=True)
+        )
 
     def get_visitor(self, visitor_id: str) -> Profile:
         """Return what the service knows of a visitor."""
@@ -268,16 +238,12 @@ class ChatixApi:
     def list_messages(self, chatroom_id: str, *, before_id: str | None = None, limit: int = 50) -> list[Message]:
         """Return the *limit* messages (1 to 100) just before *before_id*, or the newest, oldest first."""
         answer = self._caller.call("list_messages", chatroom_id=chatroom_id, before_id=before_id, limit=limit)
-        return self._read(
-            "list_messages",
-            lambda data: [wire.message_from_wire(item, chatroom_id=chatroom_id) for item in _items(data)],
-            answer,
-        )
+        return self._read("list_messages", lambda data: answers.read_messages(data, chatroom_id), answer)
 
     def list_changes(self, chatroom_id: str, *, cursor: str | None = None, limit: int = 100) -> Changes:
         """Return what is new, edited or deleted since *cursor* (our hub)."""
         answer = self._caller.call("list_changes", chatroom_id=chatroom_id, cursor=cursor, limit=limit)
-        return self._read("list_changes", lambda data: _read_changes(data, chatroom_id), answer)
+        return self._read("list_changes", lambda data: answers.read_changes(data, chatroom_id), answer)
 
     def find_message(self, message_id: str) -> Message | None:
         """Return a message of whatever chatroom, a whisper too; ``None`` when there is none (our hub)."""
@@ -287,11 +253,7 @@ class ChatixApi:
             if exc.status_code != 404:
                 raise
             return None
-        return self._read(
-            "find_message",
-            lambda data: wire.message_from_wire(data["message"], chatroom_id=_checked_id(data["chatroom_id"])),
-            answer,
-        )
+        return self._read("find_message", answers.read_found_message, answer)
 
     def send_message(
         self,
@@ -355,11 +317,11 @@ class ChatixApi:
         return True
 
     def _chatroom(self, name: str, **arguments: Any) -> Chatroom:
-        return self._read(name, _read_chatroom, self._caller.call(name, **arguments))
+        return self._read(name, answers.read_chatroom, self._caller.call(name, **arguments))
 
     def _chatroom_page(self, **arguments: Any) -> ChatroomPage:
         answer = self._caller.call("list_chatrooms", **arguments)
-        return self._read("list_chatrooms", _read_chatroom_page, answer)
+        return self._read("list_chatrooms", answers.read_chatroom_page, answer)
 
     def _message(self, name: str, *, chatroom_id: str, **arguments: Any) -> Message:
         answer = self._caller.call(name, chatroom_id=chatroom_id, **arguments)
@@ -370,53 +332,3 @@ class ChatixApi:
             return reader(answer)
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as exc:
             raise self._caller.nonsense(name, "JSON that has not what was asked for") from exc
-
-
-def _items(data: Any) -> list[Any]:
-    """Return the items of a list, in its envelope or bare."""
-    items = data["items"] if isinstance(data, Mapping) else data
-    if not isinstance(items, list):
-        raise TypeError("not a list")
-    return items
-
-
-def _checked_id(text: Any, *, max_chars: int = MAX_ID_CHARS) -> str:
-    if not _URL_SAFE_ID.fullmatch(str(text)) or len(str(text)) > max_chars:
-        raise ValueError("not an id that can stand in a URL")
-    return str(text)
-
-
-def _read_chatroom(data: Any) -> Chatroom:
-    room = wire.chatroom_from_wire(data)
-    _checked_id(room.chatroom_id)
-    return room
-
-
-def _read_chatroom_page(data: Any) -> ChatroomPage:
-    total = data.get("total") if isinstance(data, Mapping) else None
-    rooms = tuple(_read_chatroom(item) for item in _items(data))
-    return ChatroomPage(rooms, total if isinstance(total, int) else None)
-
-
-def _read_changes(data: Any, chatroom_id: str) -> Changes:
-    items = _items(data)
-    return Changes(
-        messages=tuple(
-            wire.message_from_wire(item, chatroom_id=chatroom_id) for item in items if not item.get("is_deleted")
-        ),
-        deleted_ids=tuple(str(item["uuid"]) for item in items if item.get("is_deleted")),
-        cursor=str(data["cursor"]),
-        has_more=bool(data["has_more"]),
-    )
-
-
-def _read_is_online(data: Any) -> bool:
-    if not isinstance(data["is_online"], bool):
-        raise TypeError("neither online nor offline")
-    return bool(data["is_online"])
-
-
-def _read_visitor_id(data: Any) -> str:
-    if not isinstance(data, (str, int)) or isinstance(data, bool):
-        raise TypeError("not an id")
-    return _checked_id(data, max_chars=2000)

@@ -18,7 +18,7 @@ from .cli_support import as_json_option, chatix, explained, note, print_array, p
 from .errors import ApiError, ApiStatusError, PostError, RoomMissingError
 from .models import Post
 from .room_info import RoomInfo, all_rooms, one_room, visitor_counts
-from .room_keeper import GONE_STATUSES, missing
+from .room_troubles import GONE_STATUSES, missing
 from .state import AppState, get_state
 
 if TYPE_CHECKING:

@@ -22,9 +22,9 @@ from .cli_support import (
     require_api,
 )
 from .models import Message, SenderFlag
-from .registry import RoomState
-from .room_keeper import RoomChange, RoomKeeper, room_of
+from .room_keeper import RoomChange, RoomKeeper
 from .room_messages import delete_message, thread
+from .room_troubles import room_of
 from .state import AppState, get_state
 from .sweep import GRACE_S, LIMIT, TIME_LIMIT_S, Sweeper, SweepResult
 
@@ -108,8 +108,7 @@ def delete_command(post_id: str, as_json: bool) -> None:
     Until it is restored: then it is back with all its comments.
     """
     change = _change(post_id, lambda keeper, post: keeper.delete(post), as_json=as_json)
-    if change.state is RoomState.DELETED:
-        note(f"To have it back: flask chatix restore {shlex.quote(change.post_id)}")
+    note(f"To have it back: flask chatix restore {shlex.quote(change.post_id)}")
 
 
 @chatix.command("restore")

@@ -12,11 +12,8 @@ judges a lease: clocks of hosts differ.
 from __future__ import annotations
 
 import contextlib
-import enum
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -34,59 +31,12 @@ from .database import (
     visitors,
 )
 from .errors import ChatroomTakenError, PostNotRegisteredError, RegistryError
+from .registry_rows import Claim, RegistryEntry, RoomState, entry_from_row
 
 __all__ = ["Claim", "RegistryEntry", "RoomRegistry", "RoomState", "create_registry_engine"]
 
 # Each attempt lost means that someone else won, so that the next one finds their claim.
 _CLAIM_ATTEMPTS = 10
-
-
-class RoomState(enum.StrEnum):
-    """What the registry knows of a post's chatroom."""
-
-    CREATING = "creating"
-    """Claimed: somebody creates the chatroom, or tried to; there is none yet."""
-    OPEN = "open"
-    CLOSED = "closed"
-    """Read-only."""
-    DELETED = "deleted"
-    """Deleted at the service, which can restore it."""
-
-
-@dataclass(frozen=True, slots=True)
-class RegistryEntry:
-    """One post's row.
-
-    Attributes:
-        post_id: Normalised.
-        chatroom_id: ``None`` exactly while *state* is ``CREATING``.
-    """
-
-    post_id: str
-    chatroom_id: str | None
-    title: str
-    is_private: bool
-    state: RoomState
-    created_at: datetime
-    updated_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The right to create a post's chatroom, for as long as nobody has taken it over.
-
-    Attributes:
-        is_private: What the chatroom must be; an earlier claim's ``True`` is kept.
-        token: Stands in the row while the claim is held; made anew for each claim.
-        number: 1 for the first claim of this post. Above that, an earlier holder may have left a
-            chatroom that the registry does not know.
-    """
-
-    post_id: str
-    title: str
-    is_private: bool
-    token: str
-    number: int
 
 
 _NO_CLAIM = {"claim_token": None, "claim_owner": None, "claim_expires_at": None}
@@ -111,12 +61,12 @@ class RoomRegistry:
     def find(self, post_id: str) -> RegistryEntry | None:
         """Return the entry of *post_id*, which may still be ``CREATING``, or ``None``."""
         row = self._read_one(chatrooms.c.post_id == post_id, post_id)
-        return None if row is None else _entry(row)
+        return None if row is None else entry_from_row(row)
 
     def find_chatroom(self, chatroom_id: str) -> RegistryEntry | None:
         """Return the entry of the post whose chatroom this is, or ``None``."""
         row = self._read_one(chatrooms.c.chatroom_id == chatroom_id)
-        return None if row is None else _entry(row)
+        return None if row is None else entry_from_row(row)
 
     def get(self, post_id: str) -> RegistryEntry:
         """Return the entry of *post_id*.
@@ -135,7 +85,7 @@ class RoomRegistry:
         if after is not None:
             query = query.where(chatrooms.c.post_id > after)
         with self._transaction() as connection:
-            return [_entry(row) for row in connection.execute(query)]
+            return [entry_from_row(row) for row in connection.execute(query)]
 
     def claim(self, post_id: str, *, title: str, is_private: bool, owner: str, lease_s: float) -> Claim | RegistryEntry:
         """Take the right to create the chatroom of *post_id*.
@@ -150,7 +100,7 @@ class RoomRegistry:
         for _ in range(_CLAIM_ATTEMPTS):
             row = self._read_one(chatrooms.c.post_id == post_id, post_id)
             if row is not None and (row.chatroom_id is not None or not row.has_no_lease):
-                return _entry(row)
+                return entry_from_row(row)
             claim = Claim(
                 post_id=post_id,
                 title=title,
@@ -399,16 +349,4 @@ def taken(chatroom_id: str, *, post_id: str, owner: str) -> ChatroomTakenError:
         f" the post {post_id!r}.",
         post_id=post_id,
         owner=owner,
-    )
-
-
-def _entry(row: sa.Row[Any]) -> RegistryEntry:
-    return RegistryEntry(
-        post_id=row.post_id,
-        chatroom_id=row.chatroom_id,
-        title=row.title,
-        is_private=row.is_private,
-        state=RoomState(row.state),
-        created_at=row.created_at,
-        updated_at=row.updated_at,
     )

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from . import room_troubles as troubles
 from .errors import ApiError, ApiPayloadError, ApiStatusError, RoomError, RoomMissingError
 from .models import Chatroom, normalize_title
 from .registry import RegistryEntry, RoomRegistry, RoomState, taken
@@ -21,17 +22,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-GONE_STATUSES = frozenset({404, 410})
 # How a service answers that does not know a key of the body, or the whole operation.
 _UNKNOWN_STATUSES = frozenset({400, 405, 415, 422, 501})
 
 # What no URL, no table and no terminal would carry unharmed is no ID of any service.
 _ID = re.compile(r"[!-~]{1,255}")
-_LOST_HUB = (
-    "Its database may be another one, or have been lost: the registry (CHATIX_DATABASE_URL) and the hub's database"
-    " (CHATIX_HUB_DATABASE_URL) belong together."
-)
-_WRONG_SERVICE = "If it should be there, check CHATIX_API_URL and CHATIX_API_OPERATIONS."
 _LIVES = "It is not deleted: there is nothing to restore."
 _NOT_HELD = (
     "The service does not know read-only chatrooms: it still takes comments from pages that are open already. Pages"
@@ -86,7 +81,7 @@ class RoomKeeper:
         """
         if not _ID.fullmatch(chatroom_id):
             raise RoomError(f"{chatroom_id!r} cannot be the ID of a chatroom.", post_id=post_id)
-        chatroom = self._find(post_id, chatroom_id)
+        chatroom = self._at_service(lambda api: api.get_chatroom(chatroom_id), post_id, chatroom_id, troubles.not_there)
         owner = self._registry.find_chatroom(chatroom.chatroom_id)
         if owner is not None and owner.post_id != post_id:
             raise taken(chatroom.chatroom_id, post_id=post_id, owner=owner.post_id)
@@ -95,17 +90,6 @@ class RoomKeeper:
         self._name(entry, chatroom)
         return _change(entry, chatroom.chatroom_id, before=before, note=_note_of_link(entry, chatroom))
 
-    def _find(self, post_id: str, chatroom_id: str) -> Chatroom:
-        api = self._api()
-        try:
-            return api.get_chatroom(chatroom_id)
-        except ApiStatusError as exc:
-            if exc.status_code not in GONE_STATUSES:
-                raise
-            hint = _WRONG_SERVICE if self._is_hosted else "Check the ID, and CHATIX_API_URL or CHATIX_HUB_URL."
-            text = f"There is no chatroom {chatroom_id} at {api.base_url}. {hint}"
-            raise RoomMissingError(text, post_id=post_id) from exc
-
     def _link(self, post_id: str, chatroom: Chatroom, before: RegistryEntry | None) -> RegistryEntry:
         title = normalize_title(chatroom.title) or normalize_title(post_id) or repr(post_id)
         state = self._state(chatroom, before)
@@ -113,15 +97,9 @@ class RoomKeeper:
             post_id, chatroom.chatroom_id, title=title, is_private=chatroom.is_private, state=state
         )
         if entry.chatroom_id is None:
-            raise RoomError(
-                f"Somebody is just making a chatroom for the post {post_id!r}. Try again in a moment.", post_id=post_id
-            )
+            raise troubles.being_made(post_id)
         if entry.chatroom_id != chatroom.chatroom_id:
-            raise RoomError(
-                f"The post {post_id!r} has the chatroom {entry.chatroom_id} already. Unlink that one first, if this"
-                " is to take its place.",
-                post_id=post_id,
-            )
+            raise troubles.has_another(post_id, entry.chatroom_id)
         if (entry.title, entry.is_private, entry.state) == (title, chatroom.is_private, state):
             return entry
         return self._registry.update(post_id, title=title, is_private=chatroom.is_private, state=state, expected=entry)
@@ -141,21 +119,16 @@ class RoomKeeper:
 
     def unlink(self, post_id: str) -> RoomChange:
         """Forget which chatroom a post has. The chatroom and its comments stay at the service."""
-        entry, chatroom_id = room_of(self._registry, post_id)
+        entry, chatroom_id = troubles.room_of(self._registry, post_id)
         note = "Linked again, it is back with its comments. Without that, the post's next reader gets a new chatroom."
         if not self._is_hosted:
             try:
                 # Otherwise the hub would answer the next reader with this very chatroom.
-                self._api().update_chatroom(chatroom_id, external_id="")
-            except ApiStatusError as exc:
-                if exc.status_code not in GONE_STATUSES:
-                    raise
+                self._at_service(lambda api: api.update_chatroom(chatroom_id, external_id=""), post_id, chatroom_id)
+            except RoomMissingError:
                 note = "The hub did not have it any more. The post's next reader gets a new chatroom."
         if not self._registry.unlink(entry):
-            raise RoomError(
-                f"The chatroom of the post {post_id!r} was changed by somebody else at the same moment. Try again.",
-                post_id=post_id,
-            )
+            raise troubles.changed_meanwhile(post_id)
         return RoomChange(post_id, chatroom_id, entry.title, entry.is_private, None, is_changed=True, note=note)
 
     def close(self, post_id: str) -> RoomChange:
@@ -167,9 +140,9 @@ class RoomKeeper:
         return self._set_closed(post_id, is_closed=False)
 
     def _set_closed(self, post_id: str, *, is_closed: bool) -> RoomChange:
-        before, chatroom_id = room_of(self._registry, post_id)
+        before, chatroom_id = troubles.room_of(self._registry, post_id)
         if before.state is RoomState.DELETED:
-            raise _deleted(post_id)
+            raise troubles.deleted(post_id)
         is_held = self._tell_closed(post_id, chatroom_id, is_closed=is_closed)
         state = RoomState.CLOSED if is_closed else RoomState.OPEN
         after = self._registry.update(post_id, state=state, expected=before)
@@ -186,12 +159,12 @@ class RoomKeeper:
                 raise
             return not is_closed
         if chatroom.is_deleted:
-            raise _deleted(post_id)
+            raise troubles.deleted(post_id)
         return chatroom.is_closed is is_closed
 
     def delete(self, post_id: str) -> RoomChange:
         """Take a post's chatroom away from everybody. It can be restored, with all that was in it."""
-        before, chatroom_id = room_of(self._registry, post_id)
+        before, chatroom_id = troubles.room_of(self._registry, post_id)
         try:
             self._at_service(lambda api: api.delete_chatroom(chatroom_id), post_id, chatroom_id)
         except RoomMissingError:
@@ -203,7 +176,7 @@ class RoomKeeper:
 
     def restore(self, post_id: str) -> RoomChange:
         """Bring a deleted chatroom back, with all that was in it; leave one that lives as it is."""
-        before, chatroom_id = room_of(self._registry, post_id)
+        before, chatroom_id = troubles.room_of(self._registry, post_id)
         if before.state is not RoomState.DELETED:
             # Somebody may have deleted it at the service, without us.
             chatroom = self._at_service(lambda api: api.get_chatroom(chatroom_id), post_id, chatroom_id)
@@ -223,40 +196,21 @@ class RoomKeeper:
         is_closed_here = self._is_hosted and before is not None and before.state is RoomState.CLOSED
         return RoomState.CLOSED if state is RoomState.OPEN and is_closed_here else state
 
-    def _at_service(self, ask: Callable[[ChatixApi], T], post_id: str, chatroom_id: str) -> T:
+    def _at_service(
+        self,
+        ask: Callable[[ChatixApi], T],
+        post_id: str,
+        chatroom_id: str,
+        trouble: Callable[..., RoomMissingError] = troubles.missing,
+    ) -> T:
         """Return the service's answer; say what is the matter when it does not have the chatroom."""
         api = self._api()
         try:
             return ask(api)
         except ApiStatusError as exc:
-            if exc.status_code not in GONE_STATUSES:
+            if exc.status_code not in troubles.GONE_STATUSES:
                 raise
-            raise missing(post_id, chatroom_id, api.base_url, is_hosted=self._is_hosted) from exc
-
-
-def room_of(registry: RoomRegistry, post_id: str) -> tuple[RegistryEntry, str]:
-    """Return the entry of a post that has a chatroom, and the ID of that."""
-    entry = registry.get(post_id)
-    if entry.chatroom_id is None:
-        raise RoomError(
-            f"The post {post_id!r} has no chatroom yet. The next reader who comes to its comments makes one.",
-            post_id=post_id,
-        )
-    return entry, entry.chatroom_id
-
-
-def missing(post_id: str, chatroom_id: str, api_url: str, *, is_hosted: bool) -> RoomMissingError:
-    """Return the error for a post's chatroom that the service does not have."""
-    service, hint = ("service", _WRONG_SERVICE) if is_hosted else ("hub", _LOST_HUB)
-    return RoomMissingError(
-        f"The {service} at {api_url} does not know the chatroom {chatroom_id} of the post {post_id!r}. {hint} If it is"
-        " gone for good, unlink the post: its next reader gets a new chatroom.",
-        post_id=post_id,
-    )
-
-
-def _deleted(post_id: str) -> RoomError:
-    return RoomError(f"The chatroom of the post {post_id!r} is deleted. Restore it first.", post_id=post_id)
+            raise trouble(post_id, chatroom_id, api.base_url, is_hosted=self._is_hosted) from exc
 
 
 def _change(

@@ -16,7 +16,7 @@ from . import wire
 from .errors import ApiPayloadError, ApiStatusError, RoomError
 from .models import Message
 from .registry import RoomRegistry
-from .room_keeper import GONE_STATUSES, room_of
+from .room_troubles import GONE_STATUSES, room_of
 
 if TYPE_CHECKING:
     from .api import ChatixApi

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .models import Message, PostIdLike, normalize_post_id
-from .room_keeper import RoomChange, RoomKeeper, room_of
+from .room_keeper import RoomChange, RoomKeeper
 from .room_messages import DeletedMessage, delete_message, thread
+from .room_troubles import room_of
 from .state import get_state
 from .sweep import GRACE_S, LIMIT, TIME_LIMIT_S, Sweeper, SweepResult
 

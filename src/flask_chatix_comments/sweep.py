@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from .errors import ApiError, ApiStatusError
 from .registry import RoomRegistry, RoomState
 from .room_info import all_entries, visitor_counts
-from .room_keeper import GONE_STATUSES
+from .room_troubles import GONE_STATUSES
 
 if TYPE_CHECKING:
     from .api import ChatixApi
