@@ -156,7 +156,7 @@ class TestLink:
         service.add("Mine")
         faults.order(lambda request: None, httpx.Response(401))
         with pytest.raises(
-            RoomError, match="has the chatroom now, but the hub could not be told so: .*401.* once more"
+            RoomError, match="has the chatroom now, but the service could not be told so: .*401.* once more"
         ):
             keeper.link("7", "room-1")
         assert registry.get("7").chatroom_id == "room-1"
@@ -229,9 +229,8 @@ class TestUnlink:
         self, keeper: RoomKeeper, service: FakeService, room: str, registry: RoomRegistry
     ) -> None:
         service.rooms.clear()
-        assert (
-            keeper.unlink("7").note == "The hub did not have it any more. The post's next reader gets a new chatroom."
-        )
+        note = keeper.unlink("7").note
+        assert note == "The service did not have it any more. The post's next reader gets a new chatroom."
         assert registry.entries() == []
 
     def test_that_the_hub_refuses(self, keeper: RoomKeeper, room: str, faults: Faults, registry: RoomRegistry) -> None:
@@ -240,12 +239,26 @@ class TestUnlink:
             keeper.unlink("7")
         assert registry.get("7").chatroom_id == room
 
-    def test_on_the_hosted_service_needs_no_api(
-        self, hosted_keeper: RoomKeeper, room: str, faults: Faults, registry: RoomRegistry
+    def test_on_the_hosted_service_changes_nothing_there(
+        self, hosted_keeper: RoomKeeper, rooms: RoomService, faults: Faults, registry: RoomRegistry
     ) -> None:
+        rooms.ensure(Post("7"))
+        faults.requests.clear()
         assert hosted_keeper.unlink("7").is_changed
-        assert faults.requests == []
+        assert faults.paths == ["/chatroom/get"]
         assert registry.entries() == []
+
+    def test_on_a_service_that_keeps_names_of_its_own_accord(
+        self, registry: RoomRegistry, api: ChatixApi, rooms: RoomService, room: str, service: FakeService
+    ) -> None:
+        """Another service may do so: then posts must not get in each other's way there either."""
+        keeper = RoomKeeper(registry, lambda: api, is_hosted=True)
+        keeper.unlink("7")
+        assert rooms.ensure(Post("7")).chatroom_id not in (None, room)
+        named = service.add("Named", external_id="8")
+        keeper.link("9", named["id"])
+        assert named["external_id"] == "9"
+        assert rooms.ensure(Post("8")).chatroom_id not in (None, named["id"])
 
 
 class TestCloseAndReopen:

@@ -105,15 +105,18 @@ class RoomKeeper:
         return self._registry.update(post_id, title=title, is_private=chatroom.is_private, state=state, expected=entry)
 
     def _name(self, entry: RegistryEntry, chatroom: Chatroom) -> None:
-        """Let our hub know whose the chatroom is now: it is asked under this name when the registry is lost."""
-        if self._is_hosted or chatroom.external_id == entry.post_id:
+        """Let the service know whose the chatroom is now: it answers by this name when a post has none yet.
+
+        Our hub keeps such names; another service does, if it has one for this chatroom.
+        """
+        if chatroom.external_id == entry.post_id or (self._is_hosted and chatroom.external_id is None):
             return
         try:
             self._api().update_chatroom(chatroom.chatroom_id, external_id=entry.post_id)
         except ApiError as exc:
             raise RoomError(
-                f"The post {entry.post_id!r} has the chatroom now, but the hub could not be told so: {exc} Link it"
-                " once more.",
+                f"The post {entry.post_id!r} has the chatroom now, but the service could not be told so: {exc}"
+                " Link it once more.",
                 post_id=entry.post_id,
             ) from exc
 
@@ -121,12 +124,13 @@ class RoomKeeper:
         """Forget which chatroom a post has. The chatroom and its comments stay at the service."""
         entry, chatroom_id = troubles.room_of(self._registry, post_id)
         note = "Linked again, it is back with its comments. Without that, the post's next reader gets a new chatroom."
-        if not self._is_hosted:
-            try:
-                # Otherwise the hub would answer the next reader with this very chatroom.
-                self._at_service(lambda api: api.update_chatroom(chatroom_id, external_id=""), post_id, chatroom_id)
-            except RoomMissingError:
-                note = "The hub did not have it any more. The post's next reader gets a new chatroom."
+        try:
+            chatroom = self._at_service(lambda api: api.get_chatroom(chatroom_id), post_id, chatroom_id)
+            if chatroom.external_id is not None:
+                # Otherwise the service would answer the next reader with this very chatroom.
+                self._api().update_chatroom(chatroom_id, external_id="")
+        except RoomMissingError:
+            note = "The service did not have it any more. The post's next reader gets a new chatroom."
         if not self._registry.unlink(entry):
             raise troubles.changed_meanwhile(post_id)
         return RoomChange(post_id, chatroom_id, entry.title, entry.is_private, None, is_changed=True, note=note)
