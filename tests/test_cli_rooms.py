@@ -418,7 +418,7 @@ class TestTroubleAtTheHub:
         assert "Start that hub" in error
         assert site.state.registry.entries() == before
 
-    @pytest.mark.parametrize("command", ["close", "reopen", "delete", "restore"])
+    @pytest.mark.parametrize("command", ["close", "reopen", "delete", "restore", "messages"])
     def test_a_room_that_vanished_at_the_hub(self, site: Site, command: str) -> None:
         site.state.registry.link("lost", "lost-room", title="", is_private=False, state=RoomState.OPEN)
         error = error_of(run(site, command, "lost", "--json"))

@@ -19,10 +19,11 @@ from flask_chatix_comments.errors import (
     ApiStatusError,
     PostNotRegisteredError,
     RoomError,
+    RoomMissingError,
 )
 from flask_chatix_comments.models import Message, MessageType, SenderFlag
 from flask_chatix_comments.registry import RoomState
-from flask_chatix_comments.room_messages import PAGE_SIZE, DeletedMessage, delete_message, thread
+from flask_chatix_comments.room_messages import PAGE_SIZE, DeletedMessage, delete_message, thread, thread_of
 
 if TYPE_CHECKING:
     from flask_chatix_comments.api import ChatixApi
@@ -90,6 +91,20 @@ class TestThread:
         faults.order(lambda request: None, *down)
         with pytest.raises(ApiConnectionError):
             next(thread(api, room))
+
+    def test_of_a_post_whose_chatroom_is_gone_or_refused(
+        self, api: ChatixApi, registry: RoomRegistry, service: FakeService, room: str, faults: Faults
+    ) -> None:
+        service.talk(room, 1)
+        assert len(list(thread_of(registry, api, "7", limit=None, is_hosted=False))) == 1
+        with pytest.raises(PostNotRegisteredError):
+            thread_of(registry, api, "8", limit=None, is_hosted=False)
+        faults.order(httpx.Response(403))
+        with pytest.raises(ApiStatusError):
+            list(thread_of(registry, api, "7", limit=None, is_hosted=False))
+        service.rooms.clear()
+        with pytest.raises(RoomMissingError, match="does not know the chatroom room-1 of the post '7'"):
+            list(thread_of(registry, api, "7", limit=None, is_hosted=False))
 
     def test_what_is_posted_meanwhile_is_left_out(
         self, api: ChatixApi, service: FakeService, room: str, faults: Faults

@@ -23,8 +23,7 @@ from .cli_support import (
 )
 from .models import Message, SenderFlag
 from .room_keeper import RoomChange, RoomKeeper
-from .room_messages import delete_message, thread
-from .room_troubles import room_of
+from .room_messages import delete_message, thread_of
 from .state import AppState, get_state
 from .sweep import GRACE_S, LIMIT, TIME_LIMIT_S, Sweeper, SweepResult
 
@@ -131,8 +130,8 @@ def messages_command(post_id: str, limit: int | None, as_json: bool) -> None:
     One a line: ID, time, author and text, with tabs between them.
     """
     post_id = read_post_id(post_id)
-    chatroom_id = room_of(get_state().registry, post_id)[1]
-    messages = thread(_ready_state().api(), chatroom_id, limit=limit)
+    state = _ready_state()
+    messages = thread_of(state.registry, state.api(), post_id, limit=limit, is_hosted=state.config.is_hosted)
     if as_json:
         print_array(_row(message) for message in messages)
         return

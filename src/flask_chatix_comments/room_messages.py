@@ -16,7 +16,7 @@ from . import wire
 from .errors import ApiPayloadError, ApiStatusError, RoomError
 from .models import Message
 from .registry import RoomRegistry
-from .room_troubles import GONE_STATUSES, room_of
+from .room_troubles import GONE_STATUSES, missing, room_of
 
 if TYPE_CHECKING:
     from .api import ChatixApi
@@ -53,6 +53,28 @@ def thread(api: ChatixApi, chatroom_id: str, *, limit: int | None = None) -> Ite
             starts.append(spool.tell())
             spool.write(json.dumps([wire.message_to_wire(message) for message in page]).encode() + b"\n")
         yield from _read_back(spool, starts, chatroom_id)
+
+
+def thread_of(
+    registry: RoomRegistry, api: ChatixApi, post_id: str, *, limit: int | None, is_hosted: bool
+) -> Iterator[Message]:
+    """Yield a post's messages as ``thread`` does.
+
+    Raises:
+        PostNotRegisteredError, RoomError: At once: the post has no chatroom.
+        RoomMissingError: With the first message: the service does not have it.
+    """
+    chatroom_id = room_of(registry, post_id)[1]
+
+    def told() -> Iterator[Message]:
+        try:
+            yield from thread(api, chatroom_id, limit=limit)
+        except ApiStatusError as exc:
+            if exc.status_code not in GONE_STATUSES:
+                raise
+            raise missing(post_id, chatroom_id, api.base_url, is_hosted=is_hosted) from exc
+
+    return told()
 
 
 def _pages_backwards(api: ChatixApi, chatroom_id: str, limit: int | None) -> Iterator[list[Message]]:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from .models import Message, PostIdLike, normalize_post_id
 from .room_keeper import RoomChange, RoomKeeper
-from .room_messages import DeletedMessage, delete_message, thread
-from .room_troubles import room_of
+from .room_messages import DeletedMessage, delete_message, thread_of
 from .state import get_state
 from .sweep import GRACE_S, LIMIT, TIME_LIMIT_S, Sweeper, SweepResult
 
@@ -69,7 +68,13 @@ class RoomMethods:
             limit: Only the newest ones, at most so many.
         """
         state = get_state()
-        return thread(state.api(), room_of(state.registry, normalize_post_id(post_id))[1], limit=limit)
+        return thread_of(
+            state.registry,
+            state.api(),
+            normalize_post_id(post_id),
+            limit=limit,
+            is_hosted=state.config.is_hosted,
+        )
 
     def delete_message(self, message_id: str, *, post_id: PostIdLike | None = None) -> DeletedMessage:
         """Delete one comment for everybody, for good.
