@@ -283,7 +283,9 @@ class TestShowAndList:
 
 
 def test_a_database_that_cannot_be_used(site: Site) -> None:
-    Path(site.app.instance_path, "chatix_comments.sqlite3").write_text("this is no database, " * 100)
+    folder = Path(site.app.instance_path)
+    folder.mkdir()
+    (folder / "chatix_comments.sqlite3").write_text("this is no database, " * 100)
     result = run(site, "list")
     assert result.exit_code == 1
     assert "CHATIX_DATABASE_URL" in result.stderr

@@ -71,6 +71,9 @@ def test_none_and_empty_text_are_not_set(key: str, blank: str | None) -> None:
             "hub_allowed_origins",
         ),
         ("CHATIX_HUB_ALLOWED_ORIGINS", '["https://a.example"]', ("https://a.example",), "hub_allowed_origins"),
+        ("CHATIX_CREATE_TABLES", "true", True, "creates_tables"),
+        ("CHATIX_CREATE_TABLES", "No", False, "creates_tables"),
+        ("CHATIX_DATABASE_BIND", "talk", "talk", "database_bind"),
         ("CHATIX_TICKET_KEY", "k" * 16, ("k" * 16,), "ticket_keys"),
         (
             "CHATIX_POST_KEY",
@@ -95,6 +98,7 @@ def test_text_of_the_environment_is_understood(key: str, text: str, value: Any, 
     ("key", "value", "attribute"),
     [
         ("CHATIX_HUB_PORT", 5900, "hub_port"),
+        ("CHATIX_CREATE_TABLES", False, "creates_tables"),
         ("CHATIX_API_TIMEOUT", 3, "api_timeout_s"),
         ("CHATIX_HUB_ALLOWED_ORIGINS", ("https://a.example",), "hub_allowed_origins"),
         ("CHATIX_HUB_API_KEY", ("n" * 20, "o" * 20), "hub_api_keys"),
@@ -119,6 +123,10 @@ def test_values_of_their_own_type_are_taken(key: str, value: Any, attribute: str
         ("CHATIX_API_TIMEOUT", "0"),
         ("CHATIX_API_TIMEOUT", True),
         ("CHATIX_API_TIMEOUT", []),
+        ("CHATIX_CREATE_TABLES", "perhaps"),
+        ("CHATIX_CREATE_TABLES", 2),
+        ("CHATIX_CREATE_TABLES", []),
+        ("CHATIX_DATABASE_BIND", 5),
         ("CHATIX_PAGE_SIZE", 101),
         ("CHATIX_MAX_LENGTH", 0),
         ("CHATIX_CREATE", "never"),
@@ -196,6 +204,11 @@ def test_one_of_the_two_alone_is_half_a_mode(given: str, missing: str) -> None:
     error = refusal({given: "abc"})
     assert error.key == missing
     assert f"although {given} is set; set both" in str(error)
+
+
+def test_a_database_and_one_of_the_sites_contradict_each_other() -> None:
+    error = refusal({"CHATIX_DATABASE_URL": "sqlite://", "CHATIX_DATABASE_BIND": "talk"})
+    assert (error.key, "contradicts CHATIX_DATABASE_URL" in str(error)) == ("CHATIX_DATABASE_BIND", True)
 
 
 def test_the_hosted_service_and_a_hub_contradict_each_other() -> None:

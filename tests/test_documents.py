@@ -253,7 +253,7 @@ def test_the_example_for_tests_runs_where_warnings_are_errors(tmp_path: Path) ->
     assert "1 passed" in result.stdout
 
 
-@pytest.mark.parametrize("code", [*blocks(README, "python"), *blocks(HOSTED, "python")])
+@pytest.mark.parametrize("code", [code for path in DOCUMENTS for code in blocks(path.read_text(), "python")])
 def test_code_is_python(code: str) -> None:
     compile(textwrap.dedent(code), "document", "exec")
 

@@ -19,6 +19,7 @@ from sqlalchemy.engine import Engine, make_url
 
 import flask_chatix_comments
 from flask_chatix_comments import database
+from flask_chatix_comments.database import Database
 from flask_chatix_comments.errors import ChatroomTakenError, PostNotRegisteredError, RegistryError
 from flask_chatix_comments.registry import Claim, RegistryEntry, RoomRegistry, RoomState, create_registry_engine
 
@@ -52,11 +53,11 @@ def before(registry: RoomRegistry, start: str, deed: Callable[[], object], *, ti
             left -= 1
             deed()
 
-    sa.event.listen(registry._engine, "before_cursor_execute", listen)
+    sa.event.listen(registry.database.engine, "before_cursor_execute", listen)
     try:
         yield
     finally:
-        sa.event.remove(registry._engine, "before_cursor_execute", listen)
+        sa.event.remove(registry.database.engine, "before_cursor_execute", listen)
     assert not left, f"no statement began with {start!r}"
 
 
@@ -135,7 +136,7 @@ class TestRecord:
         assert entry == registry.get("7")
         assert (entry.chatroom_id, entry.state, entry.is_private) == ("room-1", RoomState.OPEN, False)
         assert entry.updated_at >= entry.created_at
-        with registry._engine.connect() as connection:
+        with registry.database.engine.connect() as connection:
             row = connection.execute(sa.select(database.chatrooms)).one()
         assert (row.claim_token, row.claim_owner, row.claim_expires_at) == (None, None, None)
 
@@ -404,7 +405,7 @@ class TestTables:
 
     def test_are_made_again_after_they_were_dropped(self, registry: RoomRegistry) -> None:
         claim(registry)
-        database.metadata.drop_all(registry._engine)
+        database.metadata.drop_all(registry.database.engine)
         with pytest.raises(RegistryError, match="chatix_chatrooms"):
             registry.find("7")
         assert registry.find("7") is None
@@ -480,10 +481,10 @@ class TestFailures:
         engine = sa.create_engine("sqlite://")
         engine.url = make_url("postgresql://me:hidden@db.test/blog")
         engine.dialect.name = "postgresql"
-        text = database.explain(engine, sa.exc.OperationalError("SELECT 1", None, Exception("no route\nDETAIL: x")))
+        text = Database(engine).explain(sa.exc.OperationalError("SELECT 1", None, Exception("no route\nDETAIL: x")))
         assert text.startswith("The room registry in db.test/blog failed: no route. Check")
         assert "hidden" not in text
-        assert "OperationalError" in database.explain(engine, sa.exc.OperationalError("", None, Exception("")))
+        assert "OperationalError" in Database(engine).explain(sa.exc.OperationalError("", None, Exception("")))
 
     @pytest.mark.parametrize(
         "url", ["", "no url", "nosuch://host/db", "postgresql://u:hid:den@h:hidden/db", "mysql+nosuch://u:hidden@h/d"]
@@ -506,7 +507,7 @@ class TestFailures:
         engine = sa.create_engine("sqlite://")
         engine.dialect.name = "oracle"
         with pytest.raises(RegistryError, match="not in oracle"):
-            RoomRegistry(engine)
+            Database(engine)
 
 
 class TestEngine:

@@ -322,7 +322,7 @@ class TestFailures:
         self, rooms: RoomService, registry: RoomRegistry, faults: Faults, caplog: pytest.LogCaptureFixture
     ) -> None:
         def lose_the_database(request: httpx.Request) -> httpx.Response:
-            with registry._engine.begin() as connection:
+            with registry.database.engine.begin() as connection:
                 connection.exec_driver_sql("DROP TABLE chatix_chatrooms")
             raise httpx.ConnectError("refused")
 

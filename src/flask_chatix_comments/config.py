@@ -28,6 +28,8 @@ SETTINGS: tuple[str, ...] = (
     "CHATIX_API_AUTH_HEADER",
     "CHATIX_API_TIMEOUT",
     "CHATIX_DATABASE_URL",
+    "CHATIX_DATABASE_BIND",
+    "CHATIX_CREATE_TABLES",
     "CHATIX_CREATE",
     "CHATIX_URL_PREFIX",
     "CHATIX_HUB_PORT",
@@ -57,6 +59,10 @@ class ChatixConfig:
     Attributes:
         api_key: Key of the hosted service; ``None`` means the built-in hub.
         api_url: Where the REST API is, when it was set.
+        database_url: The registry's database, unless the site has one that it can share.
+        is_database_set: Whether *database_url* was set: then it is used, whatever the site has.
+        database_bind: Which of the site's databases the registry shares; ``None``: the default one.
+        creates_tables: Whether the registry makes its tables; ``None``: unless migrations do.
         hub_host: Where the built-in hub listens; ``None``: at the development server's own address.
         hub_url: The hub as readers see it, ending in ``/v1``; ``None`` when the site runs it itself.
         secrets: ``SECRET_KEY`` and its fallbacks, newest first.
@@ -71,6 +77,9 @@ class ChatixConfig:
     api_auth_header: str
     api_timeout_s: float
     database_url: str = field(repr=False)
+    is_database_set: bool
+    database_bind: str | None
+    creates_tables: bool | None
     create: Literal["reach", "render"]
     url_prefix: str
     hub_port: int
@@ -134,6 +143,9 @@ class ChatixConfig:
             database_url=_from_instance(
                 read("CHATIX_DATABASE_URL", values.database_url, "sqlite:///chatix_comments.sqlite3"), instance_path
             ),
+            is_database_set=read("CHATIX_DATABASE_URL", values.database_url, None) is not None,
+            database_bind=read("CHATIX_DATABASE_BIND", values.text, None),
+            creates_tables=read("CHATIX_CREATE_TABLES", values.boolean, None),
             create=read("CHATIX_CREATE", values.create_when, "reach"),
             url_prefix=read("CHATIX_URL_PREFIX", values.url_prefix, "/chatix-comments"),
             hub_port=read("CHATIX_HUB_PORT", values.int_between(0, 65535), 5001),
@@ -197,6 +209,9 @@ def _check_together(config: ChatixConfig, is_installed: Callable[[str], bool]) -
     if config.is_hosted and config.hub_url:
         message = "contradicts CHATIX_WEBSITE_ID and CHATIX_API_KEY; remove it, or remove those two."
         raise ConfigError("CHATIX_HUB_URL", message)
+    if config.is_database_set and config.database_bind is not None:
+        message = "contradicts CHATIX_DATABASE_URL; remove one of the two."
+        raise ConfigError("CHATIX_DATABASE_BIND", message)
     if config.runs_hub and config.api_url and not _is_near(config.api_url, config.hub_host):
         raise ConfigError(
             "CHATIX_API_URL",

@@ -10,6 +10,8 @@ import contextlib
 import functools
 import os
 import weakref
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -48,10 +50,19 @@ class ExactText(TypeDecorator[str]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Choose the column's type."""
-        if dialect.name in _MYSQL:
-            return dialect.type_descriptor(sa.VARBINARY(4 * self.length))
-        collation = "C" if dialect.name == "postgresql" else "BINARY"
-        return dialect.type_descriptor(sa.String(self.length, collation=collation))
+        return dialect.type_descriptor(self._kept_as(dialect.name))
+
+    def plain(self) -> TypeEngine[Any]:
+        """Return the column's type in SQLAlchemy's own words, which a migration script can repeat."""
+        plain: TypeEngine[Any] = sa.String(self.length)
+        for name in sorted(DIALECTS):
+            plain = plain.with_variant(self._kept_as(name), name)
+        return plain
+
+    def _kept_as(self, dialect_name: str) -> TypeEngine[Any]:
+        if dialect_name in _MYSQL:
+            return sa.VARBINARY(4 * self.length)
+        return sa.String(self.length, collation="C" if dialect_name == "postgresql" else "BINARY")
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
         """Python to database."""
@@ -67,6 +78,10 @@ class Moment(TypeDecorator[datetime]):
 
     impl = sa.BigInteger
     cache_ok = True
+
+    def plain(self) -> TypeEngine[Any]:
+        """Return the column's type in SQLAlchemy's own words."""
+        return sa.BigInteger()
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         """Database to Python; nothing goes the other way, since only the database's clock is asked."""
@@ -106,8 +121,7 @@ chatrooms = sa.Table(
     "chatix_chatrooms",
     metadata,
     sa.Column("post_id", ExactText(MAX_KEY_CHARS), primary_key=True),
-    # Unique: two posts must never share a thread, whatever a service answers.
-    sa.Column("chatroom_id", ExactText(MAX_KEY_CHARS), unique=True),
+    sa.Column("chatroom_id", ExactText(MAX_KEY_CHARS)),
     sa.Column("title", sa.String(255), nullable=False),
     sa.Column("is_private", sa.Boolean, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
@@ -117,6 +131,8 @@ chatrooms = sa.Table(
     sa.Column("claim_expires_at", Moment),
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("updated_at", Moment, nullable=False),
+    # Two posts must never share a thread, whatever a service answers.
+    sa.UniqueConstraint("chatroom_id"),
     **_TABLE_OPTIONS,
 )
 
@@ -124,23 +140,89 @@ visitors = sa.Table(
     "chatix_visitors",
     metadata,
     sa.Column("visitor_key", ExactText(MAX_KEY_CHARS), primary_key=True),
-    sa.Column("visitor_id", ExactText(MAX_KEY_CHARS), nullable=False, unique=True),
+    sa.Column("visitor_id", ExactText(MAX_KEY_CHARS), nullable=False),
     sa.Column("created_at", Moment, nullable=False),
+    sa.UniqueConstraint("visitor_id"),
     **_TABLE_OPTIONS,
 )
 
 
-def explain(engine: Engine, exc: Exception) -> str:
-    """Say what is wrong and what to do, without user name or password."""
-    reason = str(exc.orig) if isinstance(exc, DBAPIError) else str(exc)
-    first_line = (reason.splitlines() or [type(exc).__name__])[0]
-    if engine.dialect.name == "sqlite":
-        place = engine.url.database or ":memory:"
-        remedy = "Check that this file and its folder can be written, or set CHATIX_DATABASE_URL to another."
-    else:
-        place = f"{engine.url.host or 'local'}/{engine.url.database}"
-        remedy = "Check that the database runs and that CHATIX_DATABASE_URL names it and a user who may write."
-    return f"The room registry in {place} failed: {first_line}. {remedy}"
+def add_tables(site: sa.MetaData) -> None:
+    """Add our tables to the site's metadata, so that its migrations know them; any that it has stay as they are.
+
+    They come to be the same whoever makes them: names of constraints are ours, whatever convention the site
+    has, and types need no import of ours in a migration script.
+    """
+    for table in metadata.sorted_tables:
+        copy = table.to_metadata(site) if table.name not in _names(site) else None
+        for column in copy.columns if copy is not None else ():
+            if isinstance(column.type, (ExactText, Moment)):
+                column.type = column.type.plain()
+
+
+def _names(site: sa.MetaData) -> set[str]:
+    return {table.name for table in site.tables.values() if table.schema == site.schema}
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """What the registry works on.
+
+    Attributes:
+        is_shared: Whether the engine is the site's own: it is used as it is, and never closed here.
+        creates_tables: Whether tables that are missing are made on first use.
+        schema: Where the tables are, if not in the connection's own schema.
+
+    Raises:
+        RegistryError: The registry cannot be kept in a database of this kind.
+    """
+
+    engine: Engine
+    is_shared: bool = False
+    creates_tables: bool = True
+    schema: str | None = None
+
+    def __post_init__(self) -> None:
+        name = self.engine.dialect.name
+        if name not in DIALECTS:
+            raise RegistryError(
+                f"Chatrooms can be registered in SQLite, PostgreSQL, MariaDB and MySQL, not in {name}. "
+                "Set CHATIX_DATABASE_URL to one of them."
+            )
+
+    @property
+    def place(self) -> str:
+        """Where it is, without user name or password."""
+        url = self.engine.url
+        if self.engine.dialect.name == "sqlite":
+            return url.database or ":memory:"
+        return f"{url.host or 'local'}/{url.database}"
+
+    def explain(self, exc: Exception) -> str:
+        """Say what is wrong and what to do, without user name or password."""
+        reason = str(exc.orig) if isinstance(exc, DBAPIError) else str(exc)
+        first_line = (reason.splitlines() or [type(exc).__name__])[0]
+        return f"The room registry in {self.place} failed: {first_line}. {self._remedy(first_line)}"
+
+    def explain_missing(self, names: Iterable[str]) -> str:
+        """Say which tables are not there, and how to get them."""
+        return (
+            f"The room registry in {self.place} lacks {' and '.join(names)}. Migrations make its tables, so run "
+            "flask db migrate, if no migration has them yet, and flask db upgrade; or let the site make them: "
+            "CHATIX_CREATE_TABLES=true."
+        )
+
+    def _remedy(self, reason: str) -> str:
+        if "locked" in reason and self.is_shared:
+            return (
+                "Something else holds a transaction on this file for longer than SQLite waits. Commit the site's "
+                "session before comments are asked for in the same request, or give the registry a file of its own: "
+                "CHATIX_DATABASE_URL=sqlite:///chatix_comments.sqlite3."
+            )
+        setting = "what Flask-SQLAlchemy was given" if self.is_shared else "CHATIX_DATABASE_URL"
+        if self.engine.dialect.name != "sqlite":
+            return f"Check that the database runs and that {setting} names it and a user who may write."
+        return "Check that this file and its folder can be written, or set CHATIX_DATABASE_URL to another."
 
 
 def create_registry_engine(database_url: str) -> Engine:

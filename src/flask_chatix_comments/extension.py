@@ -18,6 +18,7 @@ from .backfill import BackfillResult, backfill
 from .config import ChatixConfig
 from .errors import ConfigError
 from .models import Post, PostIdLike, Visitor, normalize_post_id
+from .neighbours import Neighbours
 from .room_info import RoomInfo, all_rooms, one_room, visitor_counts
 from .room_methods import RoomMethods
 from .rooms import RoomService
@@ -77,11 +78,13 @@ class ChatixComments(RoomMethods):
         config = ChatixConfig.from_mapping(app.config, debug=app.debug, instance_path=app.instance_path)
         if config.is_secret_for_development and not app.testing:
             logger.warning("SECRET_KEY is not set: a public key signs in its place, which only debug mode allows.")
-        state = AppState(config, self._loaders, clock=self._clock, transport=self._transport)
+        neighbours = Neighbours(app, config)
+        state = AppState(config, self._loaders, neighbours, clock=self._clock, transport=self._transport)
         state.renderer = templating.install(app, state)
         app.register_blueprint(views.blueprint, url_prefix=config.url_prefix)
         app.cli.add_command(cli.chatix)
         app.extensions[EXTENSION_KEY] = state
+        neighbours.introduce(views.blueprint)
 
     def visitor_loader(self, loader: VisitorLoaderT) -> VisitorLoaderT:
         """Register the function that tells who is signed in: a ``Visitor``, or ``None`` for a guest.

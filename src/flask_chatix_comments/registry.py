@@ -12,8 +12,9 @@ judges a lease: clocks of hosts differ.
 from __future__ import annotations
 
 import contextlib
+import functools
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,12 +22,11 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from .database import (
-    DIALECTS,
     MAX_KEY_CHARS,
+    Database,
     DatabaseNow,
     chatrooms,
     create_registry_engine,
-    explain,
     metadata,
     visitors,
 )
@@ -44,19 +44,27 @@ _has_no_lease = sa.or_(chatrooms.c.claim_expires_at.is_(None), chatrooms.c.claim
 
 
 class RoomRegistry:
-    """Reads and writes the registry's tables, which it makes on first use. Safe for threads and processes.
+    """Reads and writes the registry's tables. Safe for threads and processes.
 
     Every method raises ``RegistryError`` when the database cannot do what is asked.
+
+    Args:
+        source: An engine of our own; or what finds the database on first use, since a site may set up its
+            own after us.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        if engine.dialect.name not in DIALECTS:
-            raise RegistryError(
-                f"Chatrooms can be registered in SQLite, PostgreSQL, MariaDB and MySQL, not in {engine.dialect.name}. "
-                "Set CHATIX_DATABASE_URL to one of them."
-            )
-        self._engine = engine
+    def __init__(self, source: Engine | Callable[[], Database]) -> None:
+        self._find = functools.partial(Database, source) if isinstance(source, Engine) else source
+        self._found: list[Database] = []
         self._has_tables = False
+
+    @property
+    def database(self) -> Database:
+        """Where the tables are."""
+        # No lock: a fork might copy it locked. Of all that look at once, the first one's find counts.
+        if not self._found:
+            self._found.append(self._find())
+        return self._found[0]
 
     def find(self, post_id: str) -> RegistryEntry | None:
         """Return the entry of *post_id*, which may still be ``CREATING``, or ``None``."""
@@ -257,8 +265,10 @@ class RoomRegistry:
             return str(connection.execute(query).scalar_one())
 
     def close(self) -> None:
-        """Close the connections that are not in use; the next call opens new ones."""
-        self._engine.dispose()
+        """Close our own connections that are not in use; the next call opens new ones."""
+        for database in self._found[:1]:
+            if not database.is_shared:
+                database.engine.dispose()
 
     def _read_one(self, condition: sa.ColumnElement[bool], post_id: str | None = None) -> sa.Row[Any] | None:
         query = sa.select(chatrooms, _has_no_lease.label("has_no_lease")).where(condition)
@@ -299,33 +309,37 @@ class RoomRegistry:
 
     @contextlib.contextmanager
     def _transaction(self, post_id: str | None = None) -> Iterator[Connection]:
+        database = self.database
         try:
-            self._make_tables()
-            with self._engine.connect() as connection:
+            self._prepare_tables(database, post_id)
+            with database.engine.connect() as connection:
                 yield connection
                 connection.commit()
         except (SQLAlchemyError, UnicodeEncodeError) as exc:
             self._has_tables = False  # Look again next time: perhaps they are what is missing.
-            raise RegistryError(explain(self._engine, exc), post_id=post_id) from exc
+            raise RegistryError(database.explain(exc), post_id=post_id) from exc
 
-    def _make_tables(self) -> None:
+    def _prepare_tables(self, database: Database, post_id: str | None) -> None:
         # No lock: a fork might copy it locked, and the statements bear being run by many at once.
         if self._has_tables:
             return
-        if not self._exist_tables():
+        if missing := _missing_tables(database):
+            if not database.creates_tables:
+                raise RegistryError(database.explain_missing(missing), post_id=post_id)
             try:
-                with self._engine.begin() as connection:
+                with database.engine.begin() as connection:
                     for table in metadata.sorted_tables:
                         connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
             except SQLAlchemyError:
                 # PostgreSQL lets two IF NOT EXISTS collide; the other one's tables are as good.
-                if not self._exist_tables():
+                if _missing_tables(database):
                     raise
         self._has_tables = True
 
-    def _exist_tables(self) -> bool:
-        inspector = sa.inspect(self._engine)
-        return all(inspector.has_table(name) for name in metadata.tables)
+
+def _missing_tables(database: Database) -> list[str]:
+    inspector = sa.inspect(database.engine)
+    return [name for name in metadata.tables if not inspector.has_table(name, database.schema)]
 
 
 def _held(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:

@@ -78,6 +78,17 @@ def create_when(value: Any) -> Literal["reach", "render"]:
     raise ValueError("must be 'reach' (a reader comes to the section) or 'render' (the page is first rendered).")
 
 
+_BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+
+
+def boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if str(value).lower() not in _BOOLEANS:
+        raise ValueError("must be true or false.")
+    return _BOOLEANS[str(value).lower()]
+
+
 def int_between(low: int, high: int) -> Callable[[Any], int]:
     message = f"must be a whole number from {low} to {high}."
 

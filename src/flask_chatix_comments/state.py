@@ -12,11 +12,11 @@ from flask import Flask, current_app
 
 from . import wire
 from .config import ChatixConfig
-from .database import create_registry_engine
 from .dev_hub import DevHub, hub_api_url
 from .errors import ApiError, ConfigError, HubStartError, RegistryError
 from .keys import Keys
 from .models import FieldValue, Post, Visitor
+from .neighbours import Neighbours
 from .operations import merge_operations
 from .registry import RoomRegistry
 from .room_keeper import RoomKeeper
@@ -72,6 +72,7 @@ class AppState:
 
     Args:
         loaders: What the site has registered, or will register later.
+        neighbours: The site's other extensions, one of which may have the database.
         clock: Seconds since 1970.
         transport: Stands in for the network, in tests.
     """
@@ -82,16 +83,18 @@ class AppState:
         self,
         config: ChatixConfig,
         loaders: Loaders,
+        neighbours: Neighbours,
         *,
         clock: Callable[[], float] = time.time,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.config = config
         self.loaders = loaders
+        self.neighbours = neighbours
         self.keys = Keys.of(config)
         self.operations = merge_operations(config.api_operations)
         self.post_tokens = PostTokens(self.keys.post, website_id=config.website_id)
-        self.registry = _open_registry(config)
+        self.registry = _open_registry(config, neighbours)
         self.visitors = Visitors(
             tickets=VisitorTickets(self.keys.ticket, website_id=config.website_id),
             cookies=GuestCookies(self.keys.guest, website_id=config.website_id),
@@ -243,8 +246,11 @@ def _encodable(value: FieldValueT) -> FieldValueT:
     return value.encode(errors="replace").decode() if isinstance(value, str) else value
 
 
-def _open_registry(config: ChatixConfig) -> RoomRegistry:
-    try:
-        return RoomRegistry(create_registry_engine(config.database_url))
-    except RegistryError as exc:
-        raise ConfigError("CHATIX_DATABASE_URL", str(exc)) from exc
+def _open_registry(config: ChatixConfig, neighbours: Neighbours) -> RoomRegistry:
+    registry = RoomRegistry(neighbours.find_database)
+    if config.is_database_set:
+        try:
+            registry.database  # noqa: B018 - what was set wrongly is told at once
+        except RegistryError as exc:
+            raise ConfigError("CHATIX_DATABASE_URL", str(exc)) from exc
+    return registry
