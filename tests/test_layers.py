@@ -92,7 +92,8 @@ ALLOWED: dict[str, set[str]] = {
         *(".views", ".templating", ".cli"),
         *BASE,
     },
-    "testing": {"pytest"},
+    "testing_reader": {".wire", ".models", ".errors"},
+    "testing": {"pytest", "flask", ".testing_reader", ".state", ".tokens", ".visitors", ".models"},
     "hub.signalr": {"msgspec", ".hub.signalr", ".errors"},
     "hub.membership": {".models"},
     "hub.backplane": {".hub.backplane", ".models"},
@@ -134,7 +135,8 @@ LATE: dict[str, set[str]] = {
     "extension": {".api", "httpx"},
     "state": {".api", ".templating", ".hub.server", ".hub.config", "httpx"},
     "dev_hub": {".hub.server"},
-    "testing": {".hub.server", ".hub.config"},
+    "testing_reader": {"httpx", "websockets", "flask", "werkzeug"},
+    "testing": {".hub.server", ".hub.config", ".api"},
 }
 # These may be imported at the top of no module but api: the import of the extension stays light.
 HEAVY = {"httpx", "starlette", "uvicorn", "msgspec"}

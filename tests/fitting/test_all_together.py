@@ -18,8 +18,8 @@ from werkzeug.serving import make_server
 
 from flask_chatix_comments.state import get_state
 from flask_chatix_comments.testing import HubForTests
+from tests.documents import block, run
 from tests.e2e.support import Reader, comment, reach_section, section, write
-from tests.fitting.documents import block, run
 from tests.flask_support import SECRET
 
 pytestmark = pytest.mark.browser

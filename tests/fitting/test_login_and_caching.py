@@ -14,8 +14,8 @@ from jinja2 import DictLoader
 from werkzeug.test import TestResponse
 
 from flask_chatix_comments import ChatixComments
+from tests.documents import FITTING_IN, README, block, run
 from tests.fitting.conftest import NewApp
-from tests.fitting.documents import FITTING_IN, README, block, run
 
 PAGES = {"post.html": "<!doctype html><h1>{{ slug }}</h1>{{ chatix_comments(slug, title=slug) }}"}
 

@@ -16,8 +16,8 @@ from flask_sqlalchemy import SQLAlchemy
 
 from flask_chatix_comments import ChatixComments, Post, RegistryError, database
 from flask_chatix_comments.state import get_state
+from tests.documents import block
 from tests.fitting.conftest import NewApp
-from tests.fitting.documents import block
 
 OUR_TABLES = sorted(database.metadata.tables)
 MODELS = """

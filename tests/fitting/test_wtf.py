@@ -11,8 +11,8 @@ from werkzeug.test import TestResponse
 from flask_chatix_comments import ChatixComments, views
 from flask_chatix_comments.state import get_state
 from flask_chatix_comments.tokens import PostClaim
+from tests.documents import block, run
 from tests.fitting.conftest import NewApp
-from tests.fitting.documents import block, run
 
 
 @pytest.fixture(params=["theirs first", "ours first"])
