@@ -175,7 +175,7 @@ def link(registry: RoomRegistry, post_id: str = "7", chatroom_id: str = "room-1"
 
 
 def claim_columns(registry: RoomRegistry) -> Any:
-    with registry._engine.connect() as connection:
+    with registry.database.engine.connect() as connection:
         row = connection.execute(sa.select(database.chatrooms)).one()
     return (row.claim_token, row.claim_owner, row.claim_expires_at)
 

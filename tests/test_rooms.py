@@ -40,7 +40,7 @@ POST = Post("7", "Seven")
 
 def take_over(registry: RoomRegistry) -> Claim:
     """Claim the post as somebody else, once the lease of whoever has it is over."""
-    with registry._engine.begin() as connection:
+    with registry.database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE chatix_chatrooms SET claim_expires_at = 0")
     return hold_claim(registry)
 
