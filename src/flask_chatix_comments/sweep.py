@@ -165,7 +165,8 @@ class Sweeper:
         seats: list[_Seat] = []
         with self._until_stopped():
             for post_id, chatroom_id in chatrooms:
-                if len(seats) >= self._limit:
+                # One more than may be freed: it tells that there is more to do.
+                if len(seats) > self._limit:
                     raise _StopError
                 with self._chatroom_of(post_id):
                     offline = self._offline_in(chatroom_id)
