@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 BROWSER_SOURCES := package-lock.json package.json hatch_build.py $(shell find browser -type f 2>/dev/null)
 BUNDLE := src/flask_chatix_comments/static/chatix_comments/manifest.json
 
-.PHONY: help demo test test-python test-browser-code bench lint docs format lock screenshots clean chromium
+.PHONY: help demo test test-python test-browser-code bench lint docs format lock screenshots clean chromium nginx
 
 help:
 	@echo "make demo    the example site with live comments (PORT, HUB_PORT, DEMO_DATA)"
@@ -74,6 +74,18 @@ chromium:
 	  echo "The browser tests need Chromium. Run: sudo apt-get install chromium   (or set CHROMIUM=/path/to/chrome)"; exit 1; \
 	fi
 
+# The one that tests start listens on a port of its own; Debian's package may start another as a service.
+nginx:
+	@if [ -n "$$NGINX" ]; then exit 0; fi; \
+	if PATH="$$PATH:/usr/sbin:/usr/local/sbin:/opt/homebrew/bin" command -v nginx >/dev/null 2>&1 && command -v openssl >/dev/null 2>&1; then \
+	  exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	  echo "Installing Debian's nginx ..."; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx openssl >/dev/null; \
+	else \
+	  echo "The tests of the ways to run need nginx and openssl. Run: sudo apt-get install nginx openssl   (or set NGINX=/path/to/nginx)"; exit 1; \
+	fi
+
 # -- Using --------------------------------------------------------------------------------------------
 
 # What the demo's commands need to find its site: PORT, and the others where they are not what follows from it.
@@ -92,7 +104,7 @@ demo: .venv/.demo $(BUNDLE)
 
 test: test-browser-code test-python
 
-test-python: .venv/.dev $(BUNDLE) node_modules/.chatix-comments-dev tests/interop/node_modules/.chatix-comments chromium
+test-python: .venv/.dev $(BUNDLE) node_modules/.chatix-comments-dev tests/interop/node_modules/.chatix-comments chromium nginx
 	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
 
 test-browser-code: node_modules/.chatix-comments-dev

@@ -181,6 +181,7 @@ export class Section {
   #onLive(chat: Chat): void {
     this.#notice.hidden = true;
     this.#isRefused = false;
+    this.#setQuiet(false);
     this.#setGone(false);
     this.#view.selfId = chat.selfId;
     if (this.#visitor && !this.#visitor.name) this.#setVisitor({ ...this.#visitor, name: chat.selfName });
@@ -192,6 +193,7 @@ export class Section {
     const isGone = meansGone(error);
     this.#isRefused = isRefusal(error) && !isGone;
     if (this.#isRefused || isGone) this.#outbox.giveBack(error);
+    this.#setQuiet(error instanceof SiteError && error.kind === "not-set-up");
     // Until the thread is back, what the line does is of no interest.
     this.#setGone(this.#isGone || isGone);
     if (this.#isGone) return;
@@ -205,6 +207,12 @@ export class Section {
     const keepText = this.#isRefused && this.#composer.hasText ? ` ${strings.keepText}` : "";
     this.#notice.textContent = notice + keepText;
     this.#notice.hidden = false;
+  }
+
+  /** Where no chat is set up, the section says so once and does not look like one that tries to connect. */
+  #setQuiet(isQuiet: boolean): void {
+    this.#status.hidden = isQuiet;
+    this.#notice.setAttribute("role", isQuiet ? "note" : "alert");
   }
 
   #setVisitor(visitor: Visitor): void {

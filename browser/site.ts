@@ -34,9 +34,16 @@ export interface Leave {
   readonly connectionId: string;
 }
 
-export type SiteErrorKind = "unreachable" | "unavailable" | "preparing" | "gone" | "refused" | "bad-name";
+export type SiteErrorKind =
+  | "unreachable"
+  | "unavailable"
+  | "preparing"
+  | "gone"
+  | "refused"
+  | "bad-name"
+  | "not-set-up";
 
-/** The site did not do what was asked; all but "refused" and "bad-name" may pass. */
+/** The site did not do what was asked; all but "refused", "bad-name" and "not-set-up" may pass. */
 export class SiteError extends Error {
   override readonly name = "SiteError";
   readonly kind: SiteErrorKind;
@@ -50,10 +57,11 @@ export class SiteError extends Error {
   }
 
   get mayPass(): boolean {
-    return this.kind !== "refused" && this.kind !== "bad-name";
+    return !LASTING.has(this.kind);
   }
 }
 
+const LASTING: ReadonlySet<SiteErrorKind> = new Set(["refused", "bad-name", "not-set-up"]);
 const TIMEOUT_MS = 15_000;
 /** A section that wants to open may be waiting for these. */
 const LEAVES_TIMEOUT_MS = 5_000;
@@ -103,7 +111,7 @@ export class Site {
       mode: answer.mode === "hosted" ? "hosted" : "hub",
       isClosed: answer.state === "closed",
       websiteId: String(answer.website_id),
-      apiUrl: answer.api_url,
+      apiUrl: absolute(answer.api_url),
       chatroomId: answer.chatroom_id,
       ticket: typeof answer.ticket === "string" ? answer.ticket : null,
       visitor: visitorFrom(answer.visitor),
@@ -185,6 +193,7 @@ async function read(answer: Response): Promise<Json> {
   if (answer.ok && body) return body;
   const message = typeof body?.message === "string" ? body.message : "";
   const retryAfterMs = toMs(body?.retry_after_s) ?? toMs(answer.headers.get("Retry-After"));
+  if (body?.error === "no_hub") throw new SiteError("not-set-up", message);
   if (answer.status === 422) throw new SiteError("bad-name", message || "This name cannot be used.");
   if (isFinal(answer.status)) throw new SiteError("refused", message);
   throw new SiteError("unavailable", message, retryAfterMs);
@@ -201,6 +210,15 @@ async function parse(answer: Response): Promise<Json | null> {
     return typeof body === "object" && body !== null ? body : null;
   } catch {
     return null;
+  }
+}
+
+/** A hub in one application with the site is on the page's own origin, which the site says as a path. */
+function absolute(url: string): string {
+  try {
+    return new URL(url, location.href).href;
+  } catch {
+    throw nonsense();
   }
 }
 

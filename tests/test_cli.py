@@ -95,6 +95,7 @@ class TestBackfill:
         assert "Error: No hub for the website 'local' answers at http://127.0.0.1:5001/v1." in result.stderr
         assert "set CHATIX_HUB_PORT" in result.stderr
         assert "set CHATIX_HUB_HOST" in result.stderr
+        assert "set CHATIX_API_URL to the URL of that, with /chatix-comments/hub/v1 at its end." in result.stderr
         assert site.api.calls == []
 
     @pytest.mark.usefixtures("impatient")
@@ -104,7 +105,10 @@ class TestBackfill:
         site.api.fail("/health", httpx.ConnectError("refused"))
         result = run(site, "backfill")
         assert result.exit_code == 1
-        assert "answers at https://chat.example/v1. Start that hub, or correct CHATIX_HUB_URL" in result.stderr
+        assert (
+            "answers at https://chat.example/v1. Start that hub (flask chatix hub), or correct CHATIX_HUB_URL"
+            in result.stderr
+        )
 
     def test_a_hub_that_is_starting_is_waited_for(self, site: Site) -> None:
         load_posts(site, Post("a"))

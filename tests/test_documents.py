@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,14 +15,19 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+import gunicorn.config  # type: ignore[import-untyped]  # it carries no types
 import pytest
 from bs4 import BeautifulSoup
 from flask import Flask
+from uvicorn.main import main as uvicorn_command
 
 from flask_chatix_comments.cli import chatix
 from flask_chatix_comments.config import SETTINGS, ChatixConfig
 from flask_chatix_comments.extension import get_state
+from flask_chatix_comments.hub.web_protocols import HttpProtocol, WebSocketProtocol
+from flask_chatix_comments.hub.web_server import SHUTDOWN_S
 from flask_chatix_comments.operations import OPERATIONS, merge_operations
+from tests.documents import blocks
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -48,10 +55,6 @@ def rows(text: str, first_cell: str) -> Iterator[list[str]]:
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("|") and re.fullmatch(first_cell, cells[0]):
             yield cells
-
-
-def blocks(text: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 # Settings
@@ -208,6 +211,62 @@ def test_the_demo_prints_the_command_that_finds_it(variables: list[str], environ
     result = subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True)
     (line,) = re.findall(r"Its commands: +(.*)\"", result.stdout)
     assert line == f"{environment} .venv/bin/flask --app example_site chatix list"
+
+
+# Ways to run it
+
+
+UNITS = [
+    unit
+    for name in ("running-hub-process.md", "running-mounted.md")
+    for unit in blocks((ROOT / "docs" / name).read_text(), "ini")
+    if "[Unit]" in unit
+]
+#: The programs of the unit files, and the options that each of them knows.
+PROGRAMS = {
+    "flask": options_of("hub"),
+    "uvicorn": {spelling for parameter in uvicorn_command.params for spelling in parameter.opts},
+    "gunicorn": {spelling for setting in gunicorn.config.KNOWN_SETTINGS for spelling in setting.cli or ()},
+}
+
+
+def parse_unit(text: str) -> configparser.ConfigParser:
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]  # as the library documents it
+    unit.read_string(text.replace("\\\n", ""))
+    return unit
+
+
+@pytest.mark.parametrize("text", UNITS)
+def test_unit_files_start_what_there_is(text: str) -> None:
+    unit = parse_unit(text)
+    assert unit.sections() == ["Unit", "Service", "Install"]
+    program, *arguments = shlex.split(unit["Service"]["ExecStart"])
+    assert program.startswith("/srv/blog/.venv/bin/")
+    known = PROGRAMS[Path(program).name] | {"--app"}
+    assert {argument for argument in arguments if argument.startswith("--")} <= known
+    assert int(unit["Service"]["TimeoutStopSec"]) > SHUTDOWN_S
+
+
+def test_unit_files_are_hardened_alike() -> None:
+    services = [dict(parse_unit(text)["Service"]) for text in UNITS]
+    assert len(services) == 3
+    own = {"ExecStart", "TimeoutStopSec", "KillMode", "LimitNOFILE"}
+    common = [{name: value for name, value in service.items() if name not in own} for service in services]
+    assert common[0] == common[1] == common[2]
+    assert {"ProtectSystem", "NoNewPrivileges", "CapabilityBoundingSet", "ReadWritePaths"} <= common[0].keys()
+
+
+def test_the_options_of_uvicorn_that_are_explained_exist() -> None:
+    text = (ROOT / "docs/running-mounted.md").read_text()
+    explained = {cells[0].strip("`").split()[0] for cells in rows(text, "`--.*`")}
+    assert explained
+    assert explained <= PROGRAMS["uvicorn"]
+
+
+def test_the_protocols_that_the_documents_name_exist() -> None:
+    named = {name for path in DOCUMENTS for name in re.findall(r"--(?:ws|http) ([\w.]+:\w+)", path.read_text())}
+    assert named == {f"{one.__module__}:{one.__name__}" for one in (HttpProtocol, WebSocketProtocol)}
 
 
 # Appearance

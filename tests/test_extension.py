@@ -267,9 +267,9 @@ class TestPythonMethods:
 
 def running_hub(site: Site) -> DevHub:
     """Return the hub's keeper, once the hub listens or has failed."""
-    assert site.state.dev_hub is not None
-    site.state.dev_hub.wait(START_TIMEOUT_S)
-    return site.state.dev_hub
+    assert site.state.own_hub is not None
+    site.state.own_hub.wait(START_TIMEOUT_S)
+    return site.state.own_hub.dev_hub
 
 
 def port_of(site: Site) -> int:

@@ -33,17 +33,20 @@ FLASK_SIDE = {
         ".api",
         ".api_answers",
         ".api_http",
+        ".in_process",
         ".setting_values",
         ".config",
         ".keys",
         ".visitors",
         ".dev_hub",
+        ".missing_hub",
+        ".own_hub",
         ".state",
         ".room_info",
         ".neighbours",
     ),
-    *(".room_messages", ".sweep", ".room_methods", ".cli_support", ".cli_rooms"),
-    *(".view_input", ".leaving", ".views", ".templating", ".cli", ".extension"),
+    *(".room_messages", ".sweep", ".room_methods", ".cli_support", ".cli_rooms", ".cli_hub"),
+    *(".view_input", ".leaving", ".views", ".templating", ".cli", ".extension", ".asgi"),
 }
 HUB_INNER = {".errors", ".models", ".tokens", ".hub.service", ".hub.limits"}
 HUB_EDGE = HUB_INNER | {".wire", ".hub.presenter"}
@@ -52,6 +55,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": {".errors"},
     "wire": {".models", ".errors"},
     "tokens": {"itsdangerous", ".errors"},
+    "process_lock": set(),
     "setting_values": {".errors"},
     "config": {".setting_values", ".errors"},
     "database": {"sqlalchemy", ".errors"},
@@ -59,6 +63,7 @@ ALLOWED: dict[str, set[str]] = {
     "registry": {"sqlalchemy", ".database", ".registry_rows", ".errors", ".models"},
     "operations": {".errors"},
     "api_http": {"httpx", ".operations", ".errors"},
+    "in_process": {"httpx"},
     "api_answers": {".wire", ".models"},
     "api": {"httpx", ".api_answers", ".api_http", ".operations", ".wire", ".models", ".errors"},
     "rooms": {".registry", ".models", ".errors"},
@@ -69,9 +74,15 @@ ALLOWED: dict[str, set[str]] = {
     "backfill": {".rooms", ".models", ".errors"},
     "visitors": {".tokens", ".models", ".errors"},
     "dev_hub": {".errors"},
+    "missing_hub": {".process_lock", ".errors"},
+    "own_hub": {".dev_hub", ".missing_hub"},
     "keys": {".config", ".tokens"},
     "neighbours": {"flask", "sqlalchemy", ".config", ".database", ".errors"},
-    "state": {"flask", ".config", ".keys", ".visitors", ".dev_hub", ".neighbours", *STORAGE, *BASE},
+    "state": {
+        *("flask", ".config", ".keys", ".visitors", ".dev_hub", ".missing_hub", ".own_hub", ".neighbours"),
+        *STORAGE,
+        *BASE,
+    },
     "room_info": {".registry"},
     "sweep": {".registry", ".room_info", ".room_troubles", ".errors"},
     "view_input": {"flask"},
@@ -83,8 +94,9 @@ ALLOWED: dict[str, set[str]] = {
     "cli_rooms": {
         *("click", ".cli_support", ".state", ".room_keeper", ".room_messages", ".sweep", ".models"),
     },
+    "cli_hub": {"click", ".cli_support", ".config", ".state", ".errors"},
     "cli": {
-        *("click", ".cli_support", ".cli_rooms", ".state", ".room_info", ".room_troubles", ".backfill"),
+        *("click", ".cli_support", ".cli_rooms", ".cli_hub", ".state", ".room_info", ".room_troubles", ".backfill"),
         *(".models", ".errors"),
     },
     "extension": {
@@ -92,6 +104,7 @@ ALLOWED: dict[str, set[str]] = {
         *(".views", ".templating", ".cli"),
         *BASE,
     },
+    "asgi": {"flask", ".state", ".errors"},
     "testing_reader": {".wire", ".models", ".errors"},
     "testing": {"pytest", "flask", ".testing_reader", ".state", ".tokens", ".visitors", ".models"},
     "hub.signalr": {"msgspec", ".hub.signalr", ".errors"},
@@ -115,7 +128,16 @@ ALLOWED: dict[str, set[str]] = {
     },
     "hub.transports": {".hub.transports", ".hub.signalr", ".hub.dispatcher", ".hub.service", ".tokens", ".errors"},
     "hub.app": {"starlette", ".hub", *BASE},
-    "hub.startup": {".hub.config", ".hub.store.sql", ".errors"},
+    "hub.startup": {".hub.config", ".hub.store.sql", ".process_lock", ".errors"},
+    "hub.mounted": {
+        "starlette",
+        ".hub.app",
+        ".hub.config",
+        ".hub.origins",
+        ".hub.startup",
+        ".hub.store.sql",
+        ".errors",
+    },
     "hub.web_log": {"h11", "starlette"},
     "hub.web_protocols": {"h11", "uvicorn", ".hub.web_log"},
     "hub.web_server": {
@@ -133,13 +155,16 @@ LATE: dict[str, set[str]] = {
     "room_info": {".api"},
     "cli": {".api"},
     "extension": {".api", "httpx"},
-    "state": {".api", ".templating", ".hub.server", ".hub.config", "httpx"},
+    "state": {".api", ".in_process", ".templating", ".hub.server", ".hub.config", "httpx"},
     "dev_hub": {".hub.server"},
+    "own_hub": {".hub.mounted"},
+    "cli_hub": {".hub.server"},
+    "asgi": {"a2wsgi", ".hub.mounted", ".hub.web_log"},
     "testing_reader": {"httpx", "websockets", "flask", "werkzeug"},
     "testing": {".hub.server", ".hub.config", ".api"},
 }
 # These may be imported at the top of no module but api: the import of the extension stays light.
-HEAVY = {"httpx", "starlette", "uvicorn", "msgspec"}
+HEAVY = {"httpx", "starlette", "uvicorn", "msgspec", "a2wsgi"}
 
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path.name not in {"__init__.py"})
 

@@ -8,6 +8,7 @@ from importlib.resources import files
 import pytest
 
 import flask_chatix_comments
+from flask_chatix_comments import asgi
 from flask_chatix_comments.cli import chatix
 
 NAMES = [
@@ -73,4 +74,10 @@ def test_what_the_extension_offers() -> None:
 
 def test_every_command_is_a_method_too() -> None:
     in_python = {name.replace("-", "_") for name in chatix.commands}
-    assert in_python - {"list"} <= {*PUBLIC_METHODS, *METHODS_BY_HAND, "show"}
+    # A server is not called, but run.
+    assert in_python - {"list", "hub"} <= {*PUBLIC_METHODS, *METHODS_BY_HAND, "show"}
+
+
+def test_what_else_may_be_imported() -> None:
+    assert asgi.__all__ == ["mount"]
+    assert asgi.mount.__doc__

@@ -212,6 +212,18 @@ class TestAssets:
         links = self.links(page.soup("{{ chatix_assets() }}", root="/blog"))
         assert links == [(name, "/blog" + url) for name, url in self.LINKS]
 
+    @pytest.mark.parametrize(("root", "endpoint"), [("/blog", "/blog/chatix-comments"), ("/", "/chatix-comments")])
+    def test_outside_a_request_the_application_root_counts(
+        self, make_site: Callable[..., Site], bundle: Path, root: str, endpoint: str
+    ) -> None:
+        page = Page(make_site(APPLICATION_ROOT=root), bundle)
+        with page.site.app.app_context():
+            html = render_template_string("{{ chatix_comments(1) }}")
+        (element,) = BeautifulSoup(html, "html.parser").find_all("chatix-comments")
+        assert element["data-endpoint"] == endpoint
+        # In a request, what the server says.
+        assert page.section("{{ chatix_comments(1) }}")["data-endpoint"] == "/chatix-comments"
+
     def test_the_prefix_is_a_setting(self, make_site: Callable[..., Site], bundle: Path) -> None:
         page = Page(make_site(CHATIX_URL_PREFIX="/talk"), bundle)
         assert page.section("{{ chatix_comments(1) }}")["data-endpoint"] == "/talk"

@@ -16,7 +16,7 @@ from flask import Flask, render_template_string, session
 from flask_chatix_comments import ApiStatusError, ChatixComments, HubError, Visitor
 from flask_chatix_comments.state import get_state
 from flask_chatix_comments.testing import HubForTests, Visit, running_hub
-from tests.documents import TESTING, block, blocks
+from tests.documents import TESTING, block, blocks_under
 from tests.flask_support import SECRET, Site
 
 PAGE = "{{ chatix_comments('hello', title='Hello') }}"
@@ -160,7 +160,7 @@ class TestTheDocumentedExample:
     )
 
     def test_runs_where_warnings_are_errors(self, tmp_path: Path) -> None:
-        blog, conftest, tests = blocks("An example", TESTING)
+        blog, conftest, tests = blocks_under("An example", TESTING)
         (tmp_path / "blog.py").write_text(blog)
         (tmp_path / "conftest.py").write_text(conftest)
         (tmp_path / "test_blog.py").write_text(tests)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar
 
 import click
 
-from . import cli_rooms  # noqa: F401 - to be imported is to add its commands
+from . import cli_hub, cli_rooms  # noqa: F401 - to be imported is to add its commands
 from .backfill import BackfillResult, Outcome, backfill, read_posts
 from .cli_support import as_json_option, chatix, explained, note, print_array, print_json, read_post_id, require_api
 from .errors import ApiError, ApiStatusError, PostError, RoomMissingError

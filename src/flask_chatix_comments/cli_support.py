@@ -25,12 +25,14 @@ chatix = AppGroup("chatix", help="Chatrooms of the comment section.")
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 _OWN_HUB = (
-    "Start the site with flask run and open one of its pages, which starts the hub. If its hub has another port, set"
+    "Start it: by flask run, with the first page that is opened, or by flask chatix hub. If it has another port, set"
     " CHATIX_HUB_PORT to it; if it runs on an address of its own (flask run --host ...), set CHATIX_HUB_HOST to that"
-    " address; both for this command too."
+    " address; both for this command too. If it is mounted in one ASGI application with the site, set CHATIX_API_URL"
+    " to the URL of that, with {path}/v1 at its end."
 )
 _HUB_ELSEWHERE = (
-    "Start that hub, or correct CHATIX_HUB_URL; if this machine reaches it another way, set CHATIX_API_URL."
+    "Start that hub (flask chatix hub), or correct CHATIX_HUB_URL; if this machine reaches it another way, set"
+    " CHATIX_API_URL."
 )
 
 
@@ -88,7 +90,8 @@ def require_api(state: AppState) -> None:
         return
     note(f"Waiting up to {HUB_START_TIMEOUT_S:g} s for the hub at {state.api_url} ...")
     if not state.api().wait_until_up(HUB_START_TIMEOUT_S):
-        remedy = _OWN_HUB if state.config.runs_hub else _HUB_ELSEWHERE
+        own_hub = _OWN_HUB.format(path=state.config.mounted_hub_path)
+        remedy = own_hub if state.config.runs_hub else _HUB_ELSEWHERE
         raise click.ClickException(
             f"No hub for the website {state.config.website_id!r} answers at {state.api_url}. {remedy}"
         )

@@ -48,6 +48,16 @@ SETTINGS: tuple[str, ...] = (
 
 HUB_PACKAGES = ("starlette", "uvicorn", "msgspec", "websockets")
 
+
+def _is_installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
+def missing_hub_packages(is_installed: Callable[[str], bool] = _is_installed) -> list[str]:
+    """Return the packages that the hub needs and that are not there."""
+    return [name for name in HUB_PACKAGES if not is_installed(name)]
+
+
 # For debug and tests only. Whoever reaches a debugger owns the site anyway.
 _DEVELOPMENT_SECRET = b"flask-chatix-comments: for development only"
 
@@ -68,6 +78,7 @@ class ChatixConfig:
         secrets: ``SECRET_KEY`` and its fallbacks, newest first.
         ticket_keys, post_keys, hub_api_keys: Newest first; empty means derived from *secrets*.
         is_secret_for_development: Whether *secrets* is a stand-in that only debug and tests may use.
+        is_testing: Whether ``TESTING`` is set: a test's client may stand in for a server.
     """
 
     website_id: str
@@ -96,6 +107,7 @@ class ChatixConfig:
     guest_cookie: str
     secrets: tuple[bytes, ...] = field(repr=False)
     is_secret_for_development: bool
+    is_testing: bool
 
     @property
     def is_hosted(self) -> bool:
@@ -104,8 +116,13 @@ class ChatixConfig:
 
     @property
     def runs_hub(self) -> bool:
-        """Whether the development server of this site starts the hub."""
+        """Whether this site runs the hub itself: beside the development server, or in one ASGI application."""
         return not self.is_hosted and self.hub_url is None
+
+    @property
+    def mounted_hub_path(self) -> str:
+        """Where the hub is in one ASGI application with the site, below that application's root."""
+        return f"{self.url_prefix}/hub"
 
     @classmethod
     def from_mapping(
@@ -114,7 +131,7 @@ class ChatixConfig:
         *,
         debug: bool = False,
         instance_path: str | Path = "instance",
-        is_installed: Callable[[str], bool] = lambda name: importlib.util.find_spec(name) is not None,
+        is_installed: Callable[[str], bool] = _is_installed,
     ) -> ChatixConfig:
         """Read the ``CHATIX_...`` settings, ``SECRET_KEY``, ``SECRET_KEY_FALLBACKS`` and ``TESTING``.
 
@@ -129,7 +146,8 @@ class ChatixConfig:
         _refuse_unknown(mapping)
         read = _Reader(mapping)
         website_id, api_key = _website(read)
-        is_lenient = debug or bool(mapping.get("TESTING"))
+        is_testing = bool(mapping.get("TESTING"))
+        is_lenient = debug or is_testing
         secrets = _secrets(mapping, is_lenient=is_lenient)
         hub_database = read("CHATIX_HUB_DATABASE_URL", values.lasting_database_url, "sqlite:///chatix_hub.sqlite3")
         hub_database_url = _from_instance(hub_database, instance_path)
@@ -162,6 +180,7 @@ class ChatixConfig:
             guest_cookie=read("CHATIX_GUEST_COOKIE", values.cookie_name, "chatix_guest"),
             secrets=secrets or (_DEVELOPMENT_SECRET + str(instance_path).encode(),),
             is_secret_for_development=not secrets,
+            is_testing=is_testing,
         )
         _check_together(config, is_installed)
         return config
@@ -218,8 +237,7 @@ def _check_together(config: ChatixConfig, is_installed: Callable[[str], bool]) -
             "names another machine, while readers would be sent to the hub of this one; set CHATIX_WEBSITE_ID and"
             " CHATIX_API_KEY as well for the hosted service, or CHATIX_HUB_URL for a hub elsewhere, or remove it.",
         )
-    missing = [name for name in HUB_PACKAGES if not is_installed(name)] if config.runs_hub else []
-    if missing:
+    if config.runs_hub and (missing := missing_hub_packages(is_installed)):
         raise ConfigError(
             "CHATIX_HUB_URL",
             f"{', '.join(missing)} not installed; run pip install 'flask-chatix-comments[hub]' for the built-in hub,"

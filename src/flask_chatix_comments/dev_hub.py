@@ -67,14 +67,20 @@ class DevHub:
         thread = self._thread
         return (self._bound_host, thread.port) if thread is not None and thread.error is None else None
 
-    def on_request(self, environ: Mapping[str, Any]) -> None:
-        """See to it that a hub is starting or running; never wait for it."""
+    def on_request(self, environ: Mapping[str, Any]) -> bool:
+        """See to it that a hub is starting or running; never wait for it.
+
+        Returns:
+            Whether the server that made *environ* is one beside which a hub can run.
+        """
         if self._thread is not None and self._thread.error is None:
-            return
+            return True
         is_dev_server = str(environ.get("SERVER_SOFTWARE", "")).startswith("Werkzeug/")
         # A server that forks for each request would take the thread down with the request.
-        if is_dev_server and not environ.get("wsgi.multiprocess"):
+        can_run = is_dev_server and not environ.get("wsgi.multiprocess")
+        if can_run:
             self.start(self._host or str(environ.get("SERVER_NAME") or "127.0.0.1"))
+        return can_run
 
     def start(self, host: str) -> None:
         """Start a hub on *host*; after a failure, at most once per second."""

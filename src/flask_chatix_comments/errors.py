@@ -21,6 +21,7 @@
     └── HubError
         ├── HubStartError                      the built-in hub could not be started here
         │   ├── HubLockedError                 another process runs it: readers can use that one
+        │   ├── HubMissingError                the site's server starts none, and none is configured
         │   └── HubPortError (port)            something else listens there
         ├── ProtocolError                      the peer broke the protocol: the connection closes
         │   ├── HandshakeError
@@ -197,6 +198,10 @@ class HubLockedError(HubStartError):
     """Another process runs the hub of this database."""
 
     is_locked = True
+
+
+class HubMissingError(HubStartError):
+    """The site's server starts no hub, and the settings name none."""
 
 
 class HubPortError(HubStartError):

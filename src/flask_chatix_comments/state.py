@@ -15,9 +15,11 @@ from .config import ChatixConfig
 from .dev_hub import DevHub, hub_api_url
 from .errors import ApiError, ConfigError, HubStartError, RegistryError
 from .keys import Keys
+from .missing_hub import MissingHub
 from .models import FieldValue, Post, Visitor
 from .neighbours import Neighbours
 from .operations import merge_operations
+from .own_hub import OwnHub
 from .registry import RoomRegistry
 from .room_keeper import RoomKeeper
 from .room_maker import RoomMaker
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from .templating import SectionRenderer
 
 EXTENSION_KEY = "chatix_comments"
+#: What the hub of this process is called in error messages; no name is looked up.
+MOUNTED_HUB_URL = "http://mounted-hub/v1"
 HUB_START_TIMEOUT_S = 10.0
 MAX_ANNOUNCED = 10_000
 
@@ -101,7 +105,7 @@ class AppState:
             visitor_id_for=None if config.is_hosted else self.registry.visitor_id_for,
             clock=clock,
         )
-        self.dev_hub = DevHub(self._make_hub_thread, host=config.hub_host) if config.runs_hub else None
+        self.own_hub = self._make_own_hub() if config.runs_hub else None
         self.rooms = RoomService(self.registry, self.api)
         self.room_keeper = RoomKeeper(self.registry, self.api, is_hosted=config.is_hosted)
         self.room_maker = RoomMaker(self._make_room)
@@ -114,7 +118,13 @@ class AppState:
         self._announced: dict[str, Profile] = {}
 
     def api(self) -> ChatixApi:
-        """Return the client of the REST API; it is made on first use, and anew when the hub has moved."""
+        """Return the client of the REST API; it is made on first use, and anew when the hub has moved.
+
+        Raises:
+            HubMissingError: There is no hub, and none will come.
+        """
+        if self.own_hub is not None:
+            self.own_hub.require()
         base_url = self.api_url
         with self._api_lock:
             if self._api is None or self._api_made_for != base_url:
@@ -126,14 +136,22 @@ class AppState:
     @property
     def api_url(self) -> str:
         """Where the site itself reaches the REST API."""
+        if self.own_hub is not None and self.own_hub.is_mounted:
+            return MOUNTED_HUB_URL
         if self.config.api_url:
             return self.config.api_url
         if self.config.is_hosted:
             return wire.VENDOR_API_URL
         if self.config.hub_url:
             return self.config.hub_url
-        address = self.dev_hub.address if self.dev_hub else None
+        address = self.own_hub.dev_hub.address if self.own_hub else None
         return hub_api_url(*(address or (self.config.hub_host or "127.0.0.1", self.config.hub_port)))
+
+    @property
+    def hub_port(self) -> int:
+        """The port of the hub that this site runs beside the development server, or would run."""
+        address = self.own_hub.dev_hub.address if self.own_hub else None
+        return address[1] if address else self.config.hub_port
 
     def _make_api(self, base_url: str) -> ChatixApi:
         # Here, not above: a site that only renders pages never loads the HTTP client.
@@ -146,8 +164,16 @@ class AppState:
             auth_header=self.config.api_auth_header,
             timeout_s=self.config.api_timeout_s,
             operations=self.operations,
-            transport=self._transport,
+            transport=self._transport or self._mounted_transport(base_url),
         )
+
+    def _mounted_transport(self, base_url: str) -> httpx.BaseTransport | None:
+        mounted = self.own_hub.mounted if self.own_hub else None
+        if mounted is None or base_url != MOUNTED_HUB_URL:
+            return None
+        from .in_process import InProcessTransport
+
+        return InProcessTransport(mounted)
 
     def hub_config(self) -> HubConfig:
         """Return the settings of a hub that serves this site."""
@@ -162,6 +188,12 @@ class AppState:
             max_message_chars=self.config.max_message_chars,
         )
 
+    def _make_own_hub(self) -> OwnHub:
+        config = self.config
+        missing_hub = MissingHub(config.hub_lock_path.with_suffix(".no-hub"))
+        dev_hub = DevHub(self._make_hub_thread, host=config.hub_host)
+        return OwnHub(dev_hub, missing_hub, is_testing=config.is_testing)
+
     def _make_hub_thread(self, host: str) -> HubThread:
         from .hub.server import HubThread
 
@@ -172,12 +204,13 @@ class AppState:
         """Wait for the hub of this process, if it runs one, to listen.
 
         Raises:
-            HubStartError: It could not start; or another process runs the hub, at an address that is not ours.
+            HubStartError: It could not start; or another process runs the hub, at an address that is not ours; or
+                there is none, and none will come.
         """
-        if self.dev_hub is None:
+        if self.own_hub is None:
             return
-        self.dev_hub.wait(HUB_START_TIMEOUT_S)
-        error = self.dev_hub.error
+        self.own_hub.wait(HUB_START_TIMEOUT_S)
+        error = self.own_hub.dev_hub.error
         if error is not None and error.is_locked and not self.api().ping():
             raise HubStartError(
                 f"{error} But none answers at {self.api_url}. Set CHATIX_HUB_PORT to the port of that one, or give"
@@ -186,14 +219,17 @@ class AppState:
 
     def close(self) -> None:
         """Stop the hub that this process runs and close idle connections; for tests, and before an app is dropped."""
-        if self.dev_hub is not None:
-            self.dev_hub.stop()
+        if self.own_hub is not None:
+            self.own_hub.stop()
         with self._api_lock:
             if self._api is not None:
                 self._api.close()
         self.registry.close()
 
     def _make_room(self, post: Post) -> None:
+        if self.own_hub is not None and self.own_hub.is_missing:
+            # The log has been told already, and would be again with every post.
+            return
         self.wait_for_hub()
         self.rooms.ensure(post)
 

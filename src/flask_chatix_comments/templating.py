@@ -60,6 +60,7 @@ class SectionRenderer:
 
     Args:
         url_prefix: Where the views are, below the application's root.
+        outer_root: Where that is outside of a request.
         want_room: Is told of each post that is rendered; ``None`` when rooms are made only on demand.
     """
 
@@ -69,11 +70,13 @@ class SectionRenderer:
         tokens: PostTokens,
         *,
         url_prefix: str,
+        outer_root: str = "",
         want_room: Callable[[Post], None] | None = None,
         manifest: Manifest | None = None,
     ) -> None:
         self._environment = environment
         self._url_prefix = url_prefix
+        self._outer_root = outer_root
         self._want_room = want_room
         self.manifest = manifest or Manifest()
 
@@ -175,7 +178,7 @@ class SectionRenderer:
 
     def endpoint(self) -> str:
         """Return the path of our views as the browser sees it."""
-        return (request.root_path if has_request_context() else "") + self._url_prefix
+        return (request.root_path if has_request_context() else self._outer_root) + self._url_prefix
 
 
 def _take_assets() -> bool:
@@ -197,6 +200,7 @@ def install(app: Flask, state: AppState) -> SectionRenderer:
         app.jinja_env,
         state.post_tokens,
         url_prefix=state.config.url_prefix,
+        outer_root=str(app.config["APPLICATION_ROOT"]).rstrip("/"),
         want_room=state.room_maker.want if state.config.create == "render" else None,
     )
     app.jinja_env.globals.update(

@@ -15,7 +15,7 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, default_exceptions
 from werkzeug.routing import RoutingException
 
-from .errors import ApiError, ApiStatusError, HubStartError, RegistryError, TokenError
+from .errors import ApiError, ApiStatusError, HubMissingError, HubStartError, RegistryError, TokenError
 from .leaving import withdraw
 from .models import Post
 from .registry import RegistryEntry, RoomState
@@ -52,10 +52,13 @@ blueprint = _Blueprint(
 
 @blueprint.before_app_request
 def _start_hub() -> None:
-    """Start the built-in hub with the first request that the development server gets, whatever it asks for."""
-    dev_hub = get_state().dev_hub
-    if dev_hub is not None:
-        dev_hub.on_request(request.environ)
+    """Start the built-in hub with the first request that the development server gets, whatever it asks for.
+
+    Other servers start none, and the first request tells.
+    """
+    own_hub = get_state().own_hub
+    if own_hub is not None:
+        own_hub.on_request(request.environ)
 
 
 @blueprint.before_app_request
@@ -115,6 +118,12 @@ def _answer_unavailable(error: Exception) -> Response:
     asked = error.retry_after_s if isinstance(error, ApiStatusError) else None
     retry_after_s = min(MAX_RETRY_AFTER_S, round(asked)) if asked else RETRY_AFTER_S
     return _answer({"error": "unavailable", "message": UNAVAILABLE, "retry_after_s": retry_after_s}, 503)
+
+
+@blueprint.errorhandler(HubMissingError)
+def _answer_no_hub(error: HubMissingError) -> Response:
+    """Tell the reader that it is not for now; the log has been told why."""
+    return _answer({"error": "no_hub", "message": "Comments are not available on this site yet."}, 503)
 
 
 @blueprint.post("/join")
@@ -220,13 +229,15 @@ def _visitor_answer(state: AppState, identity: Identity) -> Body:
 def _hub_url_for_reader(state: AppState) -> str:
     """Return the hub under the host name by which the reader came: that one surely leads here.
 
+    One that is mounted is on the page's own origin, and only the browser knows for sure what that is: a path.
     The hub of the development server speaks plain HTTP, whatever a proxy before the site speaks.
     """
     if state.config.hub_url:
         return state.config.hub_url
+    if state.own_hub is not None and state.own_hub.is_mounted:
+        return f"{request.root_path}{state.config.mounted_hub_path}/v1"
     host = urlsplit(f"//{request.host}").hostname or "localhost"
-    address = state.dev_hub.address if state.dev_hub else None
-    port = address[1] if address else state.config.hub_port
+    port = state.hub_port
     return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
 
 

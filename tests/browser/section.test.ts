@@ -474,6 +474,26 @@ describe("outages", () => {
     expect(alerts()).toEqual([]);
   });
 
+  test("a site that has no chat says so quietly, asks seldom, and is live once it has one", async () => {
+    hub.joinStatus = 503;
+    hub.joinAnswer = { error: "no_hub", message: "Comments are not available on this site yet." };
+    open();
+    const notice = find<HTMLElement>(".chatix-notice");
+    await until(() => expect(notice.hidden).toBe(false));
+    expect(notice.textContent).toBe("Comments are not available on this site yet.");
+    expect(alerts()).toEqual([]);
+    expect(find<HTMLElement>("[role=status]").hidden).toBe(true);
+    await vi.advanceTimersByTimeAsync(300_000);
+    expect(hub.requestsTo("/join").length).toBeLessThanOrEqual(11);
+    hub.joinStatus = 200;
+    hub.joinAnswer = {};
+    await vi.advanceTimersByTimeAsync(60_000);
+    await untilStatus("Live");
+    expect(find<HTMLElement>("[role=status]").hidden).toBe(false);
+    expect(notice.hidden).toBe(true);
+    expect(notice.getAttribute("role")).toBe("alert");
+  });
+
   test("a token that the site does not accept is said", async () => {
     hub.joinStatus = 400;
     hub.joinAnswer = { error: "bad_token", message: "" };

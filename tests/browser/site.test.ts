@@ -54,12 +54,12 @@ describe("joining", () => {
   });
 
   test("hosted, closed, and without what may be missing", async () => {
-    answers(200, { state: "closed", mode: "hosted", website_id: 7, api_url: "u", chatroom_id: "r" });
+    answers(200, { state: "closed", mode: "hosted", website_id: 7, api_url: "https://u/", chatroom_id: "r" });
     expect(await site.join(never)).toEqual({
       mode: "hosted",
       isClosed: true,
       websiteId: "7",
-      apiUrl: "u",
+      apiUrl: "https://u/",
       chatroomId: "r",
       ticket: null,
       visitor: { id: null, name: null, isManager: false, isSignedIn: false, isPersistent: false },
@@ -74,6 +74,11 @@ describe("joining", () => {
       retryAfterMs: 60_000,
       mayPass: true,
     });
+  });
+
+  test("a hub that is a path is on the page's own origin", async () => {
+    answers(200, { ...access, api_url: "/blog/chatix-comments/hub/v1" });
+    expect((await site.join(never)).apiUrl).toBe(`${location.origin}/blog/chatix-comments/hub/v1`);
   });
 
   test("pages are never larger than the SDK allows", async () => {
@@ -124,6 +129,13 @@ describe("failures", () => {
     [200, "<!doctype html>", {}, { kind: "unavailable" }],
     [200, { state: "open", chatroom_id: 5 }, {}, { kind: "unavailable" }],
     [200, "null", {}, { kind: "unavailable" }],
+    [200, { ...access, api_url: "http://[" }, {}, { kind: "unavailable" }],
+    [
+      503,
+      { error: "no_hub", message: "Not yet." },
+      {},
+      { kind: "not-set-up", message: "Not yet.", retryAfterMs: null, mayPass: false },
+    ],
   ])("%i with %j", async (status, body, headers, expected) => {
     answers(status, body, headers);
     expect(await failure()).toMatchObject(expected);

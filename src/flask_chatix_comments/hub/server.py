@@ -7,6 +7,8 @@ import atexit
 import contextlib
 import logging
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from ..errors import HubStartError
@@ -51,8 +53,7 @@ class HubThread:
     @property
     def url(self) -> str:
         """The base of the API and of the hub, on the address that the hub is bound to."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}/v1"
+        return _url(self._host, self._port)
 
     def start(self) -> None:
         """Begin to start; return at once. Called again, it does nothing."""
@@ -79,7 +80,7 @@ class HubThread:
             with ready_to_serve(self._config, self._host, self._port, self._lock_path) as (listener, store):
                 self._port = listener.getsockname()[1]
                 app = create_hub(self._config, store=store)
-                self._server = make_server(app, self._config, when_started=self._settled)
+                self._server = make_server(app, self._config, when_started=self._settled.set)
                 self._server.should_exit = self._must_stop
                 atexit.register(self.stop)
                 asyncio.run(self._server.serve(sockets=[listener]))
@@ -93,13 +94,25 @@ class HubThread:
             self._settled.set()
 
 
-def run_hub(config: HubConfig, *, host: str, port: int, lock_path: Path) -> None:
+def run_hub(
+    config: HubConfig, *, host: str, port: int, lock_path: Path, when_listening: Callable[[str], None] | None = None
+) -> None:
     """Run a hub until it is told to stop by SIGINT or SIGTERM.
+
+    Args:
+        port: 0 lets the system choose.
+        when_listening: Is told the base of the API and of the hub, on the address that the hub is bound to.
 
     Raises:
         HubStartError: It cannot start.
     """
     with ready_to_serve(config, host, port, lock_path) as (listener, store):
-        server = make_server(create_hub(config, store=store), config)
+        url = _url(host, listener.getsockname()[1])
+        announce = when_listening and partial(when_listening, url)
+        server = make_server(create_hub(config, store=store), config, when_started=announce)
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(server.serve(sockets=[listener]))
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"

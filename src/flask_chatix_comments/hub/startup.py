@@ -1,7 +1,7 @@
 """What a hub must have before it serves: the lock, the port and the database.
 
-One database has one hub: an OS lock on a file beside it sees to that, and ends with the process, however
-that ends. The port is bound before the server starts, so that a taken one is a clear error.
+One database has one hub: an OS lock on a file beside it sees to that. The port is bound before the server
+starts, so that a taken one is a clear error.
 """
 
 from __future__ import annotations
@@ -11,20 +11,14 @@ import contextlib
 import errno
 import os
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from ..errors import ConfigError, HubLockedError, HubPortError, HubStartError, StoreError
+from ..process_lock import ProcessLock
 from .config import HubConfig
 from .store.sql import SqlStore
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 #: So many connections wait in the system until they are accepted.
 BACKLOG = 2048
@@ -39,14 +33,8 @@ def ready_to_serve(
     Raises:
         HubStartError: One of them cannot be had.
     """
-    with _lock(lock_path), contextlib.closing(_bind(host, port)) as listener:
-        try:
-            store = SqlStore(config.database_url)
-            store.open()
-        except (StoreError, ConfigError) as exc:
-            raise HubStartError(
-                f"The built-in hub cannot start. {exc} The setting is CHATIX_HUB_DATABASE_URL."
-            ) from exc
+    with hold_lock(lock_path), contextlib.closing(_bind(host, port)) as listener:
+        store = open_store(config)
         try:
             yield listener, store
         finally:
@@ -55,34 +43,40 @@ def ready_to_serve(
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold an OS lock: it ends with the process, so that a crash never leaves it behind."""
+def hold_lock(path: Path) -> Iterator[None]:
+    """Hold the lock that admits one hub.
+
+    Raises:
+        HubStartError: It cannot be had.
+    """
+    lock = ProcessLock(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+b")
+        is_ours = lock.take()
     except OSError as exc:
         raise HubStartError(
             f"The built-in hub cannot write its lock file {path}: {exc.strerror}. Make its folder writable, or set"
             " CHATIX_HUB_DATABASE_URL to a file elsewhere: the lock lies beside it."
         ) from exc
-    with file:
-        try:
-            _lock_file(file)
-        except OSError as exc:
-            raise HubLockedError(f"Another process runs the hub already: it holds the lock {path}.") from exc
+    if not is_ours:
+        raise HubLockedError(f"Another process runs the hub already: it holds the lock {path}.")
+    try:
         yield
+    finally:
+        lock.release()
 
 
-if sys.platform == "win32":
+def open_store(config: HubConfig) -> SqlStore:
+    """Return the store of the configuration's database, open.
 
-    def _lock_file(file: IO[bytes]) -> None:
-        file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-
-else:
-
-    def _lock_file(file: IO[bytes]) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    Raises:
+        HubStartError: The database cannot be used.
+    """
+    try:
+        store = SqlStore(config.database_url)
+        store.open()
+    except (StoreError, ConfigError) as exc:
+        raise HubStartError(f"The built-in hub cannot start. {exc} The setting is CHATIX_HUB_DATABASE_URL.") from exc
+    return store
 
 
 def _bind(host: str, port: int) -> socket.socket:

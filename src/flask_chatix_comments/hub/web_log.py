@@ -15,6 +15,9 @@ from starlette.requests import ClientDisconnect
 
 logger = logging.getLogger(__name__)
 
+#: uvicorn's loggers of what happens on connections: "accepted" with the whole URL, frames, scopes.
+CONNECTION_LOGGERS = ("uvicorn.error", "uvicorn.asgi")
+ACCESS_LOGGER = "uvicorn.access"
 QUIET_S = 60.0
 _QUERY = re.compile(r"\?[^\s\"]*")
 _NO_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -22,6 +25,26 @@ _NO_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOM
 _CLIENTS_FAULTS = (UnicodeDecodeError, h11.ProtocolError, ClientDisconnect)
 #: Said when a client sends what is no HTTP, or asks for another protocol: often enough once a minute.
 _CLIENTS_LINES = frozenset({"Invalid HTTP request received.", "Unsupported upgrade request."})
+
+
+def install() -> None:
+    """Make uvicorn's log of connections discreet; called again, it does nothing."""
+    for name in CONNECTION_LOGGERS:
+        server_log = logging.getLogger(name)
+        if not any(isinstance(one, DiscretionFilter) for one in server_log.filters):
+            server_log.addFilter(DiscretionFilter())
+
+
+def install_for_mounted(path: str) -> None:
+    """Make discreet what a uvicorn of the site's own logs: of connections, and of requests to the hub.
+
+    Args:
+        path: Where the hub is, below the application's root.
+    """
+    install()
+    access_log = logging.getLogger(ACCESS_LOGGER)
+    if not any(isinstance(one, AccessFilter) and one.path == path for one in access_log.filters):
+        access_log.addFilter(AccessFilter(path))
 
 
 class Seldom:
@@ -64,6 +87,28 @@ class DiscretionFilter(logging.Filter):
             return False
         record.msg, record.args = _QUERY.sub("?...", record.getMessage()), None
         return True
+
+
+class AccessFilter(logging.Filter):
+    """Keep tickets out of the access log of a server that serves more than the hub.
+
+    Attributes:
+        path: Where the hub is.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let a line pass, one about the hub without its query string. The formatter wants the arguments apart."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(self._without_query(value) for value in record.args)
+        return True
+
+    def _without_query(self, value: object) -> object:
+        is_of_hub = isinstance(value, str) and f"{self.path}/" in value
+        return _QUERY.sub("?...", str(value)) if is_of_hub else value
 
 
 def _is_a_clients_fault(record: logging.LogRecord) -> bool:

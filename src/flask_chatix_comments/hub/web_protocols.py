@@ -6,12 +6,15 @@ uvicorn waits for ever for a request that does not come to its end, and for a cl
 from __future__ import annotations
 
 import asyncio
+import copy
 import sys
 from typing import Any
 
 import h11
+import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
 
 from .web_log import Seldom
 
@@ -21,6 +24,9 @@ REQUEST_S = 10.0
 MIN_BODY_BYTES_PER_S = 4096
 #: So long may a client take for what is left when its connection closes.
 CLOSING_S = 5.0
+#: More than the hub takes with any settings: the longest comment, every character of it escaped.
+MAX_MESSAGE_BYTES = 1_048_576
+PING_S = 20.0
 #: So long may a client take none of an answer.
 ANSWER_S = 30.0
 #: Files for all but connections: those that come in one go, the databases, and the site in the same process.
@@ -127,11 +133,20 @@ class HttpProtocol(H11Protocol):
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's WebSockets, for clients that never read, too.
+    """uvicorn's WebSockets, within the hub's bounds whatever the command line says, and for clients that never read.
 
     Everything that uvicorn does to end a connection ends in ``transport.close()``, which first waits until
     all has been sent: for ever, when nobody takes it. Nor would the application hear of the end before.
     """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(_bounded(config), server_state, app_state, _loop)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Give every way to close a time limit."""
@@ -151,6 +166,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Note that the connection has ended, in time or not."""
         super().connection_lost(exc)
         self._closing.closed()
+
+
+def _bounded(config: uvicorn.Config) -> uvicorn.Config:
+    """Return *config* without compression, which costs memory and lets small frames grow, and with limits."""
+    bounded = copy.copy(config)
+    bounded.ws_per_message_deflate = False
+    bounded.ws_max_size = min(config.ws_max_size, MAX_MESSAGE_BYTES)
+    bounded.ws_ping_interval = min(config.ws_ping_interval or PING_S, PING_S)
+    bounded.ws_ping_timeout = min(config.ws_ping_timeout or PING_S, PING_S)
+    return bounded
 
 
 class _ClosingInTime(asyncio.Transport):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
-import threading
+from collections.abc import Callable
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from . import web_log
 from .config import HubConfig
 from .startup import BACKLOG
-from .web_log import DiscretionFilter, handle_loop_errors
 from .web_protocols import HttpProtocol, WebSocketProtocol, seldom
 
 SHUTDOWN_S = 3
@@ -23,27 +22,24 @@ ACCEPTED_AT_ONCE = 100
 class WebServer(uvicorn.Server):
     """A server that says when it listens."""
 
-    def __init__(self, config: uvicorn.Config, when_started: threading.Event | None) -> None:
+    def __init__(self, config: uvicorn.Config, when_started: Callable[[], None] | None) -> None:
         super().__init__(config)
         self._when_started = when_started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen."""
-        asyncio.get_running_loop().set_exception_handler(handle_loop_errors(seldom))
+        asyncio.get_running_loop().set_exception_handler(web_log.handle_loop_errors(seldom))
         await super().startup(sockets=sockets)
         for listener in sockets or ():
             # uvicorn has set it to the other number.
             listener.listen(BACKLOG)
         if self._when_started is not None and self.started:
-            self._when_started.set()
+            self._when_started()
 
 
-def make_server(app: ASGIApp, config: HubConfig, *, when_started: threading.Event | None = None) -> WebServer:
+def make_server(app: ASGIApp, config: HubConfig, *, when_started: Callable[[], None] | None = None) -> WebServer:
     """Return a server of *app* that has not started yet."""
-    for name in ("uvicorn.error", "uvicorn.asgi"):
-        server_log = logging.getLogger(name)
-        if not any(isinstance(one, DiscretionFilter) for one in server_log.filters):
-            server_log.addFilter(DiscretionFilter())
+    web_log.install()
     settings = uvicorn.Config(
         app,
         loop="asyncio",

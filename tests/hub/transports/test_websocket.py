@@ -15,6 +15,7 @@ from flask_chatix_comments.hub.dispatcher import Dispatcher
 from flask_chatix_comments.hub.service import Caller
 from flask_chatix_comments.hub.signalr.messages import Completion, Invocation
 from flask_chatix_comments.hub.store.sql import SqlStore
+from flask_chatix_comments.hub.transports import websocket
 from flask_chatix_comments.hub.transports.channel import Channel
 from flask_chatix_comments.hub.transports.channels import Channels
 from flask_chatix_comments.hub.transports.websocket import MAX_LATE_CALLS, MAX_WAITING_FRAMES
@@ -481,6 +482,22 @@ async def test_a_client_that_took_nothing_more_is_gone(hub: Hub, monkeypatch: py
         await ada.disconnect()
     # It is noticed with the first answer that cannot be sent, when the next call has begun.
     assert calls.count <= 2 + MAX_LATE_CALLS
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError])
+async def test_a_client_that_takes_nothing_is_dropped_though_the_server_never_says_so(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, error: type[Exception] | None
+) -> None:
+    monkeypatch.setattr(websocket, "SEND_S", 0.05)
+    async with connected(hub, "ada") as ada:
+        await ada.call("GetVisitorInfo", None)
+        assert (await hub.get("/visitor/get", visitorId="ada")).json()["is_online"]
+        ada.failure = error
+        if error is None:
+            ada.may_send.clear()
+        ada.receive(CALL)
+        await ada.end()
+    assert (await hub.get("/visitor/get", visitorId="ada")).status_code == 404
 
 
 async def test_a_frame_at_which_the_hub_fails(

@@ -35,6 +35,9 @@ NORMAL_CLOSURE = 1000
 MAX_WAITING_FRAMES = 8
 #: A page that says what it has to say (leave, post) and closes at once is meant to be heard; a flood is not.
 MAX_LATE_CALLS = 10
+#: So long may one frame take to be sent. A server whose pings stay unanswered drops its client, but may go on
+#: waiting for what it has written to be taken, without a word to the application.
+SEND_S = 60.0
 
 
 class WebSocketTransport:
@@ -66,7 +69,8 @@ class WebSocketTransport:
 
     async def _carry(self, channel: Channel, receive: Receive, send: Send) -> None:
         frames: Frames = asyncio.Queue(MAX_WAITING_FRAMES)
-        tasks = [asyncio.create_task(_read(channel, receive, frames)), asyncio.create_task(_write(channel, send))]
+        reader = asyncio.create_task(_read(channel, receive, frames))
+        tasks = [reader, asyncio.create_task(_write(channel, send, reader, frames))]
         try:
             await self._serve(channel, frames)
         finally:
@@ -151,16 +155,26 @@ async def _drain(frames: Frames) -> None:
         pass
 
 
-async def _write(channel: Channel, send: Send) -> None:
+async def _write(channel: Channel, send: Send, reader: asyncio.Task[None], frames: Frames) -> None:
     """Send what the channel has, all that waits in one frame, and close when it has ended."""
-    # An OSError says that the client is gone, uvicorn's RuntimeError that the server closed by itself after
-    # a ping without an answer. The reader learns the same, but only behind all that the client had sent.
+    # An OSError says that the client is gone or takes nothing, uvicorn's RuntimeError that the server closed by
+    # itself after a ping without an answer. The reader learns the same, but only behind all that the client had
+    # sent; or never, from a server that waits for the client.
     try:
         while (text := await channel.next_text()) is not None:
-            await send({"type": "websocket.send", "text": text})
-        await send({"type": "websocket.close", "code": NORMAL_CLOSURE})
+            await _send_in_time(send, {"type": "websocket.send", "text": text})
+        await _send_in_time(send, {"type": "websocket.close", "code": NORMAL_CLOSURE})
     except (OSError, RuntimeError):
         channel.lost()
+    await asyncio.wait([reader], timeout=SEND_S)
+    if not reader.done():
+        reader.cancel()
+        await frames.put(None)
+
+
+async def _send_in_time(send: Send, message: Message) -> None:
+    async with asyncio.timeout(SEND_S):
+        await send(message)
 
 
 async def _refuse(scope: Scope, send: Send, refusal: RequestRefusedError) -> None:

@@ -1,0 +1,61 @@
+"""``flask chatix hub``: the built-in hub as a process of its own, beside a site of several processes."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from .cli_support import as_json_option, chatix, explained, note, print_json
+from .config import missing_hub_packages
+from .errors import HubLockedError, HubPortError, HubStartError
+from .state import get_state
+
+#: By the kind of failure, what to do beyond what the failure itself says.
+_REMEDIES: dict[type[HubStartError], str] = {
+    HubLockedError: " It may be flask run, a server of mount(app), or another flask chatix hub: end it first.",
+    HubPortError: " The option is --port, the setting CHATIX_HUB_PORT.",
+}
+
+
+@chatix.command("hub")
+@click.option("--host", metavar="ADDRESS", help="Where to listen; else CHATIX_HUB_HOST, else 127.0.0.1.")
+@click.option("--port", type=click.IntRange(0, 65535), help="0 takes any that is free; else CHATIX_HUB_PORT.")
+@as_json_option
+@explained
+def hub_command(host: str | None, port: int | None, as_json: bool) -> None:
+    """Run the built-in hub in the foreground, until SIGTERM or Ctrl-C.
+
+    It takes the same settings as the site, which runs in other processes and finds it by CHATIX_HUB_URL. The JSON
+    document comes as soon as it listens.
+    """
+    state = get_state()
+    config = state.config
+    if config.is_hosted:
+        raise click.ClickException(
+            "The site uses the hosted service: there is no hub to run. To run one, remove CHATIX_WEBSITE_ID and"
+            " CHATIX_API_KEY."
+        )
+    if missing := missing_hub_packages():
+        raise click.ClickException(f"{', '.join(missing)} not installed; run pip install 'flask-chatix-comments[hub]'.")
+
+    def say_where(url: str) -> None:
+        if as_json:
+            print_json({"url": url, "website_id": config.website_id, "pid": os.getpid()})
+            return
+        note(f"The hub for the website {config.website_id!r} listens on {url} until SIGTERM or Ctrl-C.")
+        if config.hub_url is None:
+            note("CHATIX_HUB_URL is not set: give it to the site, as the URL by which readers reach this hub.")
+
+    from .hub.server import run_hub
+
+    try:
+        run_hub(
+            state.hub_config(),
+            host=host or config.hub_host or "127.0.0.1",
+            port=config.hub_port if port is None else port,
+            lock_path=config.hub_lock_path,
+            when_listening=say_where,
+        )
+    except HubStartError as exc:
+        raise click.ClickException(f"{exc}{_REMEDIES.get(type(exc), '')}") from exc

@@ -1,0 +1,174 @@
+"""``flask chatix hub``: in a process of its own, with the settings of the site."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import Result
+
+from flask_chatix_comments import cli_hub
+from tests.flask_support import Site
+
+BLOG = """
+from flask import Flask
+from flask_chatix_comments import ChatixComments
+
+app = Flask(__name__, instance_path={data!r})
+app.config.from_prefixed_env()
+app.config["SECRET_KEY"] = "a key of the tests, 32 bytes or so"
+ChatixComments(app)
+"""
+DEADLINE_S = 30.0
+
+
+class HubProcess:
+    """The command, started; what it says is in ``stdout`` and ``stderr``."""
+
+    def __init__(self, folder: Path, *options: str, **settings: str) -> None:
+        (folder / "blog.py").write_text(BLOG.format(data=str(folder / "instance")))
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("FLASK_", "CHATIX_"))}
+        own = {f"FLASK_{name}": value for name, value in settings.items()}
+        command = [sys.executable, "-W", "error", "-m", "flask", "--app", "blog", "chatix", "hub", *options]
+        self.process = subprocess.Popen(
+            command, cwd=folder, env=kept | own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def line(self) -> str:
+        """Return the first line on stdout, which comes when it listens."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, self.end()
+        return line
+
+    def note(self) -> str:
+        assert self.process.stderr is not None
+        return self.process.stderr.readline()
+
+    def end(self, how: signal.Signals | None = None) -> tuple[int, str]:
+        """Return the exit status and the rest of stderr."""
+        if how is not None:
+            self.process.send_signal(how)
+        _, errors = self.process.communicate(timeout=DEADLINE_S)
+        return self.process.returncode, errors
+
+
+@pytest.fixture
+def run_hub(tmp_path: Path) -> Iterator[Callable[..., HubProcess]]:
+    started: list[HubProcess] = []
+
+    def run(*options: str, **settings: str) -> HubProcess:
+        started.append(HubProcess(tmp_path, *options, **settings))
+        return started[-1]
+
+    yield run
+    for hub in started:
+        if hub.process.poll() is None:
+            hub.end(signal.SIGKILL)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_it_says_where_it_listens_and_ends_within_seconds(
+    run_hub: Callable[..., HubProcess], how: signal.Signals, tmp_path: Path
+) -> None:
+    hub = run_hub("--port", "0", "--json")
+    said = json.loads(hub.line())
+    assert (said["website_id"], said["pid"]) == ("local", hub.process.pid)
+    assert httpx.get(f"{said['url']}/health").json() == {"status": "ok", "website_id": "local"}
+    assert (tmp_path / "instance" / "chatix_hub.sqlite3").is_file()
+    started = time.monotonic()
+    status, errors = hub.end(how)
+    assert time.monotonic() - started < 8
+    assert status in (0, -how)
+    assert errors == ""
+
+
+def test_what_it_says_to_people(run_hub: Callable[..., HubProcess]) -> None:
+    hub = run_hub("--port", "0", "--host", "::1", CHATIX_HUB_WEBSITE_ID="my-blog")
+    first = hub.note()
+    if "cannot listen on ::1" in first:
+        pytest.skip("this machine has no IPv6")
+    assert first.startswith("The hub for the website 'my-blog' listens on http://[::1]:")
+    assert hub.note().startswith("CHATIX_HUB_URL is not set: ")
+
+
+def test_the_settings_say_where_unless_the_options_do(run_hub: Callable[..., HubProcess]) -> None:
+    hub = run_hub(CHATIX_HUB_PORT="0", CHATIX_HUB_HOST="127.0.0.2", CHATIX_HUB_URL="https://chat.example")
+    assert hub.note().startswith("The hub for the website 'local' listens on http://127.0.0.2:")
+    # Nothing else is said: the site will find it.
+    assert hub.end(signal.SIGTERM)[1] == ""
+
+
+def test_one_database_has_one_hub(run_hub: Callable[..., HubProcess]) -> None:
+    first = run_hub("--port", "0", "--json")
+    first.line()
+    second = run_hub("--port", "0")
+    status, errors = second.end()
+    assert status == 1
+    assert "Another process runs the hub already" in errors
+    assert "end it first" in errors
+    # However the first one ends, the next one can start.
+    first.end(signal.SIGKILL)
+    assert json.loads(run_hub("--port", "0", "--json").line())["url"]
+
+
+def test_a_port_that_is_taken(run_hub: Callable[..., HubProcess]) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        status, errors = run_hub("--port", str(port)).end()
+    assert status == 1
+    assert errors.startswith(f"Error: The built-in hub cannot listen on 127.0.0.1 port {port}: ")
+    assert errors.endswith(" The option is --port, the setting CHATIX_HUB_PORT.\n")
+
+
+def test_a_database_that_cannot_be_used(run_hub: Callable[..., HubProcess], tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("this is no database, " * 100)
+    hub = run_hub("--port", "0", CHATIX_HUB_DATABASE_URL=f"sqlite:///{tmp_path / 'text'}")
+    status, errors = hub.end()
+    assert status == 1
+    assert errors.startswith("Error: The built-in hub cannot start.")
+    assert errors.endswith("The setting is CHATIX_HUB_DATABASE_URL.\n")
+
+
+# What needs no process
+
+
+def run(site: Site, *arguments: str) -> Result:
+    return site.app.test_cli_runner().invoke(args=["chatix", "hub", *arguments])
+
+
+def test_the_hosted_service_has_no_hub_to_run(make_site: Callable[..., Site]) -> None:
+    result = run(make_site(CHATIX_WEBSITE_ID="a", CHATIX_API_KEY="b"))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: The site uses the hosted service: there is no hub to run.")
+
+
+def test_packages_that_are_missing(make_site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli_hub, "missing_hub_packages", lambda: ["uvicorn"])
+    result = run(make_site(CHATIX_HUB_URL="https://chat.example"))
+    assert result.exit_code == 1
+    assert "uvicorn not installed; run pip install 'flask-chatix-comments[hub]'" in result.stderr
+
+
+@pytest.mark.parametrize("options", [("--port", "65536"), ("--port", "http"), ("--porter", "1"), ("stray",)])
+def test_wrong_usage(site: Site, options: tuple[str, ...]) -> None:
+    assert run(site, *options).exit_code == 2
+
+
+@pytest.mark.parametrize("host", ["host.invalid", "203.0.113.1"])
+def test_an_address_that_is_not_ours(site: Site, host: str) -> None:
+    result: Any = run(site, "--host", host)
+    assert result.exit_code == 1
+    assert f"cannot listen on {host}: " in result.stderr
+    assert "Traceback" not in result.output
