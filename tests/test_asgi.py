@@ -206,6 +206,7 @@ def test_a_second_process_is_refused(
 def test_a_database_that_cannot_be_used(make_site: Callable[..., Site], caplog: pytest.LogCaptureFixture) -> None:
     site = make_blog(make_site, CHATIX_HUB_DATABASE_URL="sqlite:///text")
     database = site.state.config.hub_lock_path.with_suffix("")
+    database.parent.mkdir(parents=True, exist_ok=True)
     database.write_text("this is no database, " * 100)
     with pytest.raises(AssertionError, match="did not start"), served(mount(site.app)):
         pass
