@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 import { redirect } from "./browser/sdk/redirects.mjs";
 
 export default defineConfig({
-  define: { SECTION_FILE: JSON.stringify("./section.ts") },
+  define: { SECTION_FILE: JSON.stringify("./section.ts"), SDK_FILE: JSON.stringify("./sdk/bundled-sdk.ts") },
   plugins: [
     {
       name: "sdk-redirects",

@@ -3,8 +3,9 @@
  * Bundle the browser side: `node browser/build.mjs [outdir]`.
  *
  * Writes hashed files, `manifest.json` (logical name to hashed name), and `NOTICE.txt` with the licences of
- * what is bundled. The section is built first: its hashed name becomes a constant of the small entry, which
- * can then ask for it again under another query when loading failed.
+ * what is bundled. The parts are built in the order in which they are named: the SDK's hashed name becomes a
+ * constant of the section, and the section's one of the small entry. Each can then ask for the part again under
+ * another query when loading failed.
  */
 
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
@@ -16,7 +17,7 @@ import { redirect } from "./sdk/redirects.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DEFAULT_OUTDIR = path.join(ROOT, "src/flask_chatix_comments/static/chatix_comments");
-const OURS = /^(comments|section)-[A-Z0-9]{8}\.(js|css)$|^manifest\.json$|^NOTICE\.txt$/;
+const OURS = /^(comments|section|sdk)-[A-Z0-9]{8}\.(js|css)$|^manifest\.json$|^NOTICE\.txt$/;
 
 /** Licence text of everything that may end up in the bundle; a package that is not here stops the build. */
 const LICENCES = {
@@ -71,7 +72,11 @@ async function bundle(options) {
 }
 
 async function bundleAll() {
-  const section = await bundle({ entryPoints: { section: "browser/section.ts" }, plugins: [sdkRedirects] });
+  const sdk = await bundle({ entryPoints: { sdk: "browser/sdk/bundled-sdk.ts" }, plugins: [sdkRedirects] });
+  const section = await bundle({
+    entryPoints: { section: "browser/section.ts" },
+    define: { SDK_FILE: JSON.stringify(`./${sdk.files[0].name}`) },
+  });
   const entry = await bundle({
     entryPoints: { comments: "browser/index.ts" },
     define: { SECTION_FILE: JSON.stringify(`./${section.files[0].name}`) },
@@ -82,8 +87,8 @@ async function bundleAll() {
     target: ["chrome109", "firefox115", "safari16"],
   });
   return {
-    files: [...section.files, ...entry.files, ...style.files],
-    inputs: [...section.inputs, ...entry.inputs, ...style.inputs],
+    files: [...sdk.files, ...section.files, ...entry.files, ...style.files],
+    inputs: [...sdk.inputs, ...section.inputs, ...entry.inputs, ...style.inputs],
   };
 }
 

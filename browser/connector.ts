@@ -3,7 +3,7 @@
  * the line breaks, for as long as the section is shown.
  */
 
-import { type Chat, type ChatListener, GoneError, LineError, RefusedError } from "./sdk/chat";
+import { type Chat, type ChatListener, GoneError, LineError, MissingError, RefusedError } from "./sdk/chat";
 import { type Access, type Site, SiteError } from "./site";
 
 export type LineState = "connecting" | "live" | "reconnecting" | "catching-up" | "offline";
@@ -110,7 +110,9 @@ export class Connector {
       }
       if (signal.aborted) return;
       const delay = this.#afterTrouble(error);
-      await this.#pause(delay, signal);
+      // No need to ask the site again and again meanwhile.
+      if (error instanceof MissingError) await error.untilItComes(signal).catch(() => {});
+      else await this.#pause(delay, signal);
     }
   }
 
@@ -187,7 +189,7 @@ export class Connector {
     this.#failures += 1;
     if (error !== null) this.#hooks.failed(error);
     const isSiteTrouble = error instanceof SiteError && error.kind !== "unreachable";
-    const isKnown = isSiteTrouble || isRefusal(error) || !navigator.onLine;
+    const isKnown = isSiteTrouble || isRefusal(error) || error instanceof MissingError || !navigator.onLine;
     const isOffline = isKnown || this.#failures >= OFFLINE_AFTER_FAILURES;
     if (isOffline) this.#become("offline");
     else if (this.#state !== "offline") this.#become(this.#wasLive ? "reconnecting" : "connecting");

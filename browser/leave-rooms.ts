@@ -35,8 +35,9 @@ export async function leaveRooms(entries: readonly LedgerEntry[]): Promise<boole
 }
 
 function accessFor(entry: LedgerEntry): Access {
-  const { apiUrl, websiteId, chatroomId } = entry;
+  const { sdk, apiUrl, websiteId, chatroomId } = entry;
   const visitor = { id: null, name: null, isManager: false, isSignedIn: false, isPersistent: false };
   const limits = { messageChars: 0, nameChars: 0, pageSize: 1 };
-  return { mode: "hosted", isClosed: false, websiteId, apiUrl, chatroomId, ticket: null, visitor, limits };
+  const room = { mode: "hosted", sdk, isClosed: false, websiteId, apiUrl, chatroomId } as const;
+  return { ...room, ticket: null, visitor, limits };
 }

@@ -9,6 +9,8 @@
  * Nothing is written for readers who have not taken part: the hub forgets them by itself.
  */
 
+import { type SdkSource, sdkFrom } from "./site";
+
 const PREFIX = "chatix-comments:room:";
 const HEARTBEAT_MS = 20_000;
 /** Hidden tabs run timers about once a minute. */
@@ -16,6 +18,7 @@ const STALE_AFTER_MS = 3 * 60_000;
 
 export interface LedgerEntry {
   readonly mode: "hub" | "hosted";
+  readonly sdk: SdkSource;
   /** Where the site's views are, to send a leave to. */
   readonly endpoint: string;
   readonly apiUrl: string;
@@ -184,7 +187,7 @@ function readEntry(storage: Storage, key: string): StoredEntry | null {
     const isWhole = ["endpoint", "apiUrl", "websiteId", "chatroomId"].every(
       (name) => typeof data[name] === "string",
     );
-    return isWhole ? { ...data, key, seenAt: Number(data.seenAt) || 0 } : null;
+    return isWhole ? { ...data, key, sdk: sdkFrom(data.sdk), seenAt: Number(data.seenAt) || 0 } : null;
   } catch {
     return null;
   }

@@ -6,7 +6,8 @@ import { make } from "./dom";
 import { entryStrings, strings } from "./i18n";
 import { newKey, Outbox, type OutboxState, type Outcome, type Pending } from "./outbox";
 import { type LedgerEntry, RoomLedger } from "./room-ledger";
-import { type Chat, LineError, RefusedError } from "./sdk/chat";
+import { type Chat, LineError, MissingError, RefusedError } from "./sdk/chat";
+import { loadSdk } from "./sdk/load-sdk";
 import { newChat } from "./sdk/new-chat";
 import { type Access, Site, SiteError, type Visitor } from "./site";
 import type { ThreadMessage } from "./thread-state";
@@ -125,7 +126,7 @@ export class Section {
 
   /** On the hosted service, what could not be said over an open line is left to the next start. */
   #clearLedger(chat: Chat | null): void {
-    if (this.#access?.mode === "hosted" && !chat?.connectionId) this.#ledger.stop();
+    if (this.#access?.mode === "hosted" && !chat?.isConnected) this.#ledger.stop();
     else this.#ledger.erase();
   }
 
@@ -200,10 +201,10 @@ export class Section {
     const isSilent =
       error instanceof LineError || (error instanceof SiteError && error.kind === "unreachable");
     // The status tells of a broken line; while a thread is on the page, no more needs to be said.
-    if (isSilent && this.#thread.hasLoaded) return;
+    if (isSilent && !(error instanceof MissingError) && this.#thread.hasLoaded) return;
     // What the site says is for readers; a chat service speaks of chatrooms.
     const said = error instanceof SiteError && !isSilent ? error.message : "";
-    const notice = said || (this.#isRefused ? strings.refused : strings.unavailable);
+    const notice = said || strings[troubleOf(error)];
     const keepText = this.#isRefused && this.#composer.hasText ? ` ${strings.keepText}` : "";
     this.#notice.textContent = notice + keepText;
     this.#notice.hidden = false;
@@ -257,9 +258,10 @@ export class Section {
 
   #writeLedger(access: Access | null, connectionId: string | null): void {
     if (!access) return;
-    const { mode, apiUrl, websiteId, chatroomId } = access;
+    const { mode, sdk, apiUrl, websiteId, chatroomId } = access;
     const entry: LedgerEntry = {
       mode,
+      sdk,
       endpoint: this.#site.endpoint,
       apiUrl,
       websiteId,
@@ -369,6 +371,12 @@ function faultOf(error: unknown): Fault {
   return [strings.notPosted, "form"];
 }
 
+/** What kind of trouble a connection has that does not come about. */
+function troubleOf(error: unknown): "missing" | "refused" | "unavailable" {
+  if (error instanceof MissingError) return "missing";
+  return isRefusal(error) ? "refused" : "unavailable";
+}
+
 /** The element says where the site's views are; one that was written by hand may leave that to the script. */
 function endpointOf(host: HTMLElement): string {
   const script = document.querySelector<HTMLScriptElement>("script[data-endpoint]");
@@ -381,5 +389,7 @@ function isSameRoom(a: Access, b: Access): boolean {
 
 /** Make the section of an element; `start` brings it to life. */
 export function openSection(host: HTMLElement): Section {
+  // Beside the site's answer, which is the one that counts: a page in a cache may be older than the setting.
+  if (host.dataset.sdk !== "widget") loadSdk().catch(() => {});
   return new Section(host);
 }

@@ -16,9 +16,13 @@ export interface Limits {
   readonly pageSize: number;
 }
 
+export type SdkSource = "bundled" | "widget";
+
 /** All that is needed to reach a chatroom. */
 export interface Access {
   readonly mode: "hub" | "hosted";
+  /** Whose SDK object leads to the hosted service: ours, or that of the Chatix widget on the page. */
+  readonly sdk: SdkSource;
   readonly isClosed: boolean;
   readonly websiteId: string;
   readonly apiUrl: string;
@@ -109,6 +113,7 @@ export class Site {
     this.#keep(answer.ticket);
     return {
       mode: answer.mode === "hosted" ? "hosted" : "hub",
+      sdk: sdkFrom(answer.sdk),
       isClosed: answer.state === "closed",
       websiteId: String(answer.website_id),
       apiUrl: absolute(answer.api_url),
@@ -228,6 +233,9 @@ function toMs(seconds: unknown): number | null {
   const value = Number(seconds ?? Number.NaN);
   return Number.isFinite(value) && value >= 0 ? value * 1000 : null;
 }
+
+/** Read whose SDK object to use; what was written down before there was a choice means ours. */
+export const sdkFrom = (data: unknown): SdkSource => (data === "widget" ? "widget" : "bundled");
 
 function visitorFrom(data: Json | undefined): Visitor {
   return {

@@ -27,7 +27,7 @@ async function sweep(): Promise<void> {
 function byWay(entries: StoredEntry[]): StoredEntry[][] {
   const groups = new Map<string, StoredEntry[]>();
   for (const entry of entries) {
-    const way = [entry.mode, entry.endpoint, entry.apiUrl, entry.websiteId].join(" ");
+    const way = [entry.mode, entry.sdk, entry.endpoint, entry.apiUrl, entry.websiteId].join(" ");
     groups.set(way, [...(groups.get(way) ?? []), entry]);
   }
   return [...groups.values()];

@@ -54,6 +54,7 @@ def test_none_and_empty_text_are_not_set(key: str, blank: str | None) -> None:
         ("CHATIX_MAX_LENGTH", " 500 ", 500, "max_message_chars"),
         ("CHATIX_CREATE", "render", "render", "create"),
         ("CHATIX_CREATE", "reach", "reach", "create"),
+        ("CHATIX_SDK", "bundled", "bundled", "sdk"),
         ("CHATIX_API_URL", "https://localhost/chat/v1/", "https://localhost/chat/v1", "api_url"),
         ("CHATIX_HUB_URL", "https://chat.example", "https://chat.example/v1", "hub_url"),
         ("CHATIX_HUB_URL", "https://blog.example/chat/v1/", "https://blog.example/chat/v1", "hub_url"),
@@ -130,6 +131,7 @@ def test_values_of_their_own_type_are_taken(key: str, value: Any, attribute: str
         ("CHATIX_PAGE_SIZE", 101),
         ("CHATIX_MAX_LENGTH", 0),
         ("CHATIX_CREATE", "never"),
+        ("CHATIX_SDK", "Widget"),
         ("CHATIX_API_URL", "chat.example/v1"),
         ("CHATIX_API_URL", "ftp://chat.example"),
         ("CHATIX_API_URL", "https://user:secret-word@chat.example"),
@@ -215,6 +217,13 @@ def test_the_hosted_service_and_a_hub_contradict_each_other() -> None:
     error = refusal({"CHATIX_WEBSITE_ID": "a", "CHATIX_API_KEY": "b", "CHATIX_HUB_URL": "https://hub.example"})
     assert error.key == "CHATIX_HUB_URL"
     assert "remove it, or remove those two" in str(error)
+
+
+def test_the_widget_talks_to_the_hosted_service_only() -> None:
+    error = refusal({"CHATIX_SDK": "widget"})
+    assert error.key == "CHATIX_SDK"
+    assert "set CHATIX_WEBSITE_ID and CHATIX_API_KEY as well, or remove it" in str(error)
+    assert read({"CHATIX_SDK": "widget", "CHATIX_WEBSITE_ID": "a", "CHATIX_API_KEY": "b"}).sdk == "widget"
 
 
 def test_an_api_elsewhere_needs_the_keys_of_the_service_or_its_hub() -> None:

@@ -75,6 +75,7 @@ def test_no_document_names_a_setting_that_there_is_not() -> None:
         ("CHATIX_API_AUTH_HEADER", "api_auth_header"),
         ("CHATIX_API_TIMEOUT", "api_timeout_s"),
         ("CHATIX_CREATE", "create"),
+        ("CHATIX_SDK", "sdk"),
         ("CHATIX_URL_PREFIX", "url_prefix"),
         ("CHATIX_HUB_PORT", "hub_port"),
         ("CHATIX_HUB_WEBSITE_ID", "website_id"),

@@ -284,6 +284,13 @@ class TestCaching:
         assert not list((tmp_path / "site-1").glob("*.sqlite3"))
 
 
+def test_whose_sdk_is_used_is_said_where_it_is_not_ours(make_site: Callable[..., Site], bundle: Path) -> None:
+    hosted = {"CHATIX_WEBSITE_ID": "site-1", "CHATIX_API_KEY": "the key"}
+    widget = Page(make_site(**hosted, CHATIX_SDK="widget"), bundle)
+    assert widget.section("{{ chatix_comments(7) }}")["data-sdk"] == "widget"
+    assert not Page(make_site(**hosted), bundle).section("{{ chatix_comments(7) }}").has_attr("data-sdk")
+
+
 def test_comment_count_says_nothing_yet(page: Page) -> None:
     assert page.html(MACROS + "[{{ comment_count(7) }}{{ chatix_comment_count('x') }}]") == "[]"
     with pytest.raises(PostError):

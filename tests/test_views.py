@@ -81,6 +81,7 @@ class TestJoin:
         assert body == {
             "state": "open",
             "mode": "hub",
+            "sdk": "bundled",
             "website_id": "local",
             "api_url": "http://localhost:5001/v1",
             "chatroom_id": "room-1",
@@ -260,6 +261,10 @@ class TestHosted:
         assert (body["ticket"], body["ticket_expires_in_s"], body["visitor"]["id"]) == (None, None, None)
         assert site.api.headers[0]["X-Api-Key"] == "the key"
         assert "the key" not in json.dumps(body)
+
+    def test_whose_sdk_is_used_is_told_to_the_page(self, site: Site, make_site: Callable[..., Site]) -> None:
+        assert join(site)["sdk"] == "bundled"
+        assert join(make_site(**HOSTED, CHATIX_SDK="widget"))["sdk"] == "widget"
 
     def test_another_base_is_told_to_the_page(self, make_site: Callable[..., Site]) -> None:
         site = make_site(**HOSTED, CHATIX_API_URL="http://127.0.0.1:9/v1")

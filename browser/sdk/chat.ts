@@ -1,18 +1,19 @@
 /**
  * From an SDK object to the small interface that the section uses; only this folder knows chatix-core.
  *
- * Every quirk of the SDK that can meet us is handled here, in the two kinds of chat (hub-chat.ts and
- * hosted-chat.ts), or in the shims, under its number in docs/sdk-quirks.md.
+ * Every quirk of the SDK that can meet us is handled here, in the three kinds of chat (hub-chat.ts,
+ * hosted-chat.ts and widget-chat.ts), or in the shims, under its number in docs/sdk-quirks.md.
  */
 
 import type ChatixCore from "chatix-core/src/js/chatixcore.js";
 import type { Access } from "../site";
 import type { Change, ThreadMessage } from "../thread-state";
-import { chatUrl, setApiBase } from "./shims/api-base";
+import { loadSdk } from "./load-sdk";
+import { chatUrl } from "./shims/api-base";
 import type { RestartableConnection } from "./shims/signalr";
 import type { Cursor } from "./wire";
 
-const START_TIMEOUT_MS = 20_000;
+export const START_TIMEOUT_MS = 20_000;
 const ANSWER_TIMEOUT_MS = 15_000;
 
 /** The line broke, or an answer did not come: the connection is not to be used any more. */
@@ -24,6 +25,17 @@ export class LineError extends Error {
   constructor(message: string, mayHaveArrived: boolean) {
     super(message);
     this.mayHaveArrived = mayHaveArrived;
+  }
+}
+
+/** What the chat needs is not on the page, or cannot be used. Not time will help, but that it comes. */
+export class MissingError extends LineError {
+  /** Resolves when it has come; rejects when the signal says that nobody waits any more. */
+  readonly untilItComes: (signal: AbortSignal) => Promise<void>;
+
+  constructor(message: string, untilItComes: (signal: AbortSignal) => Promise<void>) {
+    super(message, false);
+    this.untilItComes = untilItComes;
   }
 }
 
@@ -66,14 +78,19 @@ export interface Changes {
   readonly hasMore: boolean;
 }
 
-/** One visitor in one chatroom. Calls reject with LineError or RefusedError, and with nothing else. */
+/**
+ * One visitor in one chatroom. Calls reject with LineError or RefusedError, and with nothing else.
+ *
+ * How it connects is said for an SDK object of our own; a chat that has none says all of it anew.
+ */
 export abstract class Chat {
   /** Whether the service can list changes, and knows a repeated send by its client key. */
   abstract readonly isGapProof: boolean;
   protected readonly listener: ChatListener;
   protected access: Access;
-  #core: ChatixCore | null = null;
-  #isGone = false;
+  /** The SDK object, once there is one. */
+  protected sdk: ChatixCore | null = null;
+  protected isGone = false;
 
   constructor(access: Access, listener: ChatListener) {
     this.access = access;
@@ -93,11 +110,11 @@ export abstract class Chat {
   abstract changes(cursor: Cursor | null): Promise<Changes>;
   abstract send(text: string, clientKey: string): Promise<ThreadMessage>;
 
-  /** Make the SDK object; it reads the browser's storage unless it is given an id. */
+  /** Get the SDK object; one of our own reads the browser's storage unless it is given an id. */
   protected abstract newCore(): Promise<ChatixCore>;
 
   /** Listen to what the service tells of its own accord. */
-  protected abstract listen(core: ChatixCore, hub: RestartableConnection): void;
+  protected abstract listen(core: ChatixCore): void;
 
   /** The public name of the open connection; the site needs it to withdraw exactly this page's interest. */
   get connectionId(): string | null {
@@ -106,29 +123,51 @@ export abstract class Chat {
 
   /** Connect, and let the SDK learn who its visitor is. */
   async start(): Promise<void> {
-    setApiBase(this.access.websiteId, this.access.apiUrl);
     const core = await this.newCore().catch(rethrowAsLineError);
-    this.#core = core;
-    if (this.#isGone) throw new LineError("The page has gone.", false);
+    this.sdk = core;
+    this.#throwIfGone();
+    await this.answered(this.connect(core), START_TIMEOUT_MS);
+    // Whoever went before there was a connection has closed none.
+    if (this.isGone) this.letGo(core);
+    this.#throwIfGone();
+    this.listen(core);
+  }
+
+  #throwIfGone(): void {
+    if (this.isGone) throw new LineError("The page has gone.", false);
+  }
+
+  /** Make an SDK object of our own, which leads where the site says. */
+  protected async makeCore(visitorId: string | null): Promise<ChatixCore> {
+    const { ChatixCore, setApiBase } = await loadSdk();
+    setApiBase(this.access.websiteId, this.access.apiUrl);
+    return new ChatixCore(this.access.websiteId, visitorId);
+  }
+
+  /** Open the SDK object's connection. */
+  protected async connect(core: ChatixCore): Promise<void> {
     core.chat.sendPage = async () => {}; // Q24: address and title of the page are nobody's business
-    const started = await this.#answered(startOrFail(core), START_TIMEOUT_MS);
-    if (this.#isGone) {
-      // Whoever went before there was a connection has closed none.
-      core.stop().catch(ignore);
-      throw new LineError("The page has gone.", false);
-    }
-    const hub = this.hub;
-    if (!started || !hub) throw new LineError("The chat service did not let us in.", false);
-    this.listen(core, hub);
-    hub.whenClosed(() => this.listener.lineClosed());
+    const started = await startOrFail(core);
+    if (!started || !this.hub) throw new LineError("The chat service did not let us in.", false);
+    this.hub.whenClosed(() => this.listener.lineClosed());
+  }
+
+  /** Be done with the SDK object; nothing is awaited. */
+  protected letGo(core: ChatixCore): void {
+    core.stop().catch(ignore);
   }
 
   /** Whether `restart` can lead there; if not, another chat has to be made. */
   canRestart(access: Access): boolean {
-    const isSame = (["mode", "websiteId", "chatroomId"] as const).every(
+    return this.isFor(access) && this.hub?.state === "Disconnected";
+  }
+
+  /** Whether this chat, which has not gone, leads where `access` does. */
+  protected isFor(access: Access): boolean {
+    const isSame = (["mode", "sdk", "websiteId", "chatroomId"] as const).every(
       (key) => access[key] === this.access[key],
     );
-    return isSame && !this.#isGone && this.hub?.state === "Disconnected";
+    return isSame && !this.isGone;
   }
 
   /** Connect again after the line closed; what was registered on the SDK object stays. */
@@ -137,12 +176,12 @@ export abstract class Chat {
     if (!hub) throw new LineError("The chat was never started.", false);
     this.access = access;
     if (access.ticket) {
-      setApiBase(access.websiteId, access.apiUrl);
+      (await loadSdk()).setApiBase(access.websiteId, access.apiUrl);
       hub.baseUrl = chatUrl(access.apiUrl, access.websiteId, access.ticket);
       // Q12: uploads and the next start go by this id, not by the one in the URL.
       this.core.chat.visitor.setUuid(access.ticket);
     }
-    await this.#answered(hub.start(), START_TIMEOUT_MS);
+    await this.answered(hub.start(), START_TIMEOUT_MS);
   }
 
   /** Become a member of the chatroom, again after each connection (the service may have forgotten). */
@@ -160,12 +199,12 @@ export abstract class Chat {
    * @param leave Whether to leave the chatroom as well.
    */
   depart(leave: boolean): void {
-    this.#isGone = true;
-    const core = this.#core;
+    this.isGone = true;
+    const core = this.sdk;
     if (!core) return;
     // Both calls hand over to the socket in the order in which they are made, before the page is frozen.
-    if (leave && this.#isConnected) core.disconnectFromChatroom(this.access.chatroomId).catch(ignore);
-    core.stop().catch(ignore);
+    if (leave && this.isConnected) core.disconnectFromChatroom(this.access.chatroomId).catch(ignore);
+    this.letGo(core);
   }
 
   /** Leave a chatroom; one that is gone, or where we are no member, counts as left. */
@@ -183,27 +222,33 @@ export abstract class Chat {
   }
 
   protected get core(): ChatixCore {
-    if (!this.#core) throw new LineError("The chat was never started.", false);
-    return this.#core;
+    if (!this.sdk) throw new LineError("The chat was never started.", false);
+    return this.sdk;
   }
 
   protected get hub(): RestartableConnection | undefined {
-    return this.#core?.chat.connection.hubConnection;
+    return this.sdk?.chat.connection.hubConnection;
   }
 
   /** Make a call that is answered or fails within a time, with one of our two errors. */
   protected async call<T>(action: () => Promise<T>): Promise<T> {
     // Q17: the client refuses by itself while it is not connected; nothing was sent then.
-    if (!this.#isConnected) throw new LineError("There is no connection.", false);
-    return this.#answered(action(), ANSWER_TIMEOUT_MS);
+    if (!this.isConnected) throw new LineError("There is no connection.", false);
+    return this.answered(action(), ANSWER_TIMEOUT_MS);
   }
 
-  get #isConnected(): boolean {
+  /** Whether a call can be made now. */
+  get isConnected(): boolean {
     return this.hub?.state === "Connected";
   }
 
+  /** Whether a call that has just failed was refused, rather than that the line broke under it. */
+  protected async wasRefused(): Promise<boolean> {
+    return this.isConnected;
+  }
+
   /** Q16: neither the SDK nor its client ever gives up waiting. */
-  async #answered<T>(answer: Promise<T>, timeoutMs: number): Promise<T> {
+  protected async answered<T>(answer: Promise<T>, timeoutMs: number): Promise<T> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const silence = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new LineError("The chat service does not answer.", true)), timeoutMs);
@@ -216,7 +261,7 @@ export abstract class Chat {
         throw error;
       }
       const message = error instanceof Error ? error.message : String(error);
-      throw this.#isConnected ? new RefusedError(message) : new LineError(message, true);
+      throw (await this.wasRefused()) ? new RefusedError(message) : new LineError(message, true);
     } finally {
       clearTimeout(timer);
     }
@@ -264,8 +309,9 @@ export function guarded(action: () => void): void {
   }
 }
 
-function ignore(): void {}
+export function ignore(): void {}
 
 function rethrowAsLineError(error: unknown): never {
+  if (error instanceof LineError) throw error;
   throw new LineError(error instanceof Error ? error.message : String(error), false);
 }

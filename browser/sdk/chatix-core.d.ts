@@ -39,12 +39,15 @@ declare module "chatix-core/src/js/chatixcore.js" {
   export interface SdkChat {
     connection: SdkConnection;
     visitor: SdkVisitor;
+    websiteId: string;
     sendPage(url: string, title: string): Promise<void>;
   }
 
   export default class ChatixCore {
     constructor(websiteId: string, visitorId?: string | null);
     chat: SdkChat;
+    onConnected: () => void;
+    onDisconnected: () => void;
     onChatroomMessageReceived: (chatroomId: string, message: SdkMessage) => void;
     onChatroomMessageUpdated: (message: SdkMessage, chatroomId?: string) => void;
     onChatroomMessageDeleted: (messageId: string, chatroomId?: string) => void;
@@ -56,6 +59,9 @@ declare module "chatix-core/src/js/chatixcore.js" {
     setName(name: string): Promise<void>;
     getVisitor(): SdkVisitor;
     getMember(memberId: string): Promise<SdkMember>;
+    /** Q25: builds of the vendor's widget may have this in its place. */
+    getChatrooms?(page: number, perPage: number): Promise<unknown[] | { items?: unknown[] }>;
+    getAllChatrooms?(page: number, perPage: number): Promise<unknown[] | { items?: unknown[] }>;
     getAllManagers(): Promise<{ uuid: string; name: string | null }[]>;
     connectToChatroom(chatroomId: string): Promise<true>;
     disconnectFromChatroom(chatroomId: string): Promise<true>;

@@ -1,11 +1,8 @@
-import ChatixCore, { type SdkMessage } from "chatix-core/src/js/chatixcore.js";
+import type ChatixCore from "chatix-core/src/js/chatixcore.js";
 import { findLocks } from "../room-ledger";
 import type { Access } from "../site";
-import type { ThreadMessage } from "../thread-state";
-import { type Changes, Chat, guarded, type HistoryPage, RefusedError } from "./chat";
-import axios from "./shims/axios";
-import type { RestartableConnection } from "./shims/signalr";
-import { messageFromSdk } from "./wire";
+import { DocumentedChat } from "./documented-chat";
+import { loadSdk } from "./load-sdk";
 
 /** Where the SDK keeps its visitor id. */
 const VISITOR_ID_KEY = "chatix__visitorId_v1";
@@ -13,44 +10,8 @@ const VISITOR_ID_KEY = "chatix__visitorId_v1";
 /** Ids of visitors whose storage is blocked: one for as long as the page lives. */
 const visitorIds = new Map<string, string>();
 
-/** A chat on the hosted service: what the SDK documents, and no more. */
-export class HostedChat extends Chat {
-  override readonly isGapProof = false;
-  readonly #names = new Map<string, Promise<string | null>>();
-  #managers: Promise<Map<string, string | null>> | null = null;
-  /** Names are asked for; what came first is told first all the same. */
-  #told: Promise<void> = Promise.resolve();
-
-  override get selfId(): string | null {
-    return this.core.getVisitor().getUuid();
-  }
-
-  override get selfName(): string | null {
-    return this.core.getVisitor().name;
-  }
-
-  /** Q21: `setName` is awaited by the SDK, `setVisitor` is not. */
-  override async setName(name: string): Promise<void> {
-    if (this.selfName !== name) await this.call(() => this.core.setName(name));
-  }
-
-  override async history(beforeId: string | null, limit: number): Promise<HistoryPage> {
-    const page = await this.call(() =>
-      this.core.getChatroomMessages(this.access.chatroomId, beforeId, limit),
-    );
-    return { messages: await Promise.all(page.map((message) => this.#named(message))), cursor: null };
-  }
-
-  override async changes(): Promise<Changes> {
-    throw new RefusedError("This service has no list of changes.");
-  }
-
-  override async send(text: string): Promise<ThreadMessage> {
-    // Q2: the text comes first, whatever the README says.
-    const stored = await this.call(() => this.core.sendChatroomTextMessage(text, this.access.chatroomId));
-    return this.#named(stored);
-  }
-
+/** A chat on the hosted service, by an SDK object of our own. */
+export class HostedChat extends DocumentedChat {
   /** Q26: of several tabs and sections on a first visit, one gets the id that all will use. */
   override async start(): Promise<void> {
     const { websiteId } = this.access;
@@ -89,74 +50,25 @@ export class HostedChat extends Chat {
   /** Q27: where storage is blocked the SDK has to be given an id, as it would throw when it looks for one. */
   protected override async newCore(): Promise<ChatixCore> {
     const { websiteId } = this.access;
-    if (canStore()) return new ChatixCore(websiteId);
+    if (canStore()) return this.makeCore(null);
     let id = visitorIds.get(websiteId);
     if (!id) {
+      const { axios } = await loadSdk();
       const answer = await axios.get(`${this.access.apiUrl}/visitor/get-id?websiteId=${websiteId}`);
       id = String(answer.data);
       visitorIds.set(websiteId, id);
     }
-    return new ChatixCore(websiteId, id);
+    return this.makeCore(id);
   }
 
-  protected override listen(core: ChatixCore, _hub: RestartableConnection): void {
-    const { chatroomId, websiteId } = this.access;
-    const named = (message: SdkMessage, tell: (message: ThreadMessage) => void) => {
-      const whole = this.#named(message);
-      this.#told = this.#told.then(async () => {
-        const ready = await whole;
-        guarded(() => tell(ready));
-      });
-    };
+  protected override listen(core: ChatixCore): void {
+    const { websiteId } = this.access;
     // Q11: the SDK goes on with an id of which it was just told that it is invalid.
     core.chat.connection.onInvalidVisitorIdConnected = () => {
       forgetVisitorId(websiteId);
       void this.drop();
     };
-    // Q4: these are the names that fire. Q14: updates and deletions carry no room; the state knows its ids.
-    core.onChatroomMessageReceived = (room, message) => {
-      if (room === chatroomId) named(message, (whole) => this.listener.received(whole));
-    };
-    core.onChatroomMessageUpdated = (message) => named(message, (whole) => this.listener.updated(whole));
-    core.onChatroomMessageDeleted = (id) => guarded(() => this.listener.deleted(id));
-    core.onChatroomDeleted = (room) => {
-      if (room === chatroomId) guarded(() => this.listener.goneChanged(true));
-    };
-    core.onChatroomRestored = (room) => {
-      if (room.id === chatroomId) guarded(() => this.listener.goneChanged(false));
-    };
-    core.onMemberDisconnectedFromChatroom = (room, member) => {
-      if (room === chatroomId && member.uuid === this.selfId) guarded(() => this.listener.removed());
-    };
-  }
-
-  async #named(message: SdkMessage): Promise<ThreadMessage> {
-    const key = `${message.sender_flag} ${message.sender_id}`;
-    const name = this.#names.get(key) ?? this.#askName(message);
-    this.#names.set(key, name);
-    return messageFromSdk(message, await name);
-  }
-
-  /** A name that cannot be had now is asked for again with the next message. */
-  async #askName(message: SdkMessage): Promise<string | null> {
-    try {
-      if (message.sender_flag === 1) return (await this.#allManagers()).get(message.sender_id) ?? null;
-      return (await this.call(() => this.core.getMember(message.sender_id))).name;
-    } catch {
-      this.#names.delete(`${message.sender_flag} ${message.sender_id}`);
-      return null;
-    }
-  }
-
-  #allManagers(): Promise<Map<string, string | null>> {
-    this.#managers ??= this.call(() => this.core.getAllManagers()).then(
-      (managers) => new Map(managers.map((manager) => [manager.uuid, manager.name])),
-      (error: unknown) => {
-        this.#managers = null;
-        throw error;
-      },
-    );
-    return this.#managers;
+    Object.assign(core, this.handlers());
   }
 }
 

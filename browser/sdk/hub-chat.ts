@@ -1,7 +1,6 @@
-import ChatixCore from "chatix-core/src/js/chatixcore.js";
+import type ChatixCore from "chatix-core/src/js/chatixcore.js";
 import type { ThreadMessage } from "../thread-state";
 import { type Changes, Chat, guarded, type HistoryPage, RefusedError } from "./chat";
-import type { RestartableConnection } from "./shims/signalr";
 import { type Cursor, changeFrom, type Json, listOf, messageFrom } from "./wire";
 
 /**
@@ -53,10 +52,12 @@ export class HubChat extends Chat {
 
   /** With a ticket given, the SDK neither reads nor writes the browser's storage (Q27). */
   protected override async newCore(): Promise<ChatixCore> {
-    return new ChatixCore(this.access.websiteId, this.access.ticket ?? "");
+    return this.makeCore(this.access.ticket ?? "");
   }
 
-  protected override listen(_core: ChatixCore, hub: RestartableConnection): void {
+  protected override listen(core: ChatixCore): void {
+    const hub = core.chat.connection.hubConnection;
+    if (!hub) return;
     const ours = (chatroomId: unknown) => chatroomId === this.access.chatroomId;
     // Q14, Q15: with the room id, which the SDK's own handlers drop; and a handler never throws nor returns.
     const on = (event: string, handle: (data: unknown) => void) =>

@@ -31,6 +31,7 @@ SETTINGS: tuple[str, ...] = (
     "CHATIX_DATABASE_BIND",
     "CHATIX_CREATE_TABLES",
     "CHATIX_CREATE",
+    "CHATIX_SDK",
     "CHATIX_URL_PREFIX",
     "CHATIX_HUB_PORT",
     "CHATIX_HUB_HOST",
@@ -92,6 +93,7 @@ class ChatixConfig:
     database_bind: str | None
     creates_tables: bool | None
     create: Literal["reach", "render"]
+    sdk: Literal["bundled", "widget"]
     url_prefix: str
     hub_port: int
     hub_host: str | None
@@ -165,6 +167,7 @@ class ChatixConfig:
             database_bind=read("CHATIX_DATABASE_BIND", values.text, None),
             creates_tables=read("CHATIX_CREATE_TABLES", values.boolean, None),
             create=read("CHATIX_CREATE", values.create_when, "reach"),
+            sdk=read("CHATIX_SDK", values.sdk_source, "bundled"),
             url_prefix=read("CHATIX_URL_PREFIX", values.url_prefix, "/chatix-comments"),
             hub_port=read("CHATIX_HUB_PORT", values.int_between(0, 65535), 5001),
             hub_host=read("CHATIX_HUB_HOST", values.host, None),
@@ -225,6 +228,12 @@ def _website(read: _Reader) -> tuple[str, str | None]:
 
 
 def _check_together(config: ChatixConfig, is_installed: Callable[[str], bool]) -> None:
+    if config.sdk == "widget" and not config.is_hosted:
+        message = (
+            "is 'widget', but the Chatix widget talks to the hosted service only; set CHATIX_WEBSITE_ID and"
+            " CHATIX_API_KEY as well, or remove it."
+        )
+        raise ConfigError("CHATIX_SDK", message)
     if config.is_hosted and config.hub_url:
         message = "contradicts CHATIX_WEBSITE_ID and CHATIX_API_KEY; remove it, or remove those two."
         raise ConfigError("CHATIX_HUB_URL", message)

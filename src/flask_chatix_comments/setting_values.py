@@ -89,6 +89,14 @@ def boolean(value: Any) -> bool:
     return _BOOLEANS[str(value).lower()]
 
 
+def sdk_source(value: Any) -> Literal["bundled", "widget"]:
+    if value == "bundled":
+        return "bundled"
+    if value == "widget":
+        return "widget"
+    raise ValueError("must be 'bundled' (the SDK of this package) or 'widget' (that of the Chatix widget on the page).")
+
+
 def int_between(low: int, high: int) -> Callable[[Any], int]:
     message = f"must be a whole number from {low} to {high}."
 

@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from flask import Flask, has_request_context, request
 from flask.templating import Environment
@@ -61,6 +62,7 @@ class SectionRenderer:
     Args:
         url_prefix: Where the views are, below the application's root.
         outer_root: Where that is outside of a request.
+        sdk: Whose SDK object the section uses, so that it need not load another.
         want_room: Is told of each post that is rendered; ``None`` when rooms are made only on demand.
     """
 
@@ -71,12 +73,14 @@ class SectionRenderer:
         *,
         url_prefix: str,
         outer_root: str = "",
+        sdk: Literal["bundled", "widget"] = "bundled",
         want_room: Callable[[Post], None] | None = None,
         manifest: Manifest | None = None,
     ) -> None:
         self._environment = environment
         self._url_prefix = url_prefix
         self._outer_root = outer_root
+        self._sdk = sdk
         self._want_room = want_room
         self.manifest = manifest or Manifest()
 
@@ -124,6 +128,7 @@ class SectionRenderer:
             "post_token": token,
             "endpoint": endpoint,
             "is_closed": bool(closed),
+            "sdk": self._sdk,
             # Escaped here: as keys, text and markup of the same letters would be one.
             "heading": escape("Comments" if heading is True else heading or ""),
         }
@@ -201,6 +206,7 @@ def install(app: Flask, state: AppState) -> SectionRenderer:
         state.post_tokens,
         url_prefix=state.config.url_prefix,
         outer_root=str(app.config["APPLICATION_ROOT"]).rstrip("/"),
+        sdk=state.config.sdk,
         want_room=state.room_maker.want if state.config.create == "render" else None,
     )
     app.jinja_env.globals.update(

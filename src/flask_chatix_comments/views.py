@@ -200,6 +200,7 @@ def _room_answer(state: AppState, entry: RegistryEntry) -> Body:
     return {
         "state": "open" if entry.state is RoomState.OPEN else "closed",
         "mode": "hosted" if config.is_hosted else "hub",
+        "sdk": config.sdk,
         "website_id": config.website_id,
         "api_url": state.api_url if config.is_hosted else _hub_url_for_reader(state),
         "chatroom_id": entry.chatroom_id,

@@ -7,6 +7,7 @@ import { until } from "./until";
 
 const hubAccess: Access = {
   mode: "hub",
+  sdk: "bundled",
   isClosed: false,
   websiteId: "local",
   apiUrl: API_URL,

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Connector, type LineState } from "../../browser/connector";
-import { type Chat, type ChatListener, GoneError, LineError } from "../../browser/sdk/chat";
+import { type Chat, type ChatListener, GoneError, LineError, MissingError } from "../../browser/sdk/chat";
 import { type Access, type Site, SiteError } from "../../browser/site";
 
 const access = { mode: "hub", chatroomId: "room" } as Access;
@@ -140,6 +140,38 @@ describe("connecting", () => {
     connector.start();
     await pass(5_000);
     expect(log).toEqual(["start", "join", "drop", "failed", "restart", "join", "live"]);
+  });
+
+  test("what is missing on the page is waited for, and the site not asked meanwhile", async () => {
+    let come = () => {};
+    const untilItComes = () =>
+      new Promise<void>((resolve) => {
+        come = resolve;
+      });
+    startOutcomes = [() => Promise.reject(new MissingError("no widget", untilItComes))];
+    connector.start();
+    await pass(600_000);
+    expect(log).toEqual(["start", "depart", "failed"]);
+    expect(states.at(-1)).toBe("offline");
+    come();
+    await pass(0);
+    expect(log.slice(3)).toEqual(["start", "join", "live"]);
+  });
+
+  test("what is missing is waited for until the section goes", async () => {
+    let giveUp: AbortSignal | undefined;
+    const untilItComes = (signal: AbortSignal) =>
+      new Promise<void>((_, reject) => {
+        giveUp = signal;
+        signal.addEventListener("abort", () => reject(signal.reason));
+      });
+    startOutcomes = [() => Promise.reject(new MissingError("no widget", untilItComes))];
+    connector.start();
+    await pass(0);
+    connector.halt();
+    await pass(60_000);
+    expect(giveUp?.aborted).toBe(true);
+    expect(log).toEqual(["start", "depart", "failed"]);
   });
 
   test("what the site asks for is waited for, within reason", async () => {

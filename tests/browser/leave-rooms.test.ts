@@ -7,6 +7,7 @@ let hub: FakeHub;
 
 const entry = (chatroomId: string): LedgerEntry => ({
   mode: "hosted",
+  sdk: "bundled",
   endpoint: "/chatix-comments",
   apiUrl: API_URL,
   websiteId: "site",

@@ -11,6 +11,7 @@ import { FakeLocks } from "./fake-hub";
 
 const entry: LedgerEntry = {
   mode: "hub",
+  sdk: "bundled",
   endpoint: "/chatix-comments",
   apiUrl: "http://hub.test/v1",
   websiteId: "local",

@@ -1,14 +1,21 @@
 /** The whole section, with the real SDK, over a fake site and hub. */
 
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { loadSdk } from "../../browser/sdk/load-sdk";
 import { openSection, type Section } from "../../browser/section";
 import { API_URL, FakeHub, type FakeLocks } from "./fake-hub";
+import { FakeCore, putOnPage } from "./fake-widget";
 import { until } from "./until";
 
 let hub: FakeHub;
 let host: HTMLElement;
 let section: Section;
 let consoleError: ReturnType<typeof vi.spyOn>;
+
+// Faked time does not wait for a file.
+beforeAll(async () => {
+  await loadSdk();
+});
 
 beforeEach(() => {
   vi.useFakeTimers({ now: 1_700_000_100_000 });
@@ -734,6 +741,7 @@ describe("leaving", () => {
     expect(ledger()).toEqual([
       {
         mode: "hub",
+        sdk: "bundled",
         endpoint: "/chatix-comments",
         apiUrl: API_URL,
         websiteId: "local",
@@ -805,6 +813,52 @@ class SharedStorage implements Storage {
     this.map.clear();
   }
 }
+
+describe("with the SDK object of the page's chat widget", () => {
+  beforeEach(() => {
+    hub.joinAnswer = {
+      mode: "hosted",
+      sdk: "widget",
+      website_id: "site",
+      ticket: null,
+      visitor: { id: null, name: null, is_manager: false, is_signed_in: false, is_persistent: false },
+    };
+    vi.spyOn(console, "warn").mockImplementation(() => {});
+  });
+
+  test("says that it is missing, and comes alive when it comes", async () => {
+    open('data-sdk="widget"');
+    await untilStatus("Offline");
+    expect(alerts()).toEqual([expect.stringContaining("part of this site’s chat")]);
+    putOnPage(new FakeCore());
+    await untilStatus("Live");
+    expect(alerts()).toEqual([]);
+    await untilTexts("first");
+    expect(hub.sockets.size).toBe(0);
+  });
+
+  test("posts as the widget's visitor, by whose name the guest is known", async () => {
+    const core = new FakeCore();
+    core.visitor.name = "Robin";
+    putOnPage(core);
+    await openLive();
+    write("Hello");
+    await untilTexts("first", "Hello");
+    expect(core.setName).not.toHaveBeenCalled();
+    expect(hub.requestsTo("/take-part")).toEqual([]);
+  });
+
+  test("leaves the room, not the widget, when the page goes", async () => {
+    const core = new FakeCore();
+    putOnPage(core);
+    await openLive();
+    section.depart();
+    expect(core.disconnectFromChatroom).toHaveBeenCalledExactlyOnceWith("room-1");
+    expect(core.stop).not.toHaveBeenCalled();
+    expect(hub.beacons).toEqual([]);
+    expect(localStorage.length).toBe(0);
+  });
+});
 
 describe("on the hosted service", () => {
   beforeEach(() => {

@@ -42,6 +42,7 @@ describe("joining", () => {
     answers(200, access);
     expect(await site.join(never)).toEqual({
       mode: "hub",
+      sdk: "bundled",
       isClosed: false,
       websiteId: "local",
       apiUrl: "http://hub.test/v1",
@@ -57,6 +58,7 @@ describe("joining", () => {
     answers(200, { state: "closed", mode: "hosted", website_id: 7, api_url: "https://u/", chatroom_id: "r" });
     expect(await site.join(never)).toEqual({
       mode: "hosted",
+      sdk: "bundled",
       isClosed: true,
       websiteId: "7",
       apiUrl: "https://u/",

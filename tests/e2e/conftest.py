@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import Browser
 
 from flask_chatix_comments.api import ChatixApi
-from tests.e2e.support import Reader, Site
+from flask_chatix_comments.hub.server import HubThread
+from tests.e2e.support import HOSTED_API_KEY, HOSTED_WEBSITE_ID, Reader, Site, running_hub
 
 
 @pytest.fixture
@@ -25,6 +26,38 @@ def site(tmp_path: Path) -> Iterator[Site]:
 @pytest.fixture
 def api(site: Site) -> Iterator[ChatixApi]:
     api = site.api()
+    yield api
+    api.close()
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[HubThread]:
+    """Our hub, standing in for the hosted service, as a server of its own."""
+    with running_hub(tmp_path, website_id=HOSTED_WEBSITE_ID, api_key=HOSTED_API_KEY) as service:
+        yield service
+
+
+@pytest.fixture
+def hosted_settings(service: HubThread) -> dict[str, str]:
+    return {
+        "CHATIX_WEBSITE_ID": HOSTED_WEBSITE_ID,
+        "CHATIX_API_KEY": HOSTED_API_KEY,
+        "CHATIX_API_URL": service.url,
+    }
+
+
+@pytest.fixture
+def hosted_site(tmp_path: Path, hosted_settings: dict[str, str]) -> Iterator[Site]:
+    """A running example site that uses the hosted service."""
+    site = Site(tmp_path / "data", settings=hosted_settings)
+    site.start()
+    yield site
+    site.stop()
+
+
+@pytest.fixture
+def service_api(service: HubThread) -> Iterator[ChatixApi]:
+    api = ChatixApi(service.url, website_id=HOSTED_WEBSITE_ID, api_key=HOSTED_API_KEY)
     yield api
     api.close()
 

@@ -28,6 +28,8 @@ from tests.ports import free_port
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 30.0
 TICKET_KEY = "k" * 32
+HOSTED_API_KEY = "the-key-of-the-hosted-account"
+HOSTED_WEBSITE_ID = "site-1234"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM_ARGS = [
     "--no-sandbox",

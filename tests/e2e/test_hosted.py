@@ -5,43 +5,26 @@ Our hub stands in for the service, as a server of its own on the address that th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import expect
 
 from flask_chatix_comments.api import ChatixApi
-from flask_chatix_comments.hub.server import HubThread
-from tests.e2e.support import Reader, Site, articles, comment, reach_section, running_hub, section, wait_until, write
+from tests.e2e.support import (
+    HOSTED_API_KEY,
+    Reader,
+    Site,
+    articles,
+    comment,
+    reach_section,
+    section,
+    wait_until,
+    write,
+)
 
 pytestmark = pytest.mark.browser
 NewReader = Callable[..., Reader]
-
-API_KEY = "the-key-of-the-hosted-account"
-WEBSITE_ID = "site-1234"
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[HubThread]:
-    with running_hub(tmp_path, website_id=WEBSITE_ID, api_key=API_KEY) as service:
-        yield service
-
-
-@pytest.fixture
-def hosted_site(tmp_path: Path, service: HubThread) -> Iterator[Site]:
-    settings = {"CHATIX_WEBSITE_ID": WEBSITE_ID, "CHATIX_API_KEY": API_KEY, "CHATIX_API_URL": service.url}
-    site = Site(tmp_path / "data", settings=settings)
-    site.start()
-    yield site
-    site.stop()
-
-
-@pytest.fixture
-def service_api(service: HubThread) -> Iterator[ChatixApi]:
-    api = ChatixApi(service.url, website_id=WEBSITE_ID, api_key=API_KEY)
-    yield api
-    api.close()
 
 
 def test_two_visitors_talk_and_leave(hosted_site: Site, service_api: ChatixApi, new_reader: NewReader) -> None:
@@ -64,7 +47,7 @@ def test_two_visitors_talk_and_leave(hosted_site: Site, service_api: ChatixApi, 
     assert one.problems == []
     assert two.problems == []
     # The account's key is on no page.
-    assert API_KEY not in page_one.content()
+    assert HOSTED_API_KEY not in page_one.content()
 
 
 def test_a_support_chat_of_the_same_visitor_is_left_alone(

@@ -1,4 +1,4 @@
-// Bundle the published clients as they are: node build.mjs OUTDIR BASE_URL
+// Bundle the published clients as they are, and a widget made of one: node build.mjs OUTDIR BASE_URL
 // Only chatix-core's API_URL is replaced, since it is a constant that nothing can set at run time.
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -27,6 +27,7 @@ const entries = {
   old: 'export { HubConnectionBuilder, HttpTransportType, LogLevel } from "@aspnet/signalr";',
   new: 'export { HubConnectionBuilder, HttpTransportType, LogLevel } from "@microsoft/signalr";',
   core: 'import ChatixCore from "chatix-core"; window.ChatixCore = ChatixCore.default ?? ChatixCore;',
+  widget: await readFile(join(here, "widget.js"), "utf8"),
 };
 
 for (const [name, contents] of Object.entries(entries)) {
@@ -35,10 +36,10 @@ for (const [name, contents] of Object.entries(entries)) {
     bundle: true,
     format: "iife",
     platform: "browser",
-    globalName: name === "core" ? undefined : "signalR",
+    globalName: name === "old" || name === "new" ? "signalR" : undefined,
     outfile: join(outdir, `${name}.js`),
     plugins: [baseUrlPlugin],
     logLevel: "error",
   });
 }
-if (replaced !== 2) throw new Error(`API_URL was replaced ${replaced} times, not twice`);
+if (replaced !== 4) throw new Error(`API_URL was replaced ${replaced} times, not twice in each of two bundles`);
