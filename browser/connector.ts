@@ -3,7 +3,15 @@
  * the line breaks, for as long as the section is shown.
  */
 
-import { type Chat, type ChatListener, GoneError, LineError, MissingError, RefusedError } from "./sdk/chat";
+import {
+  type Chat,
+  type ChatListener,
+  GoneError,
+  LineError,
+  MissingError,
+  RefusedError,
+  TicketRefusedError,
+} from "./sdk/chat";
 import { type Access, type Site, SiteError } from "./site";
 
 export type LineState = "connecting" | "live" | "reconnecting" | "catching-up" | "offline";
@@ -47,6 +55,8 @@ export class Connector {
   #state: LineState = "connecting";
   #wasLive = false;
   #failures = 0;
+  /** Whether the site may be asked for another ticket: not again before one was accepted. */
+  #mayRefuseTicket = true;
   #closed: () => void = () => {};
   #wake: () => void = () => {};
   #hiddenSince: number | null = null;
@@ -109,11 +119,18 @@ export class Connector {
         error = caught;
       }
       if (signal.aborted) return;
+      if (error instanceof TicketRefusedError) this.#refuseTicket();
       const delay = this.#afterTrouble(error);
       // No need to ask the site again and again meanwhile.
       if (error instanceof MissingError) await error.untilItComes(signal).catch(() => {});
       else await this.#pause(delay, signal);
     }
+  }
+
+  /** If the next one is refused as well, it was not the ticket that was wrong. */
+  #refuseTicket(): void {
+    if (this.#mayRefuseTicket) this.#site.refuseTicket();
+    this.#mayRefuseTicket = false;
   }
 
   /** Resolves when a connection that was live has closed; rejects when it did not come so far. */
@@ -142,6 +159,7 @@ export class Connector {
 
   async #beLive(chat: Chat, closed: Promise<void>): Promise<void> {
     this.#wasLive = true;
+    this.#mayRefuseTicket = true;
     this.#become("live");
     this.#hooks.live(chat);
     const since = Date.now();

@@ -25,6 +25,8 @@ export interface LedgerEntry {
   readonly websiteId: string;
   readonly chatroomId: string;
   readonly connectionId: string | null;
+  /** Whether the site can take the visitor out; else only the visitor's own connection can. */
+  readonly isBySite: boolean;
 }
 
 export interface StoredEntry extends LedgerEntry {
@@ -187,7 +189,15 @@ function readEntry(storage: Storage, key: string): StoredEntry | null {
     const isWhole = ["endpoint", "apiUrl", "websiteId", "chatroomId"].every(
       (name) => typeof data[name] === "string",
     );
-    return isWhole ? { ...data, key, sdk: sdkFrom(data.sdk), seenAt: Number(data.seenAt) || 0 } : null;
+    return isWhole
+      ? {
+          ...data,
+          key,
+          sdk: sdkFrom(data.sdk),
+          isBySite: data.isBySite ?? data.mode === "hub",
+          seenAt: Number(data.seenAt) || 0,
+        }
+      : null;
   } catch {
     return null;
   }

@@ -38,6 +38,8 @@ export class Section {
   #lineState: LineState = "connecting";
   #access: Access | null = null;
   #visitor: Visitor | null = null;
+  /** The name under which the site has admitted this page's guest. */
+  #tookPartAs: string | null = null;
   /** What was in the thread when the pending comment was first sent. */
   #knownBeforeSend: ReadonlySet<string> = new Set();
   /** The last connection that joined; it is what a beacon withdraws, also when the line is down by then. */
@@ -117,11 +119,14 @@ export class Section {
     return access !== null && (access.mode === "hub" || !this.#ledger.isShownElsewhere(access));
   }
 
+  /** Only the site can do it, and only for a visitor that it knows. */
   #beacon(): void {
-    const connectionId = this.#connectionId;
-    if (this.#access?.mode !== "hub" || !connectionId) return;
+    const access = this.#access;
+    if (!access || !isBySite(access)) return;
+    const connectionId = access.mode === "hub" ? this.#connectionId : null;
+    if (access.mode === "hub" && !connectionId) return;
     this.#connectionId = null;
-    this.#site.leave([{ chatroomId: this.#access.chatroomId, connectionId }]);
+    this.#site.leave([{ chatroomId: access.chatroomId, connectionId }]);
   }
 
   /** On the hosted service, what could not be said over an open line is left to the next start. */
@@ -267,6 +272,7 @@ export class Section {
       websiteId,
       chatroomId,
       connectionId,
+      isBySite: isBySite(access),
     };
     this.#ledger.write(entry);
   }
@@ -320,19 +326,22 @@ export class Section {
     return { kind: "interrupted", mayHaveArrived: error instanceof LineError && error.mayHaveArrived };
   }
 
-  /** Let the others know who writes: by the site, or by the SDK where the site has no say. */
+  /** Let the others know who writes: by the site, and by the SDK where the site has no say. */
   async #announce(chat: Chat, newName: string | null): Promise<void> {
-    if (!chat.isGapProof) {
-      const name = newName ?? this.#visitor?.name;
-      if (name) await chat.setName(name);
-    } else if (newName !== null && !(newName === this.#visitor?.name && this.#visitor.isPersistent)) {
-      this.#setVisitor(await this.#site.takePart(newName, this.#going.signal));
-      if (this.#visitor?.id !== chat.selfId) await this.#becomeAnother(chat);
+    const isKnown = newName === this.#visitor?.name && this.#visitor?.isPersistent;
+    // To a site whose cookies the browser does not keep one is nobody again: to ask once more would not help.
+    if (newName !== null && newName !== this.#tookPartAs && !isKnown && chat.isVisitorOfSite) {
+      const admission = await this.#site.takePart(newName, this.#going.signal);
+      this.#tookPartAs = newName;
+      this.#setVisitor(admission.visitor);
+      if (!chat.isOf(admission)) await this.#becomeAnother(chat);
       this.#writeLedger(this.#access, chat.connectionId);
     }
+    const name = newName ?? this.#visitor?.name;
+    if (name) await chat.setName(name);
   }
 
-  /** Another tab has taken part, or signed in, meanwhile: this browser is that visitor, on this page too. */
+  /** This browser is another visitor now, on this page too: another tab has taken part, or this one on the service. */
   async #becomeAnother(chat: Chat): Promise<never> {
     await chat.leave().catch(() => {});
     await chat.drop();
@@ -382,6 +391,9 @@ function endpointOf(host: HTMLElement): string {
   const script = document.querySelector<HTMLScriptElement>("script[data-endpoint]");
   return host.dataset.endpoint ?? script?.dataset.endpoint ?? "";
 }
+
+/** Whether the site knows which visitor of the chat service this is, so that it can take it out. */
+const isBySite = ({ mode, ticket }: Access): boolean => mode === "hub" || ticket !== null;
 
 function isSameRoom(a: Access, b: Access): boolean {
   return a.mode === b.mode && a.websiteId === b.websiteId && a.chatroomId === b.chatroomId;

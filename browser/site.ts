@@ -27,15 +27,26 @@ export interface Access {
   readonly websiteId: string;
   readonly apiUrl: string;
   readonly chatroomId: string;
+  /**
+   * What the SDK takes for the visitor's id: on our hub a ticket, on the hosted service the id itself; `null`
+   * where the SDK has one of its own. It is a secret of this visitor.
+   */
   readonly ticket: string | null;
   readonly visitor: Visitor;
   readonly limits: Limits;
 }
 
+/** Who has taken part, and what the SDK now takes for the id. */
+export interface Admission {
+  readonly visitor: Visitor;
+  readonly ticket: string | null;
+}
+
 /** A page's interest in a chatroom, to be withdrawn. */
 export interface Leave {
   readonly chatroomId: string;
-  readonly connectionId: string;
+  /** `null` on the hosted service, where a leave is one for all tabs. */
+  readonly connectionId: string | null;
 }
 
 export type SiteErrorKind =
@@ -82,6 +93,7 @@ const tickets = new Map<string, string>();
 export class Site {
   readonly #endpoint: string;
   readonly #post: string;
+  #isTicketRefused = false;
 
   /**
    * @param endpoint Where the views are, for example `/chatix-comments`.
@@ -98,7 +110,7 @@ export class Site {
 
   /** Ask for the post's chatroom and a fresh ticket for the same visitor. */
   async join(signal: AbortSignal): Promise<Access> {
-    const answer = await this.#ask("join", {}, signal);
+    const answer = await this.#ask("join", this.#isTicketRefused ? { is_refused: true } : {}, signal);
     if (answer.state === "preparing") {
       throw new SiteError(
         "preparing",
@@ -110,6 +122,7 @@ export class Site {
       throw new SiteError("gone", "The chatroom is deleted.", toMs(answer.retry_after_s));
     }
     if (typeof answer.chatroom_id !== "string" || typeof answer.api_url !== "string") throw nonsense();
+    this.#isTicketRefused = false;
     this.#keep(answer.ticket);
     return {
       mode: answer.mode === "hosted" ? "hosted" : "hub",
@@ -118,17 +131,22 @@ export class Site {
       websiteId: String(answer.website_id),
       apiUrl: absolute(answer.api_url),
       chatroomId: answer.chatroom_id,
-      ticket: typeof answer.ticket === "string" ? answer.ticket : null,
+      ticket: textOrNull(answer.ticket),
       visitor: visitorFrom(answer.visitor),
       limits: limitsFrom(answer.limits),
     };
   }
 
   /** Take part as a guest of this name; from then on the site knows this visitor again. */
-  async takePart(name: string, signal: AbortSignal): Promise<Visitor> {
+  async takePart(name: string, signal: AbortSignal): Promise<Admission> {
     const answer = await this.#ask("take-part", { name }, signal);
     this.#keep(answer.ticket);
-    return visitorFrom(answer.visitor);
+    return { visitor: visitorFrom(answer.visitor), ticket: textOrNull(answer.ticket) };
+  }
+
+  /** The chat service did not accept the ticket of the last answer: the next `join` asks for another. */
+  refuseTicket(): void {
+    this.#isTicketRefused = true;
   }
 
   /** Have the site withdraw what this page's connection joined: a beacon, which outlives the page. */
@@ -139,6 +157,7 @@ export class Site {
 
   #keep(ticket: unknown): void {
     if (typeof ticket === "string") tickets.set(this.#endpoint, ticket);
+    else tickets.delete(this.#endpoint);
   }
 
   async #ask(view: string, body: Json, signal: AbortSignal): Promise<Json> {
@@ -239,13 +258,15 @@ export const sdkFrom = (data: unknown): SdkSource => (data === "widget" ? "widge
 
 function visitorFrom(data: Json | undefined): Visitor {
   return {
-    id: typeof data?.id === "string" ? data.id : null,
-    name: typeof data?.name === "string" ? data.name : null,
+    id: textOrNull(data?.id),
+    name: textOrNull(data?.name),
     isManager: data?.is_manager === true,
     isSignedIn: data?.is_signed_in === true,
     isPersistent: data?.is_persistent === true,
   };
 }
+
+const textOrNull = (value: unknown): string | null => (typeof value === "string" ? value : null);
 
 function limitsFrom(data: Json | undefined): Limits {
   return {

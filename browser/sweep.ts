@@ -27,7 +27,9 @@ async function sweep(): Promise<void> {
 function byWay(entries: StoredEntry[]): StoredEntry[][] {
   const groups = new Map<string, StoredEntry[]>();
   for (const entry of entries) {
-    const way = [entry.mode, entry.sdk, entry.endpoint, entry.apiUrl, entry.websiteId].join(" ");
+    const way = [entry.mode, entry.isBySite, entry.sdk, entry.endpoint, entry.apiUrl, entry.websiteId].join(
+      " ",
+    );
     groups.set(way, [...(groups.get(way) ?? []), entry]);
   }
   return [...groups.values()];
@@ -36,10 +38,10 @@ function byWay(entries: StoredEntry[]): StoredEntry[][] {
 async function leaveAll(entries: StoredEntry[]): Promise<void> {
   const [first] = entries;
   if (!first) return;
-  const size = first.mode === "hub" ? MOST_IN_A_REQUEST : entries.length;
+  const size = first.isBySite ? MOST_IN_A_REQUEST : entries.length;
   for (let start = 0; start < entries.length; start += size) {
     const part = entries.slice(start, start + size);
-    const hasLeft = first.mode === "hub" ? await leaveBySite(first.endpoint, part) : await leaveBySdk(part);
+    const hasLeft = first.isBySite ? await leaveBySite(first.endpoint, part) : await leaveBySdk(part);
     if (!hasLeft) return;
     for (const entry of part) eraseEntry(entry);
   }
@@ -47,13 +49,13 @@ async function leaveAll(entries: StoredEntry[]): Promise<void> {
 
 /** The site knows who asks by its cookies, and asks the hub. */
 function leaveBySite(endpoint: string, entries: StoredEntry[]): Promise<boolean> {
-  const leaves = entries.flatMap(({ chatroomId, connectionId }) =>
-    connectionId ? { chatroomId, connectionId } : [],
+  const leaves = entries.flatMap(({ mode, chatroomId, connectionId }) =>
+    connectionId || mode === "hosted" ? { chatroomId, connectionId } : [],
   );
   return sendLeaves(endpoint, leaves);
 }
 
-/** The hosted service knows nothing of our site's cookies: only the visitor's own connection can leave. */
+/** A visitor of the hosted service whom the site does not know: only the visitor's own connection can leave. */
 async function leaveBySdk(entries: StoredEntry[]): Promise<boolean> {
   const section = await loadSection();
   return section.leaveRooms(entries);

@@ -96,6 +96,8 @@ class FakeApi:
                     room for room in self.rooms.values() if query.get("externalId") in (None, room.get("external_id"))
                 ]
                 return {"items": matching[first : first + int(query["itemsPerPage"])], "total": len(matching)}
+            case "/visitor/get-id":
+                return f"service-id-{next(self._numbers)}"
             case "/visitor/update":
                 return {"uuid": query["visitorId"], "name": body.get("name")}
             case "/chatroom/disconnect-visitor":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -805,3 +806,13 @@ assert os.waitpid(child, 0)[1] == 0
 def test_a_forked_process_connects_anew() -> None:
     environment = os.environ | {"PYTHONPATH": str(Path(flask_chatix_comments.__file__).parents[1])}
     subprocess.run([sys.executable, "-W", "error", "-c", FORK], check=True, timeout=60, env=environment)
+
+
+def test_what_httpx_logs_of_our_calls_ends_at_the_base(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="httpx")
+    transport = httpx.MockTransport(lambda request: answer({"is_success": True}))
+    ChatixApi(BASE_URL, website_id="w", api_key=KEY, transport=transport).disconnect_visitor("r1", "secret-id")
+    httpx.Client(transport=transport).get("http://elsewhere.test/v1/x?visitorId=theirs")
+    ours, theirs = (record.getMessage() for record in caplog.records)
+    assert ours.startswith(f"HTTP Request: POST {BASE_URL}/… ")
+    assert "http://elsewhere.test/v1/x?visitorId=theirs" in theirs

@@ -393,6 +393,48 @@ class TestVisitorIds:
             registry.visitor_id_for(key)
 
 
+class TestServiceIds:
+    def test_are_kept_for_each_user_and_browser(self, registry: RoomRegistry, other: RoomRegistry) -> None:
+        assert registry.find_service_id("7", "laptop") is None
+        assert registry.keep_service_id("7", "laptop", "a", instead_of=None) == "a"
+        assert registry.keep_service_id("7", "phone", "b", instead_of=None) == "b"
+        assert registry.keep_service_id("8", "laptop", "c", instead_of=None) == "c"
+        assert [other.find_service_id(*row) for row in (("7", "laptop"), ("7", "phone"), ("8", "phone"))] == [
+            "a",
+            "b",
+            None,
+        ]
+
+    def test_agree_when_two_come_at_once(self, registry: RoomRegistry, other: RoomRegistry) -> None:
+        with before(
+            registry,
+            "INSERT INTO chatix_hosted_visitors",
+            lambda: other.keep_service_id("7", "laptop", "theirs", instead_of=None),
+        ):
+            assert registry.keep_service_id("7", "laptop", "mine", instead_of=None) == "theirs"
+
+    def test_one_that_was_refused_is_replaced_once(self, registry: RoomRegistry, other: RoomRegistry) -> None:
+        registry.keep_service_id("7", "laptop", "old", instead_of=None)
+        with before(
+            registry,
+            "UPDATE chatix_hosted_visitors",
+            lambda: other.keep_service_id("7", "laptop", "theirs", instead_of="old"),
+        ):
+            assert registry.keep_service_id("7", "laptop", "mine", instead_of="old") == "theirs"
+        assert registry.keep_service_id("7", "laptop", "x" * 2000, instead_of="theirs") == "x" * 2000
+
+    @pytest.mark.parametrize("key", ["", "x" * 256, "a\0b", "\ud800"])
+    def test_refuse_keys_that_cannot_be_kept(self, registry: RoomRegistry, key: str) -> None:
+        with pytest.raises(RegistryError):
+            registry.find_service_id(key, "laptop")
+
+    def test_a_registry_of_before_gets_the_table(self, registry: RoomRegistry, other: RoomRegistry) -> None:
+        claim(registry)
+        database.hosted_visitors.drop(registry._engine)
+        assert other.find_service_id("7", "laptop") is None
+        assert other.find("7") is not None
+
+
 class TestTables:
     def test_are_made_by_whoever_comes_first(self, registry: RoomRegistry, other: RoomRegistry) -> None:
         def lose_the_race() -> None:

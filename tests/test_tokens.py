@@ -15,6 +15,7 @@ from itsdangerous import URLSafeSerializer
 from flask_chatix_comments import tokens
 from flask_chatix_comments.errors import TokenExpiredError, TokenInvalidError
 from flask_chatix_comments.tokens import (
+    BrowserCookies,
     GuestClaim,
     GuestCookies,
     PostClaim,
@@ -50,8 +51,13 @@ def cookie(keys: tuple[bytes, ...] = KEYS, website_id: str = "blog") -> tuple[Si
     return lambda: cookies.sign(GUEST), lambda text: cookies.check(text, now=NOW)
 
 
-KINDS = [(post_token, CLAIM), (ticket, TICKET), (cookie, GUEST)]
-every_kind = pytest.mark.parametrize(("kind", "content"), KINDS, ids=["post", "ticket", "cookie"])
+def browser_cookie(keys: tuple[bytes, ...] = KEYS, website_id: str = "blog") -> tuple[Sign, Check]:
+    browsers = BrowserCookies(keys, website_id=website_id)
+    return lambda: browsers.sign("browser-1"), browsers.check
+
+
+KINDS = [(post_token, CLAIM), (ticket, TICKET), (cookie, GUEST), (browser_cookie, "browser-1")]
+every_kind = pytest.mark.parametrize(("kind", "content"), KINDS, ids=["post", "ticket", "cookie", "browser"])
 
 
 # Keys: RFC 5869, appendix A (SHA-256)
@@ -183,7 +189,7 @@ def test_the_newest_key_signs_and_older_ones_are_accepted(kind: Any, content: ob
             check(sign())
 
 
-@pytest.mark.parametrize("make", [PostTokens, VisitorTickets, GuestCookies])
+@pytest.mark.parametrize("make", [PostTokens, VisitorTickets, GuestCookies, BrowserCookies])
 def test_without_a_key_there_are_no_tokens(make: Callable[..., object]) -> None:
     with pytest.raises(ValueError, match="at least one key"):
         make((), website_id="blog")

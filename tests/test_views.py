@@ -270,24 +270,139 @@ class TestHosted:
         site = make_site(**HOSTED, CHATIX_API_URL="http://127.0.0.1:9/v1")
         assert join(site)["api_url"] == "http://127.0.0.1:9/v1"
 
-    def test_a_user_is_named_but_the_service_is_not_told_by_us(self, site: Site) -> None:
+    def test_a_user_keeps_one_id_in_each_browser(self, site: Site) -> None:
         sign_in(site, USER)
-        body = join(site)
-        assert (body["visitor"]["name"], body["visitor"]["is_signed_in"]) == ("Jonas Petri", True)
-        assert site.api.paths() == ["/chatroom/create"]
+        laptop, phone = site.app.test_client(), site.app.test_client()
+        first = join(site, client=laptop)
+        assert (first["visitor"]["name"], first["visitor"]["is_signed_in"]) == ("Jonas Petri", True)
+        assert (first["ticket"], first["ticket_expires_in_s"], first["visitor"]["id"]) == ("service-id-2", None, None)
+        assert join(site, client=laptop) == first
+        assert join(site, client=phone)["ticket"] == "service-id-3"
+        assert take_part(site, "x", client=phone).get_json()["ticket"] == "service-id-3"
+        sign_in(site, MANAGER)
+        assert join(site, client=laptop)["ticket"] == "service-id-4"
+        sign_in(site, None)
+        assert join(site, client=laptop)["ticket"] is None
+        sign_in(site, USER)
+        assert join(site, client=laptop)["ticket"] == "service-id-2"
+        # Names are the browser's to tell: the service is told nothing by us.
+        assert set(site.api.paths()) == {"/chatroom/create", "/visitor/get-id"}
 
-    def test_a_guests_name_is_checked_and_nothing_is_kept(self, site: Site) -> None:
-        answer = take_part(site, " Ida ")
-        assert answer.status_code == 200
-        assert answer.get_json()["visitor"]["name"] == "Ida"
+    def test_a_guest_who_signs_in_before_taking_part_is_the_user_from_then_on(self, site: Site) -> None:
+        client = site.app.test_client()
+        join(site, client=client)
+        sign_in(site, USER)
+        ticket = take_part(site, "Ida", client=client).get_json()["ticket"]
+        assert join(site, client=client)["ticket"] == ticket == "service-id-2"
+
+    def test_the_browser_cookie_is_out_of_reach_and_names_nobody(self, site: Site) -> None:
+        sign_in(site, USER)
+        client = site.app.test_client()
+        answer = post(site, "join", {"post": site.post_token()}, client=client)
+        (header,) = answer.headers.getlist("Set-Cookie")
+        assert header.startswith("chatix_guest_browser=")
+        assert {"HttpOnly", "SameSite=Lax", "Path=/chatix-comments", "Max-Age=31536000"} <= set(header.split("; "))
+        assert "service-id" not in header
+        again = post(site, "join", {"post": site.post_token()}, client=client)
+        assert "Set-Cookie" not in again.headers
+
+    def test_who_only_reads_gets_nothing(self, site: Site) -> None:
+        answer = post(site, "join", {"post": site.post_token()})
         assert "Set-Cookie" not in answer.headers
-        assert take_part(site, "").status_code == 422
-        assert site.api.calls == []
-
-    def test_there_is_nobody_to_take_out(self, site: Site) -> None:
-        join(site)
-        assert leave(site, [{"chatroom_id": "room-1"}]).status_code == 204
         assert site.api.paths() == ["/chatroom/create"]
+
+    def test_a_guest_who_takes_part_has_an_id_from_then_on(self, site: Site) -> None:
+        client = site.app.test_client()
+        answer = take_part(site, " Ida ", client=client)
+        body = answer.get_json()
+        assert (body["ticket"], body["visitor"]["name"], body["visitor"]["is_persistent"]) == (
+            "service-id-1",
+            "Ida",
+            True,
+        )
+        assert [header.split("=")[0] for header in answer.headers.getlist("Set-Cookie")] == ["chatix_guest"]
+        joined = join(site, client=client)
+        assert (joined["ticket"], joined["visitor"]) == ("service-id-1", body["visitor"])
+        renamed = take_part(site, "Ida Lund", client=client).get_json()
+        assert (renamed["ticket"], renamed["visitor"]["name"]) == ("service-id-1", "Ida Lund")
+        assert site.api.paths().count("/visitor/get-id") == 1
+        assert take_part(site, "").status_code == 422
+
+    @pytest.mark.parametrize("view", ["join", "take-part"])
+    def test_an_id_that_a_browser_names_is_never_taken_up(self, site: Site, view: str) -> None:
+        theirs = {"post": site.post_token(), "name": "Eve", "ticket": "somebody-elses", "is_refused": True}
+        answer = post(site, view, theirs)
+        assert answer.status_code == 200
+        assert "somebody-elses" not in answer.text
+        leave(site, [{"chatroom_id": "room-1"}], ticket="somebody-elses")
+        assert left(site) == []
+
+    @pytest.mark.parametrize("is_user", [True, False])
+    def test_an_id_that_the_service_refused_is_replaced(self, site: Site, is_user: bool) -> None:
+        client = site.app.test_client()
+        sign_in(site, USER if is_user else None)
+        take_part(site, "Ida", client=client)
+        old = join(site, client=client)["ticket"]
+
+        def report(ticket: str, is_refused: Any = True) -> str:
+            body = {"post": site.post_token(), "ticket": ticket, "is_refused": is_refused}
+            return str(post(site, "join", body, client=client).get_json()["ticket"])
+
+        assert report("another") == report(old, False) == report(old, "yes") == old
+        new = report(old)
+        assert new != old
+        # Another tab has heard of the same.
+        assert report(old) == new
+        joined = join(site, client=client)
+        assert (joined["ticket"], joined["visitor"]["name"]) == (new, "Jonas Petri" if is_user else "Ida")
+
+    @pytest.mark.parametrize("is_user", [True, False])
+    def test_who_is_known_is_taken_out_for_all_tabs(self, site: Site, is_user: bool) -> None:
+        client = site.app.test_client()
+        sign_in(site, USER if is_user else None)
+        join(site, client=client)
+        take_part(site, "Ida", client=client)
+        ticket = join(site, client=client)["ticket"]
+        leaves = [{"chatroom_id": "room-1", "connection_id": "c"}, {"chatroom_id": "room-1"}, {"chatroom_id": "x"}, {}]
+        assert leave(site, leaves, client=client).status_code == 204
+        assert left(site) == [("room-1", None)]
+        assert site.api.queries("/chatroom/disconnect-visitor")[0]["visitorId"] == ticket
+        assert leave(site, leaves).status_code == 204
+        assert len(left(site)) == 1
+
+    def test_without_an_id_from_the_service_the_reader_is_told_to_wait(self, site: Site) -> None:
+        sign_in(site, USER)
+        site.api.fail("/visitor/get-id", 503)
+        answer = post(site, "join", {"post": site.post_token()})
+        assert answer.status_code == 503
+        assert answer.get_json()["error"] == "unavailable"
+
+    @pytest.mark.parametrize("user", [None, USER])
+    def test_with_a_widget_the_visitor_is_the_widgets(
+        self, make_site: Callable[..., Site], user: Visitor | None
+    ) -> None:
+        site = make_site(**HOSTED, CHATIX_SDK="widget")
+        sign_in(site, user)
+        client = site.app.test_client()
+        answer = take_part(site, "Ida", client=client)
+        assert answer.get_json()["ticket"] is None
+        assert join(site, client=client)["ticket"] is None
+        assert client.get_cookie("chatix_guest", path="/chatix-comments") is None
+        leave(site, [{"chatroom_id": "room-1"}], client=client)
+        assert site.api.paths() == ["/chatroom/create"]
+
+    def test_ids_are_in_no_line_of_the_log(self, site: Site, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG)
+        sign_in(site, USER)
+        client = site.app.test_client()
+        ticket = join(site, client=client)["ticket"]
+        leave(site, [{"chatroom_id": "room-1"}], client=client)
+        site.api.fail("/chatroom/disconnect-visitor", 500)
+        leave(site, [{"chatroom_id": "room-1"}], client=client)
+        assert len(left(site)) == 2
+        assert caplog.records
+        assert ticket not in caplog.text
+        assert ticket not in repr(site.state.visitors.identify(USER, cookie=None, ticket=None))
 
     def test_rows_and_header_of_the_api_are_settings(self, make_site: Callable[..., Site]) -> None:
         operations = '{"create_chatroom": {"path": "/chatroom/create", "body": {"external_id": null}}}'

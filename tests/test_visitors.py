@@ -39,7 +39,7 @@ def visitors(clock: Clock) -> Visitors:
 
 
 @pytest.fixture
-def hosted(clock: Clock) -> Visitors:
+def with_widget(clock: Clock) -> Visitors:
     return Visitors(tickets=TICKETS, cookies=COOKIES, visitor_id_for=None, clock=clock)
 
 
@@ -217,7 +217,7 @@ def test_marks_do_not_hide_the_rest_of_a_users_name() -> None:
 class TestTakePart:
     def test_it_keeps_the_pages_id(self, visitors: Visitors, clock: Clock) -> None:
         identity = visitors.take_part(" Ida ", cookie=None, ticket=ticket_of(clock))
-        assert identity == Identity("g-ticket", "Ida", is_persistent=True)
+        assert identity == Identity("g-ticket", "Ida", is_persistent=True, is_new=True)
 
     @pytest.mark.parametrize("has_ticket", [True, False])
     def test_a_browser_that_has_taken_part_stays_the_same_guest(
@@ -277,22 +277,23 @@ class TestIssue:
             COOKIES.check(value, now=clock() + COOKIE_LIFETIME_S)
 
 
-class TestHosted:
-    """The service gives all ids itself: there is nothing to sign."""
+class TestWithAWidget:
+    """The visitor is the widget's: there is nothing to sign."""
 
-    def test_nobody_has_an_id_or_a_ticket(self, hosted: Visitors, clock: Clock) -> None:
-        stranger = hosted.identify(None, cookie=cookie_of(clock), ticket=ticket_of(clock))
+    def test_nobody_has_an_id_or_a_ticket(self, with_widget: Visitors, clock: Clock) -> None:
+        stranger = with_widget.identify(None, cookie=cookie_of(clock), ticket=ticket_of(clock))
         assert stranger == Identity(None)
-        assert (hosted.issue_ticket(stranger), hosted.issue_cookie(stranger)) == (None, None)
+        assert (with_widget.issue_ticket(stranger), with_widget.issue_cookie(stranger)) == (None, None)
 
-    def test_a_user_has_a_name(self, hosted: Visitors) -> None:
-        identity = hosted.identify(USER, cookie=None, ticket=None)
+    def test_a_user_has_a_name(self, with_widget: Visitors) -> None:
+        identity = with_widget.identify(USER, cookie=None, ticket=None)
         assert identity == Identity(None, "Jonas Petri", is_signed_in=True, is_persistent=True)
 
-    def test_a_guests_name_is_checked_all_the_same(self, hosted: Visitors) -> None:
-        assert hosted.take_part("Ida", cookie=None, ticket=None) == Identity(None, "Ida", is_persistent=True)
+    def test_a_guests_name_is_checked_all_the_same(self, with_widget: Visitors) -> None:
+        identity = with_widget.take_part("Ida", cookie=None, ticket=None)
+        assert identity == Identity(None, "Ida", is_persistent=True, is_new=True)
         with pytest.raises(NameRefusedError):
-            hosted.take_part("", cookie=None, ticket=None)
+            with_widget.take_part("", cookie=None, ticket=None)
 
-    def test_nobody_leaves_through_the_site(self, hosted: Visitors, clock: Clock) -> None:
-        assert hosted.identify_leaver(USER, cookie=cookie_of(clock), ticket=ticket_of(clock)) is None
+    def test_nobody_leaves_through_the_site(self, with_widget: Visitors, clock: Clock) -> None:
+        assert with_widget.identify_leaver(USER, cookie=cookie_of(clock), ticket=ticket_of(clock)) is None

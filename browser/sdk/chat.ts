@@ -6,7 +6,7 @@
  */
 
 import type ChatixCore from "chatix-core/src/js/chatixcore.js";
-import type { Access } from "../site";
+import type { Access, Admission } from "../site";
 import type { Change, ThreadMessage } from "../thread-state";
 import { loadSdk } from "./load-sdk";
 import { chatUrl } from "./shims/api-base";
@@ -38,6 +38,9 @@ export class MissingError extends LineError {
     this.untilItComes = untilItComes;
   }
 }
+
+/** The service let nobody in by the ticket that the site gave; the site can get another. */
+export class TicketRefusedError extends LineError {}
 
 /** The service said no; its message is for the reader. */
 export class RefusedError extends Error {
@@ -96,6 +99,12 @@ export abstract class Chat {
     this.access = access;
     this.listener = listener;
   }
+
+  /** Whether it is the site that says who the visitor is. */
+  abstract readonly isVisitorOfSite: boolean;
+
+  /** Whether the visitor of the connection is the one that the site has admitted. */
+  abstract isOf(admission: Admission): boolean;
 
   /** The public id under which this visitor's messages appear. */
   abstract get selfId(): string | null;

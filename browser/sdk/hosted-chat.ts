@@ -1,6 +1,7 @@
 import type ChatixCore from "chatix-core/src/js/chatixcore.js";
 import { findLocks } from "../room-ledger";
-import type { Access } from "../site";
+import type { Access, Admission } from "../site";
+import { LineError, TicketRefusedError } from "./chat";
 import { DocumentedChat } from "./documented-chat";
 import { loadSdk } from "./load-sdk";
 
@@ -10,16 +11,43 @@ const VISITOR_ID_KEY = "chatix__visitorId_v1";
 /** Ids of visitors whose storage is blocked: one for as long as the page lives. */
 const visitorIds = new Map<string, string>();
 
-/** A chat on the hosted service, by an SDK object of our own. */
+/** Ids from the site of which the service said that they are invalid, after letting them in. */
+const invalidTickets = new Set<string>();
+
+/**
+ * A chat on the hosted service, by an SDK object of our own.
+ *
+ * Whoever is signed in or has taken part has an id from the site; others have one that the SDK asks for.
+ */
 export class HostedChat extends DocumentedChat {
+  override readonly isVisitorOfSite = true;
+
+  override isOf({ ticket }: Admission): boolean {
+    return ticket === this.access.ticket;
+  }
+
   /** Q26: of several tabs and sections on a first visit, one gets the id that all will use. */
   override async start(): Promise<void> {
-    const { websiteId } = this.access;
+    const { websiteId, ticket } = this.access;
+    if (ticket) return this.#startWith(ticket);
     const locks = findLocks();
     if (!locks || !canStore() || findVisitorId(websiteId)) return this.#startAsAccepted();
     await locks.request(`chatix:first-visit:${websiteId}`, { mode: "exclusive" }, () =>
       this.#startAsAccepted(),
     );
+  }
+
+  /** Q11: of an id from the site that is not accepted, the site is told. */
+  async #startWith(ticket: string): Promise<void> {
+    if (invalidTickets.has(ticket)) throw new TicketRefusedError("The visitor's id is invalid.", false);
+    try {
+      await super.start();
+    } catch (error) {
+      if (error instanceof LineError && isRefusedAtTheDoor(error)) {
+        throw new TicketRefusedError(error.message, false);
+      }
+      throw error;
+    }
   }
 
   /**
@@ -43,13 +71,16 @@ export class HostedChat extends DocumentedChat {
 
   /** Q12: the service may have given another id than the one in the connection's address. */
   override canRestart(access: Access): boolean {
+    const { ticket } = access;
+    const isSameVisitor = ticket === this.access.ticket && !(ticket && invalidTickets.has(ticket));
     const address = /[?&]visitorId=([^&]*)/.exec(this.hub?.baseUrl ?? "");
-    return super.canRestart(access) && address?.[1] === this.selfId;
+    return super.canRestart(access) && isSameVisitor && address?.[1] === (ticket ?? this.selfId);
   }
 
   /** Q27: where storage is blocked the SDK has to be given an id, as it would throw when it looks for one. */
   protected override async newCore(): Promise<ChatixCore> {
-    const { websiteId } = this.access;
+    const { websiteId, ticket } = this.access;
+    if (ticket) return this.makeCore(ticket);
     if (canStore()) return this.makeCore(null);
     let id = visitorIds.get(websiteId);
     if (!id) {
@@ -62,10 +93,11 @@ export class HostedChat extends DocumentedChat {
   }
 
   protected override listen(core: ChatixCore): void {
-    const { websiteId } = this.access;
+    const { websiteId, ticket } = this.access;
     // Q11: the SDK goes on with an id of which it was just told that it is invalid.
     core.chat.connection.onInvalidVisitorIdConnected = () => {
-      forgetVisitorId(websiteId);
+      if (ticket) invalidTickets.add(ticket);
+      else forgetVisitorId(websiteId);
       void this.drop();
     };
     Object.assign(core, this.handlers());

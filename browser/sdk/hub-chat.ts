@@ -1,4 +1,5 @@
 import type ChatixCore from "chatix-core/src/js/chatixcore.js";
+import type { Admission } from "../site";
 import type { ThreadMessage } from "../thread-state";
 import { type Changes, Chat, guarded, type HistoryPage, RefusedError } from "./chat";
 import { type Cursor, changeFrom, type Json, listOf, messageFrom } from "./wire";
@@ -10,6 +11,11 @@ import { type Cursor, changeFrom, type Json, listOf, messageFrom } from "./wire"
  */
 export class HubChat extends Chat {
   override readonly isGapProof = true;
+  override readonly isVisitorOfSite = true;
+
+  override isOf({ visitor }: Admission): boolean {
+    return visitor.id === this.selfId;
+  }
 
   override get selfId(): string | null {
     return this.access.visitor.id;

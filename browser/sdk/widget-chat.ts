@@ -29,6 +29,7 @@ const hints = new Set<string>();
  * joined and left, and the visitor's name is changed only when the reader posts under it.
  */
 export class WidgetChat extends DocumentedChat {
+  override readonly isVisitorOfSite = false;
   readonly #going = new AbortController();
   #releases: (() => void)[] = [];
   /** The connection whose end is news for us; `null` also where the widget hides it. */
@@ -38,6 +39,10 @@ export class WidgetChat extends DocumentedChat {
   #isInUse = false;
   /** Whether the widget has ended its connection on purpose: then it is not for us to start it. */
   #isStopped = false;
+
+  override isOf(): boolean {
+    return true;
+  }
 
   override get isConnected(): boolean {
     const hub = this.sdk && findHub(this.sdk);

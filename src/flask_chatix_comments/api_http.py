@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import ipaddress
 import json
+import logging
 import math
 import os
 import random
@@ -40,6 +41,30 @@ _HINTS = {
 }
 
 
+class _UrlFilter(logging.Filter):
+    """Keep visitors' ids, which are secrets on the hosted service, out of the lines that httpx itself logs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base_urls: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Shorten our URLs to their base."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                self._shortened(value) if isinstance(value, httpx.URL) else value for value in record.args
+            )
+        return True
+
+    def _shortened(self, url: httpx.URL) -> object:
+        base = next((base for base in self.base_urls if str(url).startswith(f"{base}/")), None)
+        return url if base is None else f"{base}/…"
+
+
+_url_filter = _UrlFilter()
+logging.getLogger("httpx").addFilter(_url_filter)
+
+
 class ApiCaller:
     """Sends what ``ChatixApi`` asks for; its arguments are described there."""
 
@@ -57,6 +82,7 @@ class ApiCaller:
         clock: Callable[[], float],
     ) -> None:
         self.base_url = _checked_url(base_url)
+        _url_filter.base_urls.add(self.base_url)
         self.website_id = website_id
         self.sleep = sleep
         self.clock = clock

@@ -28,6 +28,9 @@ from .errors import RegistryError
 
 BUSY_TIMEOUT_S = 10
 MAX_KEY_CHARS = 255
+MAX_BROWSER_CHARS = 64
+# Our hub, standing in for the service, answers a whole ticket.
+MAX_SERVICE_ID_CHARS = 2000
 _MYSQL = frozenset({"mysql", "mariadb"})
 DIALECTS = _MYSQL | {"sqlite", "postgresql"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -143,6 +146,17 @@ visitors = sa.Table(
     sa.Column("visitor_id", ExactText(MAX_KEY_CHARS), nullable=False),
     sa.Column("created_at", Moment, nullable=False),
     sa.UniqueConstraint("visitor_id"),
+    **_TABLE_OPTIONS,
+)
+
+# Visitors of the hosted service, whose ids are secrets of theirs: for each user one in each browser.
+hosted_visitors = sa.Table(
+    "chatix_hosted_visitors",
+    metadata,
+    sa.Column("visitor_key", ExactText(MAX_KEY_CHARS), primary_key=True),
+    sa.Column("browser_id", ExactText(MAX_BROWSER_CHARS), primary_key=True),
+    sa.Column("service_id", ExactText(MAX_SERVICE_ID_CHARS), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
     **_TABLE_OPTIONS,
 )
 

@@ -17,14 +17,14 @@ MAX_CONNECTIONS_OF_ROOM = 10
 # The chatroom or the visitor is no more: who asks to be out of it is.
 _GONE_STATUSES = frozenset({400, 404, 410})
 
-Leave = tuple[str, str]
+Leave = tuple[str, str | None]
 
 
 def withdraw(state: AppState, visitor_id: str, leaves: Iterable[Leave]) -> None:
     """Withdraw from what is ours: the same visitor's support chat is none of our business.
 
     Args:
-        leaves: Chatroom and connection.
+        leaves: Chatroom and connection; ``None`` takes the visitor out whatever other connections it has.
 
     Raises:
         ApiError: The API failed or was too slow; what has been left by then may be left again.
@@ -37,19 +37,21 @@ def withdraw(state: AppState, visitor_id: str, leaves: Iterable[Leave]) -> None:
             _disconnect(state, chatroom_id, visitor_id, connection_id, time_left_s=deadline - state.monotonic())
 
 
-def _by_room(leaves: Iterable[Leave]) -> dict[str, list[str]]:
+def _by_room(leaves: Iterable[Leave]) -> dict[str, list[str | None]]:
     """Group by chatroom, each connection once.
 
     Each call also withdraws what closed connections of the visitor held. So the ones beyond the
     limit, which can only be of tabs that crashed, go with the ones before.
     """
-    rooms: dict[str, list[str]] = {}
+    rooms: dict[str, list[str | None]] = {}
     for chatroom_id, connection_id in dict.fromkeys(leaves):
         rooms.setdefault(chatroom_id, []).append(connection_id)
     return {chatroom_id: connection_ids[:MAX_CONNECTIONS_OF_ROOM] for chatroom_id, connection_ids in rooms.items()}
 
 
-def _disconnect(state: AppState, chatroom_id: str, visitor_id: str, connection_id: str, *, time_left_s: float) -> None:
+def _disconnect(
+    state: AppState, chatroom_id: str, visitor_id: str, connection_id: str | None, *, time_left_s: float
+) -> None:
     if time_left_s <= 0:
         raise ApiTimeoutError(
             f"The API took more than {DEADLINE_S:g} s for the chatrooms that one page leaves.",

@@ -27,6 +27,7 @@ from .database import (
     DatabaseNow,
     chatrooms,
     create_registry_engine,
+    hosted_visitors,
     metadata,
     visitors,
 )
@@ -252,8 +253,7 @@ class RoomRegistry:
         Raises:
             RegistryError: The key is empty, longer than 255 characters or cannot be stored.
         """
-        if not 0 < len(visitor_key) <= MAX_KEY_CHARS or "\0" in visitor_key:
-            raise RegistryError(f"A visitor's key has 1 to {MAX_KEY_CHARS} characters and no NUL.")
+        _check_visitor_key(visitor_key)
         query = sa.select(visitors.c.visitor_id).where(visitors.c.visitor_key == visitor_key)
         with self._transaction() as connection:
             known = connection.execute(query).scalar_one_or_none()
@@ -263,6 +263,37 @@ class RoomRegistry:
         self._insert(sa.insert(visitors).values(**fresh))
         with self._transaction() as connection:  # Someone else may have inserted theirs first.
             return str(connection.execute(query).scalar_one())
+
+    def find_service_id(self, visitor_key: str, browser_id: str) -> str | None:
+        """Return the id by which the hosted service knows the user *visitor_key* in one browser, or ``None``.
+
+        Raises:
+            RegistryError: The key is empty, longer than 255 characters or cannot be stored.
+        """
+        _check_visitor_key(visitor_key)
+        with self._transaction() as connection:
+            query = sa.select(hosted_visitors.c.service_id).where(*_browser_of(visitor_key, browser_id))
+            found = connection.execute(query).scalar_one_or_none()
+        return None if found is None else str(found)
+
+    def keep_service_id(self, visitor_key: str, browser_id: str, service_id: str, *, instead_of: str | None) -> str:
+        """Keep an id that the hosted service has given, unless another request was faster.
+
+        Args:
+            instead_of: What ``find_service_id`` has returned just now.
+
+        Returns:
+            The id that counts.
+        """
+        if instead_of is None:
+            row = {"visitor_key": visitor_key, "browser_id": browser_id}
+            fresh = {"service_id": service_id, "created_at": DatabaseNow()}
+            self._insert(sa.insert(hosted_visitors).values(**row, **fresh))
+        else:
+            is_the_old_one = hosted_visitors.c.service_id == instead_of
+            update = sa.update(hosted_visitors).where(*_browser_of(visitor_key, browser_id), is_the_old_one)
+            self._write(update.values(service_id=service_id))
+        return self.find_service_id(visitor_key, browser_id) or service_id
 
     def close(self) -> None:
         """Close our own connections that are not in use; the next call opens new ones."""
@@ -275,7 +306,7 @@ class RoomRegistry:
         with self._transaction(post_id) as connection:
             return connection.execute(query).one_or_none()
 
-    def _write(self, statement: sa.Update | sa.Delete, post_id: str) -> bool:
+    def _write(self, statement: sa.Update | sa.Delete, post_id: str | None = None) -> bool:
         """Run *statement*; tell whether it met its row."""
         with self._transaction(post_id) as connection:
             return connection.execute(statement).rowcount > 0
@@ -345,6 +376,15 @@ def _missing_tables(database: Database) -> list[str]:
 def _held(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
     """Whether *claim* is still the one in its row; if so, it counts even after its lease."""
     return (chatrooms.c.post_id == claim.post_id, chatrooms.c.claim_token == claim.token)
+
+
+def _check_visitor_key(visitor_key: str) -> None:
+    if not 0 < len(visitor_key) <= MAX_KEY_CHARS or "\0" in visitor_key:
+        raise RegistryError(f"A visitor's key has 1 to {MAX_KEY_CHARS} characters and no NUL.")
+
+
+def _browser_of(visitor_key: str, browser_id: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return (hosted_visitors.c.visitor_key == visitor_key, hosted_visitors.c.browser_id == browser_id)
 
 
 def _is_still(entry: RegistryEntry) -> tuple[sa.ColumnElement[bool], ...]:

@@ -14,6 +14,7 @@ from . import wire
 from .config import ChatixConfig
 from .dev_hub import DevHub, hub_api_url
 from .errors import ApiError, ConfigError, HubStartError, RegistryError
+from .hosted_visitors import HostedVisitors
 from .keys import Keys
 from .missing_hub import MissingHub
 from .models import FieldValue, Post, Visitor
@@ -24,7 +25,7 @@ from .registry import RoomRegistry
 from .room_keeper import RoomKeeper
 from .room_maker import RoomMaker
 from .rooms import RoomService
-from .tokens import GuestCookies, PostTokens, VisitorTickets
+from .tokens import BrowserCookies, GuestCookies, PostTokens, VisitorTickets
 from .visitors import Identity, Visitors
 
 if TYPE_CHECKING:
@@ -99,12 +100,7 @@ class AppState:
         self.operations = merge_operations(config.api_operations)
         self.post_tokens = PostTokens(self.keys.post, website_id=config.website_id)
         self.registry = _open_registry(config, neighbours)
-        self.visitors = Visitors(
-            tickets=VisitorTickets(self.keys.ticket, website_id=config.website_id),
-            cookies=GuestCookies(self.keys.guest, website_id=config.website_id),
-            visitor_id_for=None if config.is_hosted else self.registry.visitor_id_for,
-            clock=clock,
-        )
+        self.visitors = self._make_visitors(clock)
         self.own_hub = self._make_own_hub() if config.runs_hub else None
         self.rooms = RoomService(self.registry, self.api)
         self.room_keeper = RoomKeeper(self.registry, self.api, is_hosted=config.is_hosted)
@@ -116,6 +112,25 @@ class AppState:
         self._api_made_for = ""
         self._api_lock = threading.Lock()
         self._announced: dict[str, Profile] = {}
+
+    def _make_visitors(self, clock: Callable[[], float]) -> Visitors:
+        website_id = self.config.website_id
+        tickets = VisitorTickets(self.keys.ticket, website_id=website_id)
+        cookies = GuestCookies(self.keys.guest, website_id=website_id)
+        if not self.config.is_hosted:
+            find_id = self.registry.visitor_id_for
+            return Visitors(tickets=tickets, cookies=cookies, visitor_id_for=find_id, clock=clock)
+        if self.config.sdk == "widget":
+            # The visitor is the widget's, and none of our business.
+            return Visitors(tickets=tickets, cookies=cookies, visitor_id_for=None, clock=clock)
+        return HostedVisitors(
+            tickets=tickets,
+            cookies=cookies,
+            browsers=BrowserCookies(self.keys.guest, website_id=website_id),
+            registry=self.registry,
+            new_id=lambda: self.api().new_visitor_id(),
+            clock=clock,
+        )
 
     def api(self) -> ChatixApi:
         """Return the client of the REST API; it is made on first use, and anew when the hub has moved.

@@ -65,12 +65,18 @@ def read_text(body: Body, key: str) -> str | None:
     return value
 
 
-def read_leaves(body: Body) -> list[tuple[str, str]]:
-    """Return chatroom and connection of each; one that names no connection would take all tabs out, and is dropped."""
+def read_leaves(body: Body, *, names_connections: bool) -> list[tuple[str, str | None]]:
+    """Return chatroom and connection of each.
+
+    Args:
+        names_connections: Whether one that names none is dropped, since it would take all tabs out; else none counts.
+    """
     leaves = body.get("leaves")
     if not isinstance(leaves, list) or len(leaves) > MAX_LEAVES or not all(isinstance(item, dict) for item in leaves):
         raise RefusalError(400, "bad_request", f"leaves must be a list of at most {MAX_LEAVES} objects.")
     named = [(_read_id(item, "chatroom_id"), _read_id(item, "connection_id")) for item in leaves]
+    if not names_connections:
+        return [(chatroom_id, None) for chatroom_id, _ in named if chatroom_id]
     return [(chatroom_id, connection_id) for chatroom_id, connection_id in named if chatroom_id and connection_id]
 
 

@@ -140,10 +140,16 @@ def join() -> Response:
         # The chat would not let anybody in; the page asks now and then whether it has been restored.
         return _answer({"state": "deleted", "retry_after_s": DELETED_RETRY_AFTER_S})
     user = state.loaders.load_visitor()
-    identity = state.visitors.identify(user, cookie=_guest_cookie(state), ticket=read_text(body, "ticket"))
+    identity = state.visitors.identify(
+        user,
+        cookie=_guest_cookie(state),
+        ticket=read_text(body, "ticket"),
+        browser=_browser_cookie(state),
+        is_refused=body.get("is_refused") is True,
+    )
     if user is not None and identity.visitor_id is not None:
         state.announce(identity, user)
-    return _answer(_room_answer(state, entry) | _visitor_answer(state, identity))
+    return _answer_identity(state, identity, _room_answer(state, entry))
 
 
 @blueprint.post("/take-part")
@@ -155,15 +161,15 @@ def take_part() -> Response:
     cookie, ticket = _guest_cookie(state), read_text(body, "ticket")
     user = state.loaders.load_visitor()
     if user is not None:
-        return _answer(_visitor_answer(state, state.visitors.identify(user, cookie=cookie, ticket=ticket)))
+        browser = _browser_cookie(state)
+        identity = state.visitors.identify(user, cookie=cookie, ticket=ticket, browser=browser)
+        return _answer_identity(state, identity)
     try:
         identity = state.visitors.take_part(read_text(body, "name") or "", cookie=cookie, ticket=ticket)
     except NameRefusedError as exc:
         raise RefusalError(422, "bad_name", str(exc)) from exc
     _announce_guest(state, identity)
-    response = _answer(_visitor_answer(state, identity))
-    _set_guest_cookie(state, response, identity)
-    return response
+    return _answer_identity(state, identity)
 
 
 @blueprint.post("/leave")
@@ -174,10 +180,14 @@ def leave() -> Response:
     """
     state = get_state()
     body = read_body()
-    leaves = read_leaves(body)
-    user = state.loaders.load_visitor()
-    ticket = read_text(body, "ticket")
-    visitor_id = state.visitors.identify_leaver(user, cookie=_guest_cookie(state), ticket=ticket)
+    # The hosted service knows of no connections: there the page says whether no other tab shows the room.
+    leaves = read_leaves(body, names_connections=not state.config.is_hosted)
+    visitor_id = state.visitors.identify_leaver(
+        state.loaders.load_visitor(),
+        cookie=_guest_cookie(state),
+        ticket=read_text(body, "ticket"),
+        browser=_browser_cookie(state),
+    )
     if visitor_id is not None:
         withdraw(state, visitor_id, leaves)
     return Response(status=204)
@@ -212,11 +222,19 @@ def _room_answer(state: AppState, entry: RegistryEntry) -> Body:
     }
 
 
+def _answer_identity(state: AppState, identity: Identity, more: Body | None = None) -> Response:
+    """Tell the page who its reader is, and let the browser keep what brings them back."""
+    response = _answer((more or {}) | _visitor_answer(state, identity))
+    if identity.is_new:
+        _set_cookie(state, response, identity)
+    return response
+
+
 def _visitor_answer(state: AppState, identity: Identity) -> Body:
     ticket = state.visitors.issue_ticket(identity)
     return {
         "ticket": ticket,
-        "ticket_expires_in_s": None if ticket is None else TICKET_LIFETIME_S,
+        "ticket_expires_in_s": None if identity.visitor_id is None else TICKET_LIFETIME_S,
         "visitor": {
             "id": identity.visitor_id,
             "name": identity.name,
@@ -246,12 +264,20 @@ def _guest_cookie(state: AppState) -> str | None:
     return request.cookies.get(state.config.guest_cookie)
 
 
-def _set_guest_cookie(state: AppState, response: Response, identity: Identity) -> None:
+def _browser_cookie(state: AppState) -> str | None:
+    return request.cookies.get(_browser_cookie_name(state))
+
+
+def _browser_cookie_name(state: AppState) -> str:
+    return f"{state.config.guest_cookie}_browser"
+
+
+def _set_cookie(state: AppState, response: Response, identity: Identity) -> None:
     """Only our own views get the cookie back, so that no page of the site varies by it."""
     value = state.visitors.issue_cookie(identity)
     if value is not None:
         response.set_cookie(
-            state.config.guest_cookie,
+            _browser_cookie_name(state) if identity.is_signed_in else state.config.guest_cookie,
             value,
             max_age=COOKIE_LIFETIME_S,
             path=state.renderer.endpoint(),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from .errors import ConfigError, PostError, TokenError
 from .models import (
@@ -43,6 +43,9 @@ class Identity:
     Attributes:
         visitor_id: The public id; ``None`` where the chat service gives ids itself.
         is_persistent: Whether the id will come back: it is in a guest cookie, or belongs to a user.
+        service_id: By which the hosted service knows the visitor: a secret of theirs.
+        browser_id: Tells the browsers of a signed-in user apart, on the hosted service.
+        is_new: Whether the browser has to be given a cookie for this to come back.
     """
 
     visitor_id: str | None
@@ -50,6 +53,9 @@ class Identity:
     is_manager: bool = False
     is_signed_in: bool = False
     is_persistent: bool = False
+    service_id: str | None = field(default=None, repr=False)
+    browser_id: str | None = None
+    is_new: bool = False
 
 
 def clean_guest_name(text: str) -> str:
@@ -119,18 +125,30 @@ class Visitors:
         self._visitor_id_for = visitor_id_for
         self._clock = clock
 
-    def identify(self, user: Visitor | None, *, cookie: str | None, ticket: str | None) -> Identity:
+    def identify(
+        self,
+        user: Visitor | None,
+        *,
+        cookie: str | None,
+        ticket: str | None,
+        browser: str | None = None,
+        is_refused: bool = False,
+    ) -> Identity:
         """Return who is reading; somebody unknown gets a fresh id that nothing remembers.
 
         Args:
             user: What the site's ``visitor_loader`` returned.
             ticket: The one that the page holds; it keeps its id while no better is known.
+            browser: The browser cookie, which only the hosted service needs.
+            is_refused: Whether the page says that the hosted service did not accept *ticket*.
         """
         if user is not None:
             return self._signed_in(user)
         return self._guest(cookie) or self._ticket_holder(ticket) or self._stranger()
 
-    def identify_leaver(self, user: Visitor | None, *, cookie: str | None, ticket: str | None) -> str | None:
+    def identify_leaver(
+        self, user: Visitor | None, *, cookie: str | None, ticket: str | None, browser: str | None = None
+    ) -> str | None:
         """Return the public id that leaves: that of the page's ticket, even one that expired some days ago."""
         held = self._read_ticket(ticket, grace_s=LEAVING_GRACE_S)
         if held is not None:
@@ -151,7 +169,7 @@ class Visitors:
         """
         clean_name = clean_guest_name(name)
         guest = self._guest(cookie) or self._ticket_holder(ticket) or self._stranger()
-        return replace(guest, name=clean_name, is_persistent=True)
+        return replace(guest, name=clean_name, is_persistent=True, is_new=True)
 
     def issue_ticket(self, identity: Identity) -> str | None:
         """Return a ticket for the hub, good for 12 hours; ``None`` for who has no id."""
@@ -171,15 +189,13 @@ class Visitors:
 
     def issue_cookie(self, identity: Identity) -> str | None:
         """Return the value of the guest cookie, good for a year; ``None`` for who has no id."""
-        if identity.visitor_id is None:
+        return self._sign_cookie(identity.visitor_id, identity.name)
+
+    def _sign_cookie(self, visitor_id: str | None, name: str | None) -> str | None:
+        if visitor_id is None:
             return None
         now = self._clock()
-        claim = GuestClaim(
-            visitor_id=identity.visitor_id,
-            name=identity.name or "",
-            issued_at=now,
-            expires_at=now + COOKIE_LIFETIME_S,
-        )
+        claim = GuestClaim(visitor_id, name or "", issued_at=now, expires_at=now + COOKIE_LIFETIME_S)
         return self._cookies.sign(claim)
 
     def _signed_in(self, user: Visitor) -> Identity:
@@ -193,13 +209,14 @@ class Visitors:
         )
 
     def _guest(self, cookie: str | None) -> Identity | None:
-        if not cookie or self._visitor_id_for is None:
-            return None
+        claim = self._read_cookie(cookie) if self._visitor_id_for else None
+        return Identity(visitor_id=claim.visitor_id, name=claim.name, is_persistent=True) if claim else None
+
+    def _read_cookie(self, cookie: str | None) -> GuestClaim | None:
         try:
-            claim = self._cookies.check(cookie, now=self._clock())
+            return self._cookies.check(cookie or "", now=self._clock())
         except TokenError:
             return None
-        return Identity(visitor_id=claim.visitor_id, name=claim.name, is_persistent=True)
 
     def _ticket_holder(self, text: str | None) -> Identity | None:
         ticket = self._read_ticket(text)

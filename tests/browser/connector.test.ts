@@ -1,6 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Connector, type LineState } from "../../browser/connector";
-import { type Chat, type ChatListener, GoneError, LineError, MissingError } from "../../browser/sdk/chat";
+import {
+  type Chat,
+  type ChatListener,
+  GoneError,
+  LineError,
+  MissingError,
+  TicketRefusedError,
+} from "../../browser/sdk/chat";
 import { type Access, type Site, SiteError } from "../../browser/site";
 
 const access = { mode: "hub", chatroomId: "room" } as Access;
@@ -8,6 +15,7 @@ const access = { mode: "hub", chatroomId: "room" } as Access;
 let log: string[];
 let states: LineState[];
 let chats: FakeChat[];
+let refusals: number;
 let joinOutcomes: (Error | null)[];
 let mayRestart: boolean;
 let admitted: () => Promise<void>;
@@ -64,6 +72,7 @@ beforeEach(() => {
   log = [];
   states = [];
   chats = [];
+  refusals = 0;
   joinOutcomes = [];
   startOutcomes = [];
   mayRestart = true;
@@ -74,6 +83,9 @@ beforeEach(() => {
       const outcome = joinOutcomes.shift();
       if (outcome) throw outcome;
       return access;
+    },
+    refuseTicket: () => {
+      refusals += 1;
     },
   } as unknown as Site;
   const listener = { received() {}, updated() {}, deleted() {}, closedChanged() {}, goneChanged() {} };
@@ -140,6 +152,20 @@ describe("connecting", () => {
     connector.start();
     await pass(5_000);
     expect(log).toEqual(["start", "join", "drop", "failed", "restart", "join", "live"]);
+  });
+
+  test("of tickets that are refused one after the other the first only is reported", async () => {
+    const refused = () => Promise.reject(new TicketRefusedError("401", false));
+    startOutcomes = [refused, refused, refused];
+    connector.start();
+    await pass(60_000);
+    expect(refusals).toBe(1);
+    expect(states.at(-1)).toBe("live");
+    mayRestart = false;
+    startOutcomes = [refused];
+    chat().lose();
+    await pass(60_000);
+    expect(refusals).toBe(2);
   });
 
   test("what is missing on the page is waited for, and the site not asked meanwhile", async () => {

@@ -120,6 +120,7 @@ export class FakeHub {
   joinStatus = 200;
   takePartStatus = 200;
   takePartAnswer: Json = {};
+  keepsCookies = true;
   managers: Json[] = [];
   pageLimit = 100;
   historyLimit = 100;
@@ -395,16 +396,20 @@ export class FakeHub {
 
   #takePart(body: Json): Response {
     if (this.takePartStatus !== 200) return json(this.takePartStatus, this.takePartAnswer);
-    this.names.set("me", String(body.name));
+    const isHosted = this.joinAnswer.mode === "hosted";
+    const ticket = isHosted ? "guest-id" : "guest-ticket";
+    if (!isHosted) this.names.set("me", String(body.name));
     const visitor = {
-      id: "me",
+      id: isHosted ? null : "me",
       name: body.name,
       is_manager: false,
       is_signed_in: false,
       is_persistent: true,
     };
-    this.joinAnswer = { ...this.joinAnswer, visitor };
-    return json(200, { ticket: "guest-ticket", ticket_expires_in_s: 43_200, visitor });
+    // On our hub each join has a fresh ticket; the service's id stays the same, if the browser keeps the cookie.
+    const known = isHosted ? { ticket, visitor } : { visitor };
+    if (this.keepsCookies) this.joinAnswer = { ...this.joinAnswer, ...known };
+    return json(200, { ticket, ticket_expires_in_s: isHosted ? null : 43_200, visitor });
   }
 
   #navigator(): Navigator {

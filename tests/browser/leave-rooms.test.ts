@@ -13,6 +13,7 @@ const entry = (chatroomId: string): LedgerEntry => ({
   websiteId: "site",
   chatroomId,
   connectionId: null,
+  isBySite: false,
 });
 
 beforeEach(() => {

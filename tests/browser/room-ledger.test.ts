@@ -17,6 +17,7 @@ const entry: LedgerEntry = {
   websiteId: "local",
   chatroomId: "room-1",
   connectionId: "connection-1",
+  isBySite: true,
 };
 
 let locks: LockManager;

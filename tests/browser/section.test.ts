@@ -742,6 +742,7 @@ describe("leaving", () => {
       {
         mode: "hub",
         sdk: "bundled",
+        isBySite: true,
         endpoint: "/chatix-comments",
         apiUrl: API_URL,
         websiteId: "local",
@@ -879,17 +880,111 @@ describe("on the hosted service", () => {
     const authors = [...host.querySelectorAll(".chatix-author")].map((it) => it.textContent);
     expect(authors).toEqual(["Kim", "Robin"]);
     expect(host.querySelectorAll(".chatix-you")).toHaveLength(1);
-    expect(hub.requestsTo("/take-part")).toEqual([]);
   });
 
-  test("a guest's name is asked of the service, which keeps it", async () => {
+  test("whoever takes part becomes the visitor that the site has got from the service", async () => {
+    await openLive();
+    expect(hub.lastSocket.visitorId).toBe("fresh-id");
+    write("one", "Robin");
+    await untilTexts("one");
+    write("two");
+    await untilTexts("one", "two");
+    expect(hub.requestsTo("/take-part")).toEqual([{ post: "post-token", ticket: null, name: "Robin" }]);
+    expect(hub.messages.map((it) => it.sender_id)).toEqual(["guest-id", "guest-id"]);
+    // The visitor of before has left the room, and the SDK's own storage knows of no other.
+    expect(hub.callsOf("DisconnectFromChatroom")).toEqual([["room-1"]]);
+    expect(hub.sockets.size).toBe(1);
+    expect(hub.callsOf("SaveVisitorInfo")).toHaveLength(1);
+    expect(localStorage.getItem("chatix__visitorId_v1")).toBe("fresh-id");
+  });
+
+  test("a browser that keeps no cookies is asked for its name once, and then stays the SDK's visitor", async () => {
+    hub.keepsCookies = false;
+    await openLive();
+    write("one", "Robin");
+    await untilTexts("one");
+    expect(hub.requestsTo("/take-part")).toHaveLength(1);
+    expect(hub.messages.map((it) => it.sender_id)).toEqual(["fresh-id"]);
+  });
+
+  test("a name that the service keeps is the guest's, also as the site's visitor", async () => {
     localStorage.setItem("chatix__visitorId_v1", "mine");
     hub.names.set("mine", "Robin");
     await openLive();
     expect(nameBox().value).toBe("Robin");
     write("Back again");
     await untilTexts("Back again");
-    expect(hub.callsOf("SaveVisitorInfo")).toEqual([]);
+    expect(hub.names.get("guest-id")).toBe("Robin");
+  });
+
+  describe("with an id from the site", () => {
+    const visitor = { id: null, name: "Toni", is_manager: false, is_signed_in: true, is_persistent: true };
+
+    beforeEach(() => {
+      hub.joinAnswer = { ...hub.joinAnswer, ticket: "users-id", visitor };
+    });
+
+    test("the SDK gets it, and neither asks for one nor stores it", async () => {
+      await openLive();
+      expect(hub.lastSocket.visitorId).toBe("users-id");
+      expect(hub.requestsTo("get-id")).toEqual([]);
+      expect(localStorage.getItem("chatix__visitorId_v1")).toBeNull();
+    });
+
+    test("the page that goes away leaves by socket and beacon, which names no connection", async () => {
+      await openLive();
+      expect(ledger()).toMatchObject([{ isBySite: true, mode: "hosted" }]);
+      expect(JSON.stringify(ledger())).not.toContain("users-id");
+      section.depart();
+      await until(() => expect(hub.beacons).toHaveLength(1));
+      expect(hub.beacons[0]).toMatchObject({ leaves: [{ chatroom_id: "room-1", connection_id: null }] });
+      expect(hub.callsOf("DisconnectFromChatroom")).toHaveLength(1);
+    });
+
+    test("nobody leaves while another tab shows the room, nor does the site", async () => {
+      await openLive();
+      localStorage.setItem("chatix-comments:room:other-tab", JSON.stringify(ledger()[0]));
+      section.depart();
+      await vi.advanceTimersByTimeAsync(100);
+      expect(hub.callsOf("DisconnectFromChatroom")).toEqual([]);
+      expect(hub.beacons).toEqual([]);
+    });
+
+    test("one that the service refuses is reported, and another is used (Q11)", async () => {
+      hub.refusedIds.add("users-id");
+      open();
+      await until(() => expect(hub.requestsTo("/join")).toHaveLength(2));
+      const [first, second] = hub.requestsTo("/join");
+      expect(first).not.toHaveProperty("is_refused");
+      expect(second).toMatchObject({ is_refused: true, ticket: "users-id" });
+      hub.joinAnswer = { ...hub.joinAnswer, ticket: "another-id" };
+      await untilStatus("Live");
+      expect(hub.lastSocket.visitorId).toBe("another-id");
+      expect(hub.requestsTo("/join").filter((body) => body.is_refused)).toHaveLength(1);
+    });
+
+    test("one of which the service says later that it is invalid is reported as well (Q11)", async () => {
+      hub.joinAnswer = { ...hub.joinAnswer, ticket: "invalid-id" };
+      await openLive();
+      hub.tell("OnInvalidVisitorIdConnected", ["invalid"]);
+      await until(() => expect(hub.requestsTo("/join").at(-1)).toMatchObject({ is_refused: true }));
+      hub.joinAnswer = { ...hub.joinAnswer, ticket: "another-id" };
+      await until(() => expect(hub.lastSocket.visitorId).toBe("another-id"));
+      await untilStatus("Live");
+    });
+
+    test("after signing out the reader is nobody's visitor again", async () => {
+      await openLive();
+      hub.joinAnswer = {
+        ...hub.joinAnswer,
+        ticket: null,
+        visitor: { ...visitor, name: null, is_signed_in: false },
+      };
+      hub.cut();
+      await untilStatus("Reconnecting");
+      await untilStatus("Live");
+      expect(hub.lastSocket.visitorId).toBe("fresh-id");
+    });
   });
 
   test("the name of the site's user is announced before the first comment", async () => {
@@ -949,8 +1044,10 @@ describe("on the hosted service", () => {
 
   test("a comment that did not arrive is given back for the reader to decide", async () => {
     await openLive();
+    write("First", "Robin");
+    await untilTexts("First");
     hub.isSilent = true;
-    write("Lost", "Robin");
+    write("Lost");
     await vi.advanceTimersByTimeAsync(16_000);
     hub.isSilent = false;
     await untilStatus("Live");
@@ -959,7 +1056,7 @@ describe("on the hosted service", () => {
     );
     expect(textBox().value).toBe("Lost");
     expect(textBox().readOnly).toBe(false);
-    expect(hub.messages).toHaveLength(0);
+    expect(hub.messages).toHaveLength(1);
   });
 
   test("leaves only when no other tab shows the room, and sends no beacon", async () => {

@@ -168,7 +168,10 @@ describe("failures", () => {
 describe("taking part and leaving", () => {
   test("the new ticket is used from then on", async () => {
     answers(200, { ticket: "guest", visitor: { id: "me", name: "Robin", is_persistent: true } });
-    expect(await site.takePart("Robin", never)).toMatchObject({ name: "Robin", isPersistent: true });
+    expect(await site.takePart("Robin", never)).toMatchObject({
+      visitor: { name: "Robin", isPersistent: true },
+      ticket: "guest",
+    });
     expect(sentBody()).toEqual({ post: "post-token", ticket: null, name: "Robin" });
     const sendBeacon = vi.fn();
     vi.stubGlobal("navigator", { sendBeacon });
@@ -179,6 +182,21 @@ describe("taking part and leaving", () => {
       ticket: "guest",
       leaves: [{ chatroom_id: "room", connection_id: "c" }],
     });
+  });
+
+  test("a ticket that was refused is reported until there is another answer", async () => {
+    site.refuseTicket();
+    answers(503, {});
+    await expect(site.join(never)).rejects.toMatchObject({ kind: "unavailable" });
+    answers(200, { state: "open", chatroom_id: "r", api_url: "u", ticket: "another" });
+    expect((await site.join(never)).ticket).toBe("another");
+    expect(sentBody()).toMatchObject({ is_refused: true });
+    answers(200, { state: "open", chatroom_id: "r", api_url: "u" });
+    await site.join(never);
+    expect(sentBody()).toEqual({ post: "post-token", ticket: "another" });
+    answers(200, { state: "open", chatroom_id: "r", api_url: "u" });
+    await site.join(never);
+    expect(sentBody()).toEqual({ post: "post-token", ticket: null });
   });
 
   test("a name that is refused", async () => {

@@ -112,3 +112,14 @@ test("on the hosted service a connection is made for it", async () => {
   expect(requests).toEqual([]);
   expect(Object.keys(localStorage)).toEqual(["chatix-comments:room:b"]);
 });
+
+test("whom the site knows on the hosted service it takes out itself", async () => {
+  leftBehind("a", { mode: "hosted", isBySite: true, connectionId: null });
+  leftBehind("b", { mode: "hosted", sdk: "widget", connectionId: null });
+  await run();
+  expect(requests.map(({ body }) => body)).toEqual([
+    { ticket: null, leaves: [{ chatroom_id: "room-a", connection_id: null }] },
+  ]);
+  expect(leaveRooms.mock.calls).toMatchObject([[[{ sdk: "widget", chatroomId: "room-b" }]]]);
+  expect(localStorage.length).toBe(0);
+});
