@@ -430,7 +430,7 @@ class TestServiceIds:
 
     def test_a_registry_of_before_gets_the_table(self, registry: RoomRegistry, other: RoomRegistry) -> None:
         claim(registry)
-        database.hosted_visitors.drop(registry._engine)
+        database.hosted_visitors.drop(registry.database.engine)
         assert other.find_service_id("7", "laptop") is None
         assert other.find("7") is not None
 
