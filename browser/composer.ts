@@ -1,15 +1,16 @@
-/** The form: name, text, what is wrong with them. It keeps what was typed until it is told otherwise. */
+/** The form: name, text, files, what is wrong with them. It keeps what it was given until it is told otherwise. */
 
+import { Attachments } from "./attachments";
 import { make } from "./dom";
 import { strings } from "./i18n";
-import type { Draft, OutboxState } from "./outbox";
+import type { Draft, OutboxState, Pending } from "./outbox";
 import type { Limits, Visitor } from "./site";
 
 /** The counter appears when this part of the limit is used. */
 const COUNTER_FROM = 0.9;
 
 /** What is wrong, and where the reader can mend it. */
-export type Fault = [message: string, where: "text" | "name" | "form"];
+export type Fault = [message: string, where: "text" | "name" | "files" | "form"];
 
 export class Composer {
   readonly element: HTMLFormElement;
@@ -34,24 +35,40 @@ export class Composer {
   readonly #hint = make("p", { class: "chatix-hint", hidden: true }, strings.willBePosted);
   readonly #error = make("p", { class: "chatix-error", role: "alert", hidden: true, id: newErrorId() });
   readonly #button = make("button", { class: "chatix-post", type: "submit" }, strings.post);
+  readonly #attachments: Attachments;
   readonly #submit: (draft: Draft) => void;
   #mayPost = true;
-  #limits: Limits = { messageChars: 10_000, nameChars: 80, pageSize: 30 };
+  #limits: Limits = { messageChars: 10_000, nameChars: 80, pageSize: 30, files: null };
   #visitor: Visitor | null = null;
+  #isPending = false;
 
-  constructor(submit: (draft: Draft) => void) {
+  /** @param withdraw Hears of a file that the reader has taken back; it may be under way. */
+  constructor(submit: (draft: Draft) => void, withdraw: (file: File) => void) {
     this.#submit = submit;
     this.#nameField = field(strings.name, this.#name, "chatix-label");
     const textField = field(strings.write, this.#text, "chatix-label chatix-hidden-label");
     this.#text.placeholder = strings.write;
-    this.element = make(
-      "form",
-      { class: "chatix-form", novalidate: true },
+    this.element = make("form", { class: "chatix-form", novalidate: true });
+    this.#attachments = new Attachments(this.element, {
+      changed: () => this.#forgive(),
+      counted: (count) => this.#text.toggleAttribute("required", count === 0),
+      refused: (reasons) => this.#tell(reasons.join("\n"), "files"),
+      withdrawn: withdraw,
+    });
+    this.element.append(
       this.#nameField,
       this.#identity,
       textField,
+      this.#attachments.list,
       this.#error,
-      make("div", { class: "chatix-actions" }, this.#hint, this.#counter, this.#button),
+      make(
+        "div",
+        { class: "chatix-actions" },
+        this.#attachments.control,
+        this.#hint,
+        this.#counter,
+        this.#button,
+      ),
     );
     this.element.addEventListener("submit", (event) => this.#onSubmit(event));
     this.element.addEventListener("input", ({ target }) => {
@@ -61,8 +78,9 @@ export class Composer {
     this.#text.addEventListener("keydown", (event) => this.#onKey(event));
   }
 
-  get hasText(): boolean {
-    return this.#text.value !== "";
+  /** Whether there is something that the reader would miss. */
+  get hasContent(): boolean {
+    return this.#text.value !== "" || this.#attachments.files.length > 0;
   }
 
   /** Make a change above the form; whoever is writing sees the form stay where it is. */
@@ -79,11 +97,13 @@ export class Composer {
   set mayPost(mayPost: boolean) {
     this.#mayPost = mayPost;
     this.#button.hidden = !mayPost;
+    this.#arrangeFiles();
   }
 
   /** Show the form that this visitor needs: guests give a name, users of the site have one. */
   setVisitor(visitor: Visitor, limits: Limits): void {
     this.#limits = limits;
+    this.#arrangeFiles();
     const isGuest = !visitor.isSignedIn;
     this.#nameField.hidden = !isGuest;
     this.#identity.hidden = isGuest;
@@ -96,17 +116,31 @@ export class Composer {
     this.#visitor = visitor;
   }
 
-  /** Show what becomes of the comment; the text goes only when it is acknowledged. */
-  show(state: OutboxState, previous: OutboxState): void {
-    const isPending = state.kind === "sending" || state.kind === "waiting";
+  #arrangeFiles(): void {
+    this.#attachments.limits = this.#mayPost ? this.#limits.files : null;
+  }
+
+  /** Show what becomes of the comment; what is in the boxes stays until it is acknowledged. */
+  show({ kind, items }: OutboxState): void {
+    this.#isPending = kind !== "empty";
     // Read-only rather than disabled: the reader keeps the focus, and can still select and copy.
-    this.#text.readOnly = isPending;
-    this.#name.readOnly = isPending;
-    this.element.setAttribute("aria-busy", String(isPending));
-    this.#button.setAttribute("aria-disabled", String(isPending));
-    this.#button.textContent = state.kind === "sending" ? strings.posting : strings.post;
-    this.#hint.hidden = state.kind !== "waiting";
-    if (state.kind === "empty" && previous.kind !== "empty") this.#clear();
+    this.#text.readOnly = items.some(({ file }) => file === null);
+    this.#name.readOnly = this.#isPending;
+    this.element.setAttribute("aria-busy", String(this.#isPending));
+    this.#button.setAttribute("aria-disabled", String(this.#isPending));
+    this.#button.textContent = kind === "sending" ? strings.posting : strings.post;
+    this.#hint.hidden = kind !== "waiting";
+    this.#attachments.show(new Set(items.flatMap(({ file }) => file ?? [])));
+  }
+
+  showProgress(file: File, part: number): void {
+    this.#attachments.showProgress(file, part);
+  }
+
+  /** Take out what is in the thread. */
+  clear({ file }: Pending): void {
+    if (file) this.#attachments.remove(file);
+    else this.#clearText();
   }
 
   /** Say what went wrong, and where. A reader who has turned to something else keeps the focus there. */
@@ -116,15 +150,17 @@ export class Composer {
   }
 
   #tell(message: string, where: Fault[1]): HTMLElement | null {
-    this.#error.textContent = message;
+    // Of several files each may have something wrong with it.
+    const before = where === "files" && !this.#error.hidden ? `${this.#error.textContent}\n` : "";
+    this.#error.textContent = before + message;
     this.#error.hidden = false;
-    const input = { name: this.#name, text: this.#text, form: null }[where];
+    const input = { name: this.#name, text: this.#text, files: null, form: null }[where];
     input?.setAttribute("aria-invalid", "true");
     input?.setAttribute("aria-describedby", this.#error.id);
     return input;
   }
 
-  #clear(): void {
+  #clearText(): void {
     this.#text.value = "";
     this.#forgive();
     this.#onInput();
@@ -141,18 +177,19 @@ export class Composer {
 
   #onSubmit(event: Event): void {
     event.preventDefault();
-    if (this.#text.readOnly || !this.#mayPost) return;
+    if (this.#isPending || !this.#mayPost) return;
     this.#forgive();
     const text = this.#text.value.trim();
+    const { files } = this.#attachments;
     const name = this.#name.value.trim();
     const isGuest = this.#visitor?.isSignedIn === false;
-    const fault = (isGuest && this.#nameFault(name)) || this.#textFault(text);
+    const fault = (isGuest && this.#nameFault(name)) || this.#textFault(text, files.length > 0);
     if (fault) {
       this.#tell(...fault)?.focus();
       return;
     }
     const isNew = isGuest && (name !== this.#visitor?.name || !this.#visitor.isPersistent);
-    this.#submit({ text, name: isNew ? name : null });
+    this.#submit({ text, files, name: isNew ? name : null });
   }
 
   #nameFault(name: string): Fault | null {
@@ -161,10 +198,10 @@ export class Composer {
     return lengthOf(name) > limit ? [strings.longName(limit), "name"] : null;
   }
 
-  #textFault(text: string): Fault | null {
+  #textFault(text: string, hasFiles: boolean): Fault | null {
     const limit = this.#limits.messageChars;
     const length = lengthOf(text);
-    if (!text) return [strings.emptyText, "text"];
+    if (!text && !hasFiles) return [strings.emptyText, "text"];
     return length > limit ? [strings.longText(limit, length), "text"] : null;
   }
 

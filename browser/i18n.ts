@@ -23,11 +23,35 @@ export const strings = {
   manager: "Team",
   edited: "edited",
   attachment: "Attachment",
+  openOriginal: "Open the original",
+  close: "Close",
+  image: "Image",
+  cannotShowImage: "The image cannot be shown.",
   empty: "No comments yet. Yours could be the first.",
   emptyAndClosed: "There are no comments.",
   closed: "Comments are closed.",
   gone: "These comments are not available.",
   commentingAs: "Commenting as",
+  attach: "Attach files",
+  attached: "Files to be posted",
+  remove: "Remove",
+  cancel: "Cancel",
+  uploading: (name: string) => `Uploading ${name}`,
+  mostFiles: (most: number) => `Up to ${files(most)}.`,
+  largestFile: (limit: number) => `Each up to ${formatBytes(limit)}.`,
+  mostPixels: (limit: number) => `Images up to ${pixels(limit)}.`,
+  fileTypes: (types: readonly string[]) => `Types: ${types.map(typeName).join(", ")}.`,
+  tooManyFiles: (names: readonly string[], most: number) =>
+    `A comment takes up to ${files(most)}. Not attached: ${names.join(", ")}.`,
+  largeFile: (name: string, limit: number) => `${name} is too large: a file has up to ${formatBytes(limit)}.`,
+  wrongType: (name: string, types: readonly string[]) =>
+    `${name} is of another type than what can be attached: ${types.map(typeName).join(", ")}.`,
+  emptyFile: (name: string) => `${name} is empty.`,
+  unreadableFile: (name: string) => `${name} cannot be read.`,
+  manyPixels: (name: string, width: number, height: number, limit: number) =>
+    `${name} is too large: it has ${formatNumber(width)} × ${formatNumber(height)} pixels, an image has up to ${pixels(limit)}.`,
+  fileNotPosted: (name: string, reason: string) => `${name}: ${reason}`,
+  notUploaded: "This file could not be uploaded. Please try again.",
   emptyText: "Write something first.",
   emptyName: "Please give a name: it is shown beside your comment.",
   longText: (limit: number, length: number) =>
@@ -36,6 +60,7 @@ export const strings = {
   charactersLeft: (left: number) => (left < 0 ? `${characters(-left)} too many` : `${characters(left)} left`),
   notPosted: "Your comment was not posted. Please try again.",
   notPostedSure: "The connection broke before your comment arrived. Post it again?",
+  fileNotPostedSure: "The connection broke before this file arrived. Post it again?",
   cannotLoadEarlier: "Earlier comments could not be loaded. Please try again.",
   unavailable: "The comments cannot be reached at the moment. They will come by themselves.",
   missing:
@@ -50,6 +75,7 @@ export const strings = {
 } as const;
 
 const numbers = /* @__PURE__ */ new Intl.NumberFormat(LANGUAGE);
+const rough = /* @__PURE__ */ new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 1 });
 const relative = /* @__PURE__ */ new Intl.RelativeTimeFormat(LANGUAGE, { numeric: "auto" });
 const fullDate = /* @__PURE__ */ new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "full", timeStyle: "short" });
 const shortDate = /* @__PURE__ */ new Intl.DateTimeFormat(LANGUAGE, { day: "numeric", month: "short" });
@@ -59,12 +85,29 @@ const shortDateWithYear = /* @__PURE__ */ new Intl.DateTimeFormat(LANGUAGE, {
   year: "numeric",
 });
 
+const BYTE_UNITS = ["B", "kB", "MB", "GB"] as const;
+const TYPE_NAMES: Record<string, string> = { "text/plain": "text" };
+const MEGAPIXEL = 1_000_000;
 const MINUTE_S = 60;
 const HOUR_S = 60 * MINUTE_S;
 const DAY_S = 24 * HOUR_S;
 
 const characters = (count: number): string =>
   `${formatNumber(count)} ${count === 1 ? "character" : "characters"}`;
+
+const files = (count: number): string => `${formatNumber(count)} ${count === 1 ? "file" : "files"}`;
+
+const pixels = (count: number): string =>
+  count < MEGAPIXEL ? `${formatNumber(count)} pixels` : `${rough.format(count / MEGAPIXEL)} megapixels`;
+
+/** "image/jpeg" is JPEG to readers. */
+const typeName = (type: string): string => TYPE_NAMES[type] ?? type.replace(/^.*\/(x-)?/, "").toUpperCase();
+
+/** Say how large a file is: "1.5 MB". As file managers count, a kilobyte has 1024 bytes. */
+export function formatBytes(bytes: number): string {
+  const power = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), BYTE_UNITS.length - 1);
+  return `${rough.format(bytes / 1024 ** power)} ${BYTE_UNITS[power]}`;
+}
 
 export const formatNumber = (value: number): string => numbers.format(value);
 

@@ -37,7 +37,7 @@ export async function leaveRooms(entries: readonly LedgerEntry[]): Promise<boole
 function accessFor(entry: LedgerEntry): Access {
   const { sdk, apiUrl, websiteId, chatroomId } = entry;
   const visitor = { id: null, name: null, isManager: false, isSignedIn: false, isPersistent: false };
-  const limits = { messageChars: 0, nameChars: 0, pageSize: 1 };
+  const limits = { messageChars: 0, nameChars: 0, pageSize: 1, files: null };
   const room = { mode: "hosted", sdk, isClosed: false, websiteId, apiUrl, chatroomId } as const;
   return { ...room, ticket: null, visitor, limits };
 }

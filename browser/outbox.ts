@@ -1,18 +1,22 @@
 /**
- * The one comment that is written but not yet acknowledged.
+ * What is posted but not yet acknowledged: the text of a comment, then its files, one after the other.
  *
- * It has one client key for all its attempts, those after it came back to its author included, so that a comment
- * which was stored while its acknowledgement got lost is not stored again.
+ * Each is a message of its own, with one client key for all its attempts, those after it came back to its author
+ * included, so that what was stored while its acknowledgement got lost is not stored again.
  */
 
 /** What the reader posted. */
 export interface Draft {
+  /** Empty where there are files only. */
   readonly text: string;
+  readonly files: readonly File[];
   /** The guest's name, when it has to be announced first; `null` when the site knows it. */
   readonly name: string | null;
 }
 
-export interface Pending extends Draft {
+/** One message of a draft: its text, or one of its files. */
+export interface Pending extends Omit<Draft, "files"> {
+  readonly file: File | null;
   readonly clientKey: string;
   /** Whether some attempt may have reached the service. */
   readonly mayHaveArrived: boolean;
@@ -21,96 +25,147 @@ export interface Pending extends Draft {
 /** How an attempt ended. */
 export type Outcome =
   | { readonly kind: "acknowledged" }
-  /** The line broke or was not there; the comment waits for the next one. */
+  /** The line broke or was not there; the message waits for the next one. */
   | { readonly kind: "interrupted"; readonly mayHaveArrived: boolean }
-  /** Asking again would not help; the reader gets the text back, and the reason. */
-  | { readonly kind: "refused"; readonly error: unknown };
+  /** Asking again would not help; the reader gets it back, and the reason. */
+  | {
+      readonly kind: "refused";
+      readonly error: unknown;
+      /** Whether the reason holds for this message alone, so that others may follow. */
+      readonly isOfItsOwn: boolean;
+    };
 
-export type OutboxState =
-  | { readonly kind: "empty" }
-  | { readonly kind: "sending" | "waiting"; readonly pending: Pending }
-  | { readonly kind: "refused"; readonly error: unknown };
+export interface OutboxState {
+  readonly kind: "empty" | "sending" | "waiting";
+  /** The first is the one that is sent, or waits. */
+  readonly items: readonly Pending[];
+}
+
+export interface OutboxListener {
+  changed(state: OutboxState): void;
+  /** It is in the thread: the page need not keep it any longer. */
+  acknowledged(item: Pending): void;
+  /** It will not be tried again, unless the reader posts it again. */
+  refused(item: Pending, error: unknown): void;
+}
 
 export class Outbox {
-  #state: OutboxState = { kind: "empty" };
-  /** The comment that came back last: posted again as it is, it is the same one, which may have been stored. */
-  #returned: Pending | null = null;
+  #items: readonly Pending[] = [];
+  /** What is being delivered; `null` while nothing is, or the first of the items waits. */
+  #current: Pending | null = null;
+  /** What came back: posted again as it is, it is the same message, which may have been stored. */
+  #returned: readonly Pending[] = [];
   readonly #attempt: (pending: Pending) => Promise<Outcome>;
-  readonly #changed: (state: OutboxState, previous: OutboxState) => void;
+  readonly #listener: OutboxListener;
 
-  /**
-   * @param attempt Tries once to deliver; never rejects.
-   * @param changed Hears of every change of state.
-   */
-  constructor(
-    attempt: (pending: Pending) => Promise<Outcome>,
-    changed: (state: OutboxState, previous: OutboxState) => void,
-  ) {
+  /** @param attempt Tries once to deliver; never rejects. */
+  constructor(attempt: (pending: Pending) => Promise<Outcome>, listener: OutboxListener) {
     this.#attempt = attempt;
-    this.#changed = changed;
+    this.#listener = listener;
   }
 
-  get pending(): Pending | null {
-    return "pending" in this.#state ? this.#state.pending : null;
+  get #state(): OutboxState {
+    const kind = this.#current ? "sending" : this.#items.length > 0 ? "waiting" : "empty";
+    return { kind, items: this.#items };
   }
 
-  /** The comment, if nobody is trying to deliver it just now. */
+  /** What comes next, if nobody is trying to deliver it just now. */
   get waiting(): Pending | null {
-    return this.#state.kind === "waiting" ? this.#state.pending : null;
+    return this.#current ? null : (this.#items[0] ?? null);
   }
 
   /** Take a comment in and try to deliver it; ignored while another one is under way. */
   async submit(draft: Draft): Promise<void> {
-    if (this.pending) return;
-    const returned = this.#returned?.text === draft.text ? this.#returned : null;
-    this.#returned = null;
-    const { clientKey, mayHaveArrived } = returned ?? { clientKey: newKey(), mayHaveArrived: false };
-    await this.#send({ ...draft, clientKey, mayHaveArrived });
+    if (this.#items.length > 0) return;
+    this.#items = itemsOf(draft).map((item) => this.#known(item));
+    this.#returned = [];
+    await this.#sendAll();
   }
 
   /** The line is back: try again what is waiting. */
   async retry(): Promise<void> {
-    if (this.waiting) await this.#send(this.waiting);
+    if (this.waiting) await this.#sendAll();
   }
 
-  /** The comment was found in the thread: its acknowledgement had got lost. */
-  acknowledge(): void {
-    if (this.pending) this.#become({ kind: "empty" });
+  /** The first one was found in the thread: its acknowledgement had got lost. */
+  async acknowledge(): Promise<void> {
+    await this.#settleFirst({ kind: "acknowledged" });
   }
 
-  /** Stop trying and give the text back to the reader. */
-  giveBack(error: unknown): void {
-    if (this.pending) this.#return(this.pending, error);
+  /**
+   * Stop trying to deliver the first one, and give it back to the reader.
+   *
+   * @param isOfItsOwn Whether to go on with those that follow; they are given back as well if not.
+   */
+  async giveBack(error: unknown, isOfItsOwn = false): Promise<void> {
+    await this.#settleFirst({ kind: "refused", error, isOfItsOwn });
   }
 
-  #return(pending: Pending, error: unknown): void {
-    this.#returned = pending;
-    this.#become({ kind: "refused", error });
+  /** The reader does not want this file to be posted; whatever becomes of a running attempt is not told. */
+  async withdraw(file: File): Promise<void> {
+    const isUnderWay = this.#current?.file === file;
+    this.#items = this.#items.filter((item) => item.file !== file);
+    if (isUnderWay) await this.#sendAll();
+    else this.#listener.changed(this.#state);
   }
 
-  async #send(pending: Pending): Promise<void> {
-    this.#become({ kind: "sending", pending });
-    const outcome = await this.#attempt(pending);
-    if (this.pending?.clientKey !== pending.clientKey) return;
+  async #settleFirst(outcome: Outcome): Promise<void> {
+    const [item] = this.#items;
+    if (!item) return;
+    this.#settle(item, outcome);
+    await this.#sendAll();
+  }
+
+  async #sendAll(): Promise<void> {
+    for (;;) {
+      const item = this.#items[0] ?? null;
+      this.#current = item;
+      this.#listener.changed(this.#state);
+      if (!item) return;
+      const outcome = await this.#attempt(item);
+      // What was settled meanwhile is somebody else's to go on from.
+      if (this.#current !== item) return;
+      this.#settle(item, outcome);
+      if (outcome.kind === "interrupted") return;
+    }
+  }
+
+  #settle(item: Pending, outcome: Outcome): void {
+    const [, ...rest] = this.#items;
     switch (outcome.kind) {
       case "acknowledged":
-        this.#become({ kind: "empty" });
+        this.#items = rest;
+        this.#listener.acknowledged(item);
         break;
       case "refused":
-        this.#return(pending, outcome.error);
+        this.#items = outcome.isOfItsOwn ? rest : [];
+        this.#returned = [...this.#returned, item];
+        this.#listener.refused(item, outcome.error);
         break;
       case "interrupted": {
-        const mayHaveArrived = pending.mayHaveArrived || outcome.mayHaveArrived;
-        this.#become({ kind: "waiting", pending: { ...pending, mayHaveArrived } });
+        const mayHaveArrived = item.mayHaveArrived || outcome.mayHaveArrived;
+        this.#items = [{ ...item, mayHaveArrived }, ...rest];
+        this.#current = null;
+        this.#listener.changed(this.#state);
       }
     }
   }
 
-  #become(state: OutboxState): void {
-    const previous = this.#state;
-    this.#state = state;
-    this.#changed(state, previous);
+  #known(item: Pending): Pending {
+    const known = this.#returned.find(({ text, file }) => text === item.text && file === item.file);
+    return known ? { ...item, clientKey: known.clientKey, mayHaveArrived: known.mayHaveArrived } : item;
   }
+}
+
+function itemsOf({ files, ...draft }: Draft): Pending[] {
+  const item = (file: File | null): Pending => ({
+    ...draft,
+    text: file ? "" : draft.text,
+    file,
+    clientKey: newKey(),
+    mayHaveArrived: false,
+  });
+  return [...(draft.text ? [item(null)] : []), ...files.map(item)];
 }
 
 /** `crypto.randomUUID` is missing on plain http; random bytes are not. */

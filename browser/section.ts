@@ -3,8 +3,9 @@
 import { Composer, type Fault } from "./composer";
 import { Connector, isRefusal, type LineState, meansGone } from "./connector";
 import { make } from "./dom";
+import { FileSender } from "./file-sender";
 import { entryStrings, strings } from "./i18n";
-import { newKey, Outbox, type OutboxState, type Outcome, type Pending } from "./outbox";
+import { newKey, Outbox, type Outcome, type Pending } from "./outbox";
 import { type LedgerEntry, RoomLedger } from "./room-ledger";
 import { type Chat, LineError, MissingError, RefusedError } from "./sdk/chat";
 import { loadSdk } from "./sdk/load-sdk";
@@ -25,6 +26,7 @@ export class Section {
   readonly #view: ThreadView;
   readonly #composer: Composer;
   readonly #outbox: Outbox;
+  readonly #files: FileSender;
   readonly #connector: Connector;
   readonly #status = make("p", { class: "chatix-status", role: "status" });
   readonly #notice = make("p", { class: "chatix-notice", role: "alert", hidden: true });
@@ -50,11 +52,16 @@ export class Section {
     this.#isClosedByPage = host.hasAttribute("data-closed");
     this.#site = new Site(endpointOf(host), host.dataset.post ?? "");
     this.#view = new ThreadView(() => this.#loadEarlier());
-    this.#composer = new Composer((draft) => void this.#outbox.submit(draft));
-    this.#outbox = new Outbox(
-      (pending) => this.#deliver(pending),
-      (state, previous) => this.#onOutbox(state, previous),
+    this.#composer = new Composer(
+      (draft) => void this.#outbox.submit(draft),
+      (file) => this.#withdraw(file),
     );
+    this.#files = new FileSender((file, part) => this.#composer.showProgress(file, part));
+    this.#outbox = new Outbox((pending) => this.#deliver(pending), {
+      changed: (state) => this.#composer.show(state),
+      acknowledged: (item) => this.#composer.clear(item),
+      refused: (item, error) => this.#composer.fail(...faultOf(item, error)),
+    });
     const listener = {
       received: this.#changing((message: ThreadMessage) => this.#thread.state.add(message)),
       updated: this.#changing((message: ThreadMessage) => this.#thread.state.update(message)),
@@ -105,6 +112,7 @@ export class Section {
 
   #halt(): Chat | null {
     this.#going.abort();
+    this.#files.stop();
     this.#view.stopClock();
     return this.#connector.halt();
   }
@@ -198,7 +206,7 @@ export class Section {
   #showTrouble(error: unknown): void {
     const isGone = meansGone(error);
     this.#isRefused = isRefusal(error) && !isGone;
-    if (this.#isRefused || isGone) this.#outbox.giveBack(error);
+    if (this.#isRefused || isGone) void this.#outbox.giveBack(error);
     this.#setQuiet(error instanceof SiteError && error.kind === "not-set-up");
     // Until the thread is back, what the line does is of no interest.
     this.#setGone(this.#isGone || isGone);
@@ -210,7 +218,7 @@ export class Section {
     // What the site says is for readers; a chat service speaks of chatrooms.
     const said = error instanceof SiteError && !isSilent ? error.message : "";
     const notice = said || strings[troubleOf(error)];
-    const keepText = this.#isRefused && this.#composer.hasText ? ` ${strings.keepText}` : "";
+    const keepText = this.#isRefused && this.#composer.hasContent ? ` ${strings.keepText}` : "";
     this.#notice.textContent = notice + keepText;
     this.#notice.hidden = false;
   }
@@ -249,7 +257,7 @@ export class Section {
   #arrangeForm(): void {
     const isReadOnly = this.#isGone || this.#isClosed || this.#isClosedByPage;
     // What somebody is writing stays on the page, even if it cannot be posted any more.
-    this.#composer.element.hidden = (isReadOnly || this.#isRefused) && !this.#composer.hasText;
+    this.#composer.element.hidden = (isReadOnly || this.#isRefused) && !this.#composer.hasContent;
     this.#composer.mayPost = !isReadOnly;
     this.#closedNote.textContent = this.#isGone ? strings.gone : strings.closed;
     this.#closedNote.hidden = !isReadOnly;
@@ -308,18 +316,28 @@ export class Section {
       this.#knownBeforeSend = new Set(this.#thread.state.messages.map(({ id }) => id));
     try {
       await this.#announce(this.#liveChat(), pending.name);
-      // The site may have taken its time: what is the line by now?
-      this.#thread.state.add(await this.#liveChat().send(pending.text, pending.clientKey));
+      this.#thread.state.add(await this.#send(pending));
       this.#render();
       return { kind: "acknowledged" };
     } catch (error) {
-      return this.#outcomeOf(error);
+      return this.#outcomeOf(error, pending);
     }
   }
 
-  #outcomeOf(error: unknown): Outcome {
+  #send({ text, file, clientKey }: Pending): Promise<ThreadMessage> {
+    // The site may have taken its time, and an upload does: what is the line by now?
+    return file ? this.#files.send(file, () => this.#liveChat()) : this.#liveChat().send(text, clientKey);
+  }
+
+  #withdraw(file: File): void {
+    void this.#outbox.withdraw(file);
+    this.#files.stop(file);
+  }
+
+  #outcomeOf(error: unknown, { file }: Pending): Outcome {
     const mayPass = error instanceof LineError || (error instanceof SiteError && error.mayPass);
-    if (!mayPass) return { kind: "refused", error };
+    // What the hub says of one file need not hold for the next; what the site says of a name does.
+    if (!mayPass) return { kind: "refused", error, isOfItsOwn: file !== null && isOfTheComment(error) };
     // Usually the next line settles it; but this one may be up by then, or have been up all the time.
     const delayMs = error instanceof SiteError ? (error.retryAfterMs ?? LOOK_AGAIN_MS) : LOOK_AGAIN_MS;
     setTimeout(() => this.#settleOutbox(), delayMs);
@@ -354,30 +372,31 @@ export class Section {
     const { waiting } = this.#outbox;
     if (!chat || !waiting) return;
     if (chat.isGapProof || !waiting.mayHaveArrived) void this.#outbox.retry();
-    else if (this.#hasArrived(waiting, chat)) this.#outbox.acknowledge();
-    else this.#outbox.giveBack(null);
+    else if (this.#hasArrived(waiting, chat)) void this.#outbox.acknowledge();
+    else void this.#outbox.giveBack(null, waiting.file !== null);
   }
 
   #hasArrived(pending: Pending, chat: Chat): boolean {
+    const url = pending.file && this.#files.urlOf(pending.file);
+    const isSame = ({ text, file }: ThreadMessage) => (url ? file?.url === url : text === pending.text);
     return this.#thread.state.messages.some(
-      ({ id, senderId, text }) =>
-        senderId === chat.selfId && text === pending.text && !this.#knownBeforeSend.has(id),
+      (message) =>
+        message.senderId === chat.selfId && isSame(message) && !this.#knownBeforeSend.has(message.id),
     );
-  }
-
-  #onOutbox(state: OutboxState, previous: OutboxState): void {
-    this.#composer.show(state, previous);
-    if (state.kind !== "refused") return;
-    this.#composer.fail(...faultOf(state.error));
   }
 }
 
+/** Whether the service refused what was posted, and not the place or the visitor. */
+const isOfTheComment = (error: unknown): error is RefusedError =>
+  error instanceof RefusedError && !meansGone(error);
+
 /** What to tell the reader whose comment came back, and at which box. */
-function faultOf(error: unknown): Fault {
-  if (error === null) return [strings.notPostedSure, "form"];
+function faultOf({ file }: Pending, error: unknown): Fault {
   if (error instanceof SiteError && error.kind === "bad-name") return [error.message, "name"];
-  if (error instanceof RefusedError && !meansGone(error)) return [error.message, "text"];
-  return [strings.notPosted, "form"];
+  if (error !== null && !isOfTheComment(error)) return [strings.notPosted, "form"];
+  if (!file) return error ? [error.message, "text"] : [strings.notPostedSure, "form"];
+  const reason = error ? error.message || strings.notUploaded : strings.fileNotPostedSure;
+  return [strings.fileNotPosted(file.name, reason), "files"];
 }
 
 /** What kind of trouble a connection has that does not come about. */

@@ -14,6 +14,19 @@ export interface Limits {
   readonly messageChars: number;
   readonly nameChars: number;
   readonly pageSize: number;
+  /** `null` where nothing can be attached. */
+  readonly files: FileLimits | null;
+}
+
+export interface FileLimits {
+  /** In one comment. */
+  readonly most: number;
+  /** In one file; `null` if nobody said. */
+  readonly bytes: number | null;
+  /** In one image. */
+  readonly pixels: number | null;
+  /** MIME types; `null` for any. */
+  readonly types: readonly string[] | null;
 }
 
 export type SdkSource = "bundled" | "widget";
@@ -224,7 +237,7 @@ async function read(answer: Response): Promise<Json> {
 }
 
 /** 4xx says that asking again is useless, except where the status itself says "later". */
-const isFinal = (status: number) => status >= 400 && status < 500 && ![408, 425, 429].includes(status);
+export const isFinal = (status: number) => status >= 400 && status < 500 && ![408, 425, 429].includes(status);
 
 /** Return the JSON object of an answer; `null` for anything else, such as a proxy's page of HTML. */
 async function parse(answer: Response): Promise<Json | null> {
@@ -274,7 +287,21 @@ function limitsFrom(data: Json | undefined): Limits {
     nameChars: positive(data?.name_chars, 80),
     // The SDK accepts pages of 1 to 100 (connection.js:getChatroomHistory).
     pageSize: Math.min(positive(data?.page_size, 30), 100),
+    files: fileLimitsFrom(data),
   };
+}
+
+function fileLimitsFrom(data: Json | undefined): FileLimits | null {
+  const most = positive(data?.files, 0);
+  const types: unknown = data?.file_types;
+  return most
+    ? {
+        most,
+        bytes: positive(data?.file_bytes, 0) || null,
+        pixels: positive(data?.image_pixels, 0) || null,
+        types: Array.isArray(types) ? types.map(String) : null,
+      }
+    : null;
 }
 
 function positive(value: unknown, fallback: number): number {

@@ -14,8 +14,21 @@ export interface ThreadMessage {
   readonly senderName: string | null;
   readonly isFromManager: boolean;
   readonly text: string;
-  /** Address of an image or file, as the service gave it; not yet checked. */
-  readonly url: string | null;
+  /** A message is either text or a file. */
+  readonly file: SharedFile | null;
+}
+
+/** An image or another file, as the service gave it; its addresses are not yet checked. */
+export interface SharedFile {
+  readonly url: string;
+  readonly isImage: boolean;
+  /** The image, at most 300 pixels wide and high. */
+  readonly thumbUrl: string | null;
+  readonly name: string | null;
+  readonly sizeBytes: number | null;
+  /** Of the image itself, as it is seen. */
+  readonly width: number | null;
+  readonly height: number | null;
 }
 
 /** A change since some moment: a message as it is now, or the id of one that is gone. */

@@ -2,7 +2,9 @@
 
 import { make } from "./dom";
 import { formatAge, formatFully, strings } from "./i18n";
-import { link, safeUrl, toNodes } from "./prose";
+import { openImagesInPlace } from "./lightbox";
+import { toNodes } from "./prose";
+import { fileNode } from "./shared-file";
 import type { ThreadMessage, ThreadState } from "./thread-state";
 
 const TONES = 8;
@@ -40,6 +42,7 @@ export class ThreadView {
       this.#list,
       this.#empty,
     );
+    openImagesInPlace(this.#list, this.element);
     this.#earlier.addEventListener("click", () => {
       if (this.#earlier.getAttribute("aria-disabled") !== "true") void this.#showEarlier(loadEarlier);
     });
@@ -167,12 +170,9 @@ function fillArticle(article: HTMLElement, message: ThreadMessage): void {
     avatar.textContent = initialOf(authorOf(message));
     avatar.dataset.tone = String(toneOf(message.senderId));
   }
-  article.querySelector(".chatix-text")?.replaceChildren(contentOf(message));
-}
-
-function contentOf(message: ThreadMessage): Node {
-  const href = safeUrl(message.url);
-  return href ? link(document, href, strings.attachment) : toNodes(message.text, document);
+  article
+    .querySelector(".chatix-text")
+    ?.replaceChildren(message.file ? fileNode(message.file) : toNodes(message.text, document));
 }
 
 const authorOf = (message: ThreadMessage): string => message.senderName?.trim() || strings.anonymous;

@@ -69,11 +69,11 @@ def not_found(error: Exception) -> tuple[str, int]:
 
 @blog.after_app_request
 def forbid_foreign_content(response: Response) -> Response:
-    """Everything comes from this site; only the comments also talk to their chat service."""
+    """Everything comes from this site; only the comments also talk to their chat service, and show its images."""
     response.headers.update({"X-Content-Type-Options": "nosniff", "Referrer-Policy": "strict-origin-when-cross-origin"})
     chat = chat_origin()
     response.headers["Content-Security-Policy"] = (
-        f"default-src 'self'; connect-src 'self' {chat} {chat.replace('http', 'ws', 1)}; img-src 'self' data:;"
+        f"default-src 'self'; connect-src 'self' {chat} {chat.replace('http', 'ws', 1)}; img-src 'self' data: {chat};"
         " object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     )
     return response

@@ -191,7 +191,7 @@ def test_every_answer_carries_the_policy(client: FlaskClient, path: str) -> None
     assert policy(client, path) == {
         "default-src": ["'self'"],
         "connect-src": ["'self'", "http://localhost:5001", "ws://localhost:5001"],
-        "img-src": ["'self'", "data:"],
+        "img-src": ["'self'", "data:", "http://localhost:5001"],
         "object-src": ["'none'"],
         "base-uri": ["'none'"],
         "form-action": ["'self'"],
@@ -219,6 +219,7 @@ def test_no_answer_is_taken_for_another_type_or_tells_others_where_its_reader_wa
 )
 def test_the_hub_is_allowed_on_the_host_that_the_reader_came_by(client: FlaskClient, host: str, origin: str) -> None:
     assert policy(client, host=host)["connect-src"] == ["'self'", f"http://{origin}", f"ws://{origin}"]
+    assert policy(client, host=host)["img-src"][-1] == f"http://{origin}"
 
 
 @pytest.mark.parametrize(
@@ -243,7 +244,9 @@ def test_another_chat_service_is_allowed_instead(
 ) -> None:
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    assert policy(create_app().test_client())["connect-src"] == ["'self'", *sources]
+    allowed = policy(create_app().test_client())
+    assert allowed["connect-src"] == ["'self'", *sources]
+    assert allowed["img-src"] == ["'self'", "data:", sources[0]]
 
 
 # What it takes from the environment

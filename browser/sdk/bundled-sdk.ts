@@ -3,3 +3,4 @@
 export { default as ChatixCore } from "chatix-core/src/js/chatixcore.js";
 export { setApiBase } from "./shims/api-base";
 export { default as axios } from "./shims/axios";
+export { watch } from "./shims/upload";

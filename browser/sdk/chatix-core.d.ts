@@ -33,6 +33,7 @@ declare module "chatix-core/src/js/chatixcore.js" {
 
   export interface SdkConnection {
     hubConnection?: RestartableConnection;
+    sendChatroomMessage(message: SdkMessage, chatroomId: string): Promise<SdkMessage>;
     [method: string]: unknown;
   }
 
@@ -41,6 +42,7 @@ declare module "chatix-core/src/js/chatixcore.js" {
     visitor: SdkVisitor;
     websiteId: string;
     sendPage(url: string, title: string): Promise<void>;
+    sendChatroomFileMessage(file: File, chatroomId: string): Promise<SdkMessage[]>;
   }
 
   export default class ChatixCore {

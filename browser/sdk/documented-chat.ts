@@ -2,6 +2,7 @@ import type ChatixCore from "chatix-core/src/js/chatixcore.js";
 import type { SdkMessage } from "chatix-core/src/js/chatixcore.js";
 import type { ThreadMessage } from "../thread-state";
 import { type Changes, Chat, guarded, type HistoryPage, RefusedError } from "./chat";
+import type { UploadedFile } from "./upload";
 import { messageFromSdk } from "./wire";
 
 /** Callbacks of the SDK that tell what happens in a chatroom. */
@@ -53,6 +54,11 @@ export abstract class DocumentedChat extends Chat {
 
   override async changes(): Promise<Changes> {
     throw new RefusedError("This service has no list of changes.");
+  }
+
+  override async sendUploaded({ draft }: UploadedFile): Promise<ThreadMessage> {
+    const { connection } = this.core.chat;
+    return this.#named(await this.call(() => connection.sendChatroomMessage(draft, this.access.chatroomId)));
   }
 
   override async send(text: string): Promise<ThreadMessage> {

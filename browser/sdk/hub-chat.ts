@@ -2,6 +2,7 @@ import type ChatixCore from "chatix-core/src/js/chatixcore.js";
 import type { Admission } from "../site";
 import type { ThreadMessage } from "../thread-state";
 import { type Changes, Chat, guarded, type HistoryPage, RefusedError } from "./chat";
+import type { UploadedFile } from "./upload";
 import { type Cursor, changeFrom, type Json, listOf, messageFrom } from "./wire";
 
 /**
@@ -49,7 +50,15 @@ export class HubChat extends Chat {
   }
 
   override async send(text: string, clientKey: string): Promise<ThreadMessage> {
-    const draft = { type: 0, content: text, uuid: clientKey };
+    return this.#save({ type: 0, content: text, uuid: clientKey });
+  }
+
+  /** The URL is the key by which the hub knows a repetition. */
+  override async sendUploaded({ draft }: UploadedFile): Promise<ThreadMessage> {
+    return this.#save(draft);
+  }
+
+  async #save(draft: object): Promise<ThreadMessage> {
     const stored = await this.#invoke("SaveChatroomMessage", draft, this.access.chatroomId);
     const message = messageFrom(stored);
     if (!message) throw new RefusedError("The chat service's answer cannot be understood.");

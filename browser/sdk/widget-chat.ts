@@ -40,6 +40,9 @@ export class WidgetChat extends DocumentedChat {
   /** Whether the widget has ended its connection on purpose: then it is not for us to start it. */
   #isStopped = false;
 
+  /** The widget's uploads tell nobody how far they are. */
+  protected override async watch(): Promise<void> {}
+
   override isOf(): boolean {
     return true;
   }

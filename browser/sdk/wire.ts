@@ -1,7 +1,7 @@
 /** Records as they come over the line, to what the section works with. Unknown and broken ones become `null`. */
 
 import type { SdkMessage } from "chatix-core/src/js/chatixcore.js";
-import type { Change, ThreadMessage } from "../thread-state";
+import type { Change, SharedFile, ThreadMessage } from "../thread-state";
 
 export type Json = Record<string, unknown>;
 
@@ -22,7 +22,7 @@ export function messageFrom(data: unknown): ThreadMessage | null {
     senderName: textOrNull(data.sender_name),
     isFromManager: data.sender_flag === MANAGER_FLAG,
     text: textOrNull(data.content) ?? "",
-    url: urlOf(data),
+    file: fileFrom(data),
   };
 }
 
@@ -45,7 +45,7 @@ export function messageFromSdk(message: SdkMessage, senderName: string | null): 
     senderName,
     isFromManager: message.sender_flag === MANAGER_FLAG,
     text: message.content ?? "",
-    url: urlOf(message as unknown as Json),
+    file: fileFrom(message as unknown as Json),
   };
 }
 
@@ -55,9 +55,26 @@ export function listOf<T>(answer: Json | null, read: (item: unknown) => T | null
   return items.flatMap((item) => read(item) ?? []);
 }
 
-const urlOf = (data: Json): string | null => textOrNull(data.original_url) ?? textOrNull(data.file_url);
+/** Name, size and measures are extras of our hub. */
+function fileFrom(data: Json): SharedFile | null {
+  const image = textOrNull(data.original_url);
+  const url = image ?? textOrNull(data.file_url);
+  if (url === null) return null;
+  return {
+    url,
+    isImage: image !== null,
+    thumbUrl: textOrNull(data.thumb_300_url),
+    name: textOrNull(data.file_name),
+    sizeBytes: numberOrNull(data.file_size),
+    width: numberOrNull(data.width),
+    height: numberOrNull(data.height),
+  };
+}
 
 const textOrNull = (value: unknown): string | null => (typeof value === "string" ? value : null);
+
+const numberOrNull = (value: unknown): number | null =>
+  typeof value === "number" && value >= 0 ? value : null;
 
 const fromUnix = (seconds: number): Date => new Date(seconds * 1000);
 

@@ -14,7 +14,7 @@ const hubAccess: Access = {
   chatroomId: "room-1",
   ticket: "ticket-1",
   visitor: { id: "me", name: "Robin", isManager: false, isSignedIn: false, isPersistent: true },
-  limits: { messageChars: 100, nameChars: 20, pageSize: 3 },
+  limits: { messageChars: 100, nameChars: 20, pageSize: 3, files: null },
 };
 const hostedAccess: Access = { ...hubAccess, mode: "hosted", websiteId: "site", ticket: null };
 
@@ -91,7 +91,7 @@ describe("on our own hub", () => {
         senderName: "Kim",
         isFromManager: false,
         text: "first, reworded",
-        url: null,
+        file: null,
       },
     ]);
   });

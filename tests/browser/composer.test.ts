@@ -1,17 +1,27 @@
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { Composer } from "../../browser/composer";
-import type { Draft } from "../../browser/outbox";
+import type { Draft, Pending } from "../../browser/outbox";
 import type { Visitor } from "../../browser/site";
 
 const guest: Visitor = { id: "me", name: null, isManager: false, isSignedIn: false, isPersistent: false };
-const limits = { messageChars: 10, nameChars: 20, pageSize: 3 };
+const limits = {
+  messageChars: 10,
+  nameChars: 20,
+  pageSize: 3,
+  files: { most: 2, bytes: 10, pixels: 100, types: ["text/plain", "image/png"] },
+};
 
 let drafts: Draft[];
+let withdrawn: File[];
 let composer: Composer;
 
 beforeEach(() => {
   drafts = [];
-  composer = new Composer((draft) => drafts.push(draft));
+  withdrawn = [];
+  composer = new Composer(
+    (draft) => drafts.push(draft),
+    (file) => withdrawn.push(file),
+  );
   composer.setVisitor(guest, limits);
   document.body.replaceChildren(composer.element);
 });
@@ -34,12 +44,13 @@ const press = (init: KeyboardEventInit) =>
 describe("labels", () => {
   test("name the boxes as the tests and screen readers know them", () => {
     const labels = [...composer.element.querySelectorAll("label")].map((it) => [
-      it.querySelector("span")?.textContent,
+      it.textContent,
       it.querySelector("input, textarea")?.tagName,
     ]);
     expect(labels).toEqual([
       ["Name", "INPUT"],
       ["Write a comment", "TEXTAREA"],
+      ["Attach files", "INPUT"],
     ]);
     expect(find("button").textContent).toBe("Post comment");
   });
@@ -54,8 +65,8 @@ describe("the keyboard", () => {
     press({ ctrlKey: true });
     press({ metaKey: true });
     expect(drafts).toEqual([
-      { text: "Hi", name: "Robin" },
-      { text: "Hi", name: "Robin" },
+      { text: "Hi", files: [], name: "Robin" },
+      { text: "Hi", files: [], name: "Robin" },
     ]);
   });
 });
@@ -90,5 +101,92 @@ describe("length", () => {
     type("👍".repeat(11));
     expect(counter.textContent).toBe("1 character too many");
     expect(counter.classList.contains("chatix-over")).toBe(true);
+  });
+});
+
+describe("files", () => {
+  const notes = new File(["notes"], "notes.txt", { type: "text/plain" });
+  const more = new File(["more"], "more.txt", { type: "text/plain" });
+  const fileBox = () => find<HTMLInputElement>("input[type=file]");
+  const error = () => (find<HTMLElement>(".chatix-error").hidden ? null : find(".chatix-error").textContent);
+  const removals = () => [...composer.element.querySelectorAll<HTMLButtonElement>("li button")];
+  const pending = (file: File | null): Pending => ({
+    text: "",
+    file,
+    name: null,
+    clientKey: "k",
+    mayHaveArrived: false,
+  });
+
+  function choose(...files: File[]): void {
+    vi.spyOn(fileBox(), "files", "get").mockReturnValue(files as unknown as FileList);
+    fileBox().dispatchEvent(new Event("change"));
+  }
+
+  test("are posted with the text or without, under the guest's name", () => {
+    choose(notes, more);
+    type("", "");
+    press({ ctrlKey: true });
+    expect(error()).toBe("Please give a name: it is shown beside your comment.");
+    type("", "Robin");
+    press({ ctrlKey: true });
+    type("Hi", "Robin");
+    press({ ctrlKey: true });
+    expect(drafts).toEqual([
+      { text: "", files: [notes, more], name: "Robin" },
+      { text: "Hi", files: [notes, more], name: "Robin" },
+    ]);
+    expect(composer.hasContent).toBe(true);
+  });
+
+  test("each go when they are in the thread, and the text when it is", () => {
+    choose(notes, more);
+    type("Hi", "Robin");
+    composer.show({ kind: "sending", items: [pending(null), pending(notes), pending(more)] });
+    expect([textBox().readOnly, nameBox().readOnly]).toEqual([true, true]);
+    composer.clear(pending(null));
+    composer.show({ kind: "sending", items: [pending(notes), pending(more)] });
+    // The next comment may be written while the files of this one go out, but not posted yet.
+    expect([textBox().value, textBox().readOnly]).toEqual(["", false]);
+    type("Next");
+    press({ ctrlKey: true });
+    expect(drafts).toEqual([]);
+    composer.clear(pending(notes));
+    composer.clear(pending(more));
+    composer.show({ kind: "empty", items: [] });
+    expect(textBox().value).toBe("Next");
+    press({ ctrlKey: true });
+    expect(drafts).toEqual([{ text: "Next", files: [], name: "Robin" }]);
+  });
+
+  test("that break a limit are named, until the reader chooses or removes something", () => {
+    choose(new File(["much too long"], "big.txt", { type: "text/plain" }), new File([], "empty.txt"), notes);
+    expect(error()).toBe("big.txt is too large: a file has up to 10 B.\nempty.txt is empty.");
+    choose(more);
+    expect(error()).toBeNull();
+    choose(new File(["x"], "third.txt"));
+    expect(error()).toBe("A comment takes up to 2 files. Not attached: third.txt.");
+    removals()[1]?.click();
+    expect(error()).toBeNull();
+    expect(withdrawn).toEqual([more]);
+  });
+
+  test("that come back are all named", () => {
+    composer.fail("a.png: no", "files");
+    composer.fail("b.png: no", "files");
+    expect(error()).toBe("a.png: no\nb.png: no");
+  });
+
+  test("cannot be chosen where nothing can be posted, nor where the site takes none", () => {
+    const control = find<HTMLElement>(".chatix-attaching");
+    expect(control.hidden).toBe(false);
+    composer.mayPost = false;
+    expect(control.hidden).toBe(true);
+    choose(notes);
+    expect(composer.hasContent).toBe(false);
+    composer.mayPost = true;
+    expect(control.hidden).toBe(false);
+    composer.setVisitor(guest, { ...limits, files: null });
+    expect(control.hidden).toBe(true);
   });
 });

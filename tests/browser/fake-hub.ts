@@ -5,6 +5,7 @@
  */
 
 import { vi } from "vitest";
+import { FakeUpload } from "./fake-upload";
 
 const RECORD_END = "\u001e";
 
@@ -124,6 +125,9 @@ export class FakeHub {
   managers: Json[] = [];
   pageLimit = 100;
   historyLimit = 100;
+  readonly uploads: FakeUpload[] = [];
+  /** Let tests answer uploads. */
+  holdsUploads = false;
   #connections = 0;
   #newIds = 0;
   #changes = 0;
@@ -133,10 +137,18 @@ export class FakeHub {
   /** Put this hub behind the browser's globals. */
   install(): this {
     FakeSocket.hub = this;
+    FakeUpload.target = this;
+    vi.stubGlobal("XMLHttpRequest", FakeUpload);
     vi.stubGlobal("WebSocket", FakeSocket);
     vi.stubGlobal("fetch", (url: string, init?: RequestInit) => this.#fetch(String(url), init ?? {}));
     vi.stubGlobal("navigator", this.#navigator());
     return this;
+  }
+
+  get lastUpload(): FakeUpload {
+    const upload = this.uploads.at(-1);
+    if (!upload) throw new Error("nothing was uploaded");
+    return upload;
   }
 
   get lastSocket(): FakeSocket {
@@ -155,6 +167,7 @@ export class FakeHub {
 
   kill(): void {
     this.isDown = true;
+    for (const upload of this.uploads) upload.lose();
     this.cut();
   }
 
@@ -281,14 +294,17 @@ export class FakeHub {
   }
 
   #save(socket: FakeSocket, draft: Json): StoredMessage {
-    const key = String(draft.uuid ?? "");
+    const url = draft.original_url ?? draft.file_url;
+    const key = String(url ?? draft.uuid ?? "");
     const known = this.#keys.get(key);
     if (known) return known;
     const content = String(draft.content);
     if (content === "forbidden") throw new Refusal("This cannot be posted.");
+    if (key.endsWith("/forbidden")) throw new Refusal("This file cannot be posted.");
     const senderId = this.joinAnswer.mode === "hosted" ? socket.visitorId : "me";
-    const message = this.#store(content, senderId, {});
-    if (draft.uuid) this.#keys.set(key, message);
+    const { type, thumb_300_url = null, original_url = null, file_url = null } = draft;
+    const message = this.#store(content, senderId, { type, thumb_300_url, original_url, file_url });
+    if (key) this.#keys.set(key, message);
     for (const other of this.sockets) {
       if (other !== socket)
         other.deliver({ type: 1, target: "ApplyChatroomMessage", arguments: [message, this.chatroomId] });
@@ -348,7 +364,22 @@ export class FakeHub {
     }
   }
 
-  // HTTP: the site's views, and the hub's negotiate and get-id
+  // HTTP: the site's views, and the hub's negotiate, get-id and file/save
+
+  beginUpload(upload: FakeUpload): { status: number; body: unknown } | null {
+    this.uploads.push(upload);
+    if (this.isDown) upload.lose();
+    return this.holdsUploads ? null : this.uploaded(upload);
+  }
+
+  /** Return what the hub answers to an upload that it takes. */
+  uploaded({ file }: FakeUpload): { status: number; body: Json } {
+    const url = `http://hub.test/files/${this.uploads.length}/${file.name}`;
+    const thumbs = file.type.startsWith("image/")
+      ? { thumb100Url: `${url}-100`, thumb300Url: `${url}-300` }
+      : {};
+    return { status: 200, body: { fileUrl: url, ...thumbs } };
+  }
 
   async #fetch(url: string, init: RequestInit): Promise<Response> {
     const body: Json = typeof init.body === "string" ? JSON.parse(init.body) : {};

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { formatAge, formatFully, formatNumber } from "../../browser/i18n";
+import { formatAge, formatBytes, formatFully, formatNumber } from "../../browser/i18n";
 
 const now = new Date(2026, 6, 15, 12, 0, 0);
 const before = (seconds: number) => new Date(now.getTime() - seconds * 1000);
@@ -23,4 +23,15 @@ test.each<[Date, string]>([
 test("numbers and full dates", () => {
   expect(formatNumber(10_000)).toBe("10,000");
   expect(formatFully(now)).toMatch(/^Wednesday, July 15, 2026 at 12:00\sPM$/);
+});
+
+test.each([
+  [0, "0 B"],
+  [1023, "1,023 B"],
+  [1024, "1 kB"],
+  [1_600_000, "1.5 MB"],
+  [20 * 1024 ** 2, "20 MB"],
+  [5 * 1024 ** 4, "5,120 GB"],
+])("%i bytes are %s", (bytes, text) => {
+  expect(formatBytes(bytes)).toBe(text);
 });

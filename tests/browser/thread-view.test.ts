@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ThreadState } from "../../browser/thread-state";
 import { initialOf, ThreadView, toneOf } from "../../browser/thread-view";
-import { message } from "./messages";
+import { message, sharedFile, sharedImage } from "./messages";
 
 let state: ThreadState;
 let view: ThreadView;
@@ -74,13 +74,12 @@ describe("rendering", () => {
     expect(view.element.querySelector(".chatix-you")).toBeNull();
   });
 
-  test("files are links, if their address can be followed", () => {
-    show(
-      message(1, { text: "", url: "https://hub.example/files/a" }),
-      message(2, { text: "", url: "javascript:alert(1)" }),
-    );
-    const links = [...view.element.querySelectorAll("a")].map((it) => [it.textContent, it.href]);
-    expect(links).toEqual([["Attachment", "https://hub.example/files/a"]]);
+  test("a file takes the place of the text, and an image of it opens in place", () => {
+    show(message(1, { text: "", file: sharedFile() }), message(2, { text: "", file: sharedImage() }));
+    const [file, image] = [...view.element.querySelectorAll<HTMLAnchorElement>("article a")];
+    expect(file?.textContent).toBe("notes.pdf");
+    image?.click();
+    expect(view.element.querySelector("dialog")?.open).toBe(true);
   });
 
   test("times go on while the clock runs", () => {

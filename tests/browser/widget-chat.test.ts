@@ -15,7 +15,7 @@ const access: Access = {
   chatroomId: "room-1",
   ticket: null,
   visitor: { id: null, name: null, isManager: false, isSignedIn: false, isPersistent: false },
-  limits: { messageChars: 100, nameChars: 20, pageSize: 3 },
+  limits: { messageChars: 100, nameChars: 20, pageSize: 3, files: null },
 };
 
 let core: FakeCore;

@@ -1,6 +1,7 @@
-/** What chatix-core's `import axios from "axios"` is bundled to: its `get` and `post`, on `fetch`. */
+/** What chatix-core's `import axios from "axios"` is bundled to: its `get` on `fetch`, its `post` as an upload. */
 
 import { rebase } from "./api-base";
+import { upload } from "./upload";
 
 interface AxiosAnswer {
   data: unknown;
@@ -17,10 +18,9 @@ export class RequestError extends Error {
   }
 }
 
-async function request(url: string, init: RequestInit): Promise<AxiosAnswer> {
-  const answer = await fetch(rebase(url), { credentials: "same-origin", ...init });
-  const response = { data: parse(await answer.text()), status: answer.status };
-  if (!answer.ok) throw new RequestError(response);
+function answer(status: number, text: string): AxiosAnswer {
+  const response = { data: parse(text), status };
+  if (status < 200 || status > 299) throw new RequestError(response);
   return response;
 }
 
@@ -33,7 +33,14 @@ function parse(text: string): unknown {
   }
 }
 
-export default {
-  get: (url: string) => request(url, {}),
-  post: (url: string, body: BodyInit) => request(url, { method: "POST", body }),
-};
+async function get(url: string): Promise<AxiosAnswer> {
+  const response = await fetch(rebase(url), { credentials: "same-origin" });
+  return answer(response.status, await response.text());
+}
+
+async function post(url: string, body: FormData): Promise<AxiosAnswer> {
+  const { status, text } = await upload(rebase(url), body);
+  return answer(status, text);
+}
+
+export default { get, post };

@@ -1,0 +1,225 @@
+/**
+ * The files of a comment: chosen, pasted or dropped, listed in the form until they are in the thread.
+ *
+ * Previews are drawn on a canvas: that needs no address for the file, and so no `blob:` in a site's policy.
+ */
+
+import { make } from "./dom";
+import { describeLimits, faultOf, pixelFaultOf } from "./file-limits";
+import { formatBytes, strings } from "./i18n";
+import { type ImageSize, imageSize } from "./image-size";
+import { newKey } from "./outbox";
+import type { FileLimits } from "./site";
+
+const PREVIEW_PX = 96;
+/** To decode more than this for a small picture is not worth the memory. */
+const MOST_PREVIEW_PIXELS = 50_000_000;
+const EXTENSION = /\.([\p{L}\p{N}]{1,4})$/u;
+
+export interface AttachmentsListener {
+  /** The reader has chosen or removed something. */
+  changed(): void;
+  /** So many files are in the list now. */
+  counted(count: number): void;
+  /** Sentences about files that were not taken. */
+  refused(reasons: readonly string[]): void;
+  /** This file is not to be posted any more; it may be under way. */
+  withdrawn(file: File): void;
+}
+
+interface Row {
+  readonly element: HTMLElement;
+  readonly preview: HTMLElement;
+  readonly progress: HTMLProgressElement;
+  readonly button: HTMLButtonElement;
+}
+
+export class Attachments {
+  readonly list = make("ul", {
+    class: "chatix-files",
+    "aria-label": strings.attached,
+    "aria-live": "polite",
+    "aria-relevant": "additions",
+    hidden: true,
+  });
+  readonly control: HTMLElement;
+  readonly #listener: AttachmentsListener;
+  readonly #input = make("input", { class: "chatix-file-input", type: "file", multiple: true });
+  readonly #hint = make("span", { class: "chatix-limits", id: `chatix-${newKey()}` });
+  readonly #rows = new Map<File, Row>();
+  #underWay: ReadonlySet<File> = new Set();
+  #limits: FileLimits | null = null;
+
+  /** @param form Where files may be pasted and dropped. */
+  constructor(form: HTMLElement, listener: AttachmentsListener) {
+    this.#listener = listener;
+    this.#input.setAttribute("aria-describedby", this.#hint.id);
+    const label = make("label", { class: "chatix-attach" }, strings.attach, this.#input);
+    this.control = make("div", { class: "chatix-attaching", hidden: true }, label, this.#hint);
+    this.#input.addEventListener("change", () => this.#onChosen());
+    form.addEventListener("paste", (event) => this.#onPaste(event));
+    form.addEventListener("dragover", (event) => this.#onDragOver(event, form));
+    form.addEventListener("dragleave", (event) => this.#onDragLeave(event, form));
+    form.addEventListener("drop", (event) => this.#onDrop(event, form));
+  }
+
+  /** What will be posted, in the order in which it was chosen. */
+  get files(): readonly File[] {
+    return [...this.#rows.keys()];
+  }
+
+  set limits(limits: FileLimits | null) {
+    this.#limits = limits;
+    this.control.hidden = limits === null;
+    this.#hint.textContent = limits && describeLimits(limits);
+    this.#input.accept = limits?.types?.join(",") ?? "";
+  }
+
+  /** Take what is within the limits, and say about the others why not. */
+  take(files: readonly File[]): void {
+    const limits = this.#limits;
+    if (!limits || files.length === 0) return;
+    this.#listener.changed();
+    const reasons: string[] = [];
+    const surplus: string[] = [];
+    for (const file of files) {
+      const fault = faultOf(file, limits);
+      if (fault) reasons.push(fault);
+      else if (this.#rows.size >= limits.most) surplus.push(file.name);
+      else this.#add(file);
+    }
+    if (surplus.length > 0) reasons.push(strings.tooManyFiles(surplus, limits.most));
+    if (reasons.length > 0) this.#listener.refused(reasons);
+  }
+
+  /** Let go of a file: it is in the thread, or nobody wants it. The keyboard stays in the list. */
+  remove(file: File): void {
+    const row = this.#rows.get(file);
+    if (!row) return;
+    const hadFocus = row.element.contains(document.activeElement);
+    const neighbour = row.element.nextElementSibling ?? row.element.previousElementSibling;
+    this.#rows.delete(file);
+    row.element.remove();
+    this.#count();
+    if (hadFocus) (neighbour?.querySelector("button") ?? this.#input).focus();
+  }
+
+  /** Show which files are under way; the others are only chosen. */
+  show(underWay: ReadonlySet<File>): void {
+    this.#underWay = underWay;
+    for (const [file, row] of this.#rows) this.#fill(row, file);
+  }
+
+  #fill({ progress, button }: Row, file: File): void {
+    const isUnderWay = this.#underWay.has(file);
+    const action = isUnderWay ? strings.cancel : strings.remove;
+    progress.hidden = !isUnderWay;
+    if (!isUnderWay) progress.value = 0;
+    button.textContent = action;
+    button.setAttribute("aria-label", `${action} ${file.name}`);
+  }
+
+  /** Show which part of a file has gone out, from 0 to 1. */
+  showProgress(file: File, part: number): void {
+    const row = this.#rows.get(file);
+    if (row) row.progress.value = part;
+  }
+
+  #add(file: File): void {
+    const preview = make("span", { class: "chatix-preview", "aria-hidden": "true" }, extensionOf(file.name));
+    const progress = make("progress", { max: "1", value: "0", "aria-label": strings.uploading(file.name) });
+    const button = make("button", { type: "button" });
+    const name = make("bdi", { class: "chatix-file-name" }, file.name);
+    const size = make("span", { class: "chatix-size" }, formatBytes(file.size));
+    const facts = make("span", { class: "chatix-facts" }, name, size, progress);
+    const element = make("li", {}, preview, facts, button);
+    const row: Row = { element, preview, progress, button };
+    button.addEventListener("click", () => this.#withdraw(file));
+    this.#rows.set(file, row);
+    this.list.append(element);
+    this.#count();
+    this.#fill(row, file);
+    void this.#inspect(file, row);
+  }
+
+  #count(): void {
+    this.list.hidden = this.#rows.size === 0;
+    this.#listener.counted(this.#rows.size);
+  }
+
+  /** Look into the file. Should it be under way by the time that something is found, it is stopped. */
+  async #inspect(file: File, row: Row): Promise<void> {
+    const limits = this.#limits;
+    const size = await imageSize(file).catch(() => "unreadable" as const);
+    if (size === "unreadable") this.#reject(file, strings.unreadableFile(file.name));
+    else if (size && limits) {
+      const fault = pixelFaultOf(file.name, size, limits);
+      if (fault) this.#reject(file, fault);
+      else await drawPreview(row.preview, file, size);
+    }
+  }
+
+  #reject(file: File, reason: string): void {
+    if (!this.#rows.has(file)) return;
+    this.remove(file);
+    this.#listener.withdrawn(file);
+    this.#listener.refused([reason]);
+  }
+
+  #withdraw(file: File): void {
+    this.remove(file);
+    this.#listener.changed();
+    this.#listener.withdrawn(file);
+  }
+
+  #onChosen(): void {
+    this.take([...(this.#input.files ?? [])]);
+    // So that the same file can be chosen again after it was removed.
+    this.#input.value = "";
+  }
+
+  #onPaste(event: ClipboardEvent): void {
+    const files = [...(event.clipboardData?.files ?? [])];
+    const text = event.clipboardData?.getData("text/plain") ?? "";
+    if (!this.#limits || files.length === 0 || isMeant(text, files)) return;
+    event.preventDefault();
+    this.take(files);
+  }
+
+  #onDragOver(event: DragEvent, form: HTMLElement): void {
+    if (!this.#limits || !event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    form.classList.add("chatix-dropping");
+  }
+
+  #onDragLeave(event: DragEvent, form: HTMLElement): void {
+    if (!form.contains(event.relatedTarget as Node | null)) form.classList.remove("chatix-dropping");
+  }
+
+  #onDrop(event: DragEvent, form: HTMLElement): void {
+    form.classList.remove("chatix-dropping");
+    const files = [...(event.dataTransfer?.files ?? [])];
+    if (!this.#limits || files.length === 0) return;
+    event.preventDefault();
+    this.take(files);
+  }
+}
+
+/** Word processors copy a picture of the text along with it, and file managers the names of the files. */
+function isMeant(text: string, files: readonly File[]): boolean {
+  const names = new Set(files.map(({ name }) => name));
+  return text.split(/[\r\n]+/).some((line) => line !== "" && !names.has(line));
+}
+
+const extensionOf = (name: string): string => EXTENSION.exec(name)?.[1]?.toUpperCase() ?? "";
+
+/** A picture that the browser cannot decode leaves the extension in its place. */
+async function drawPreview(preview: HTMLElement, file: File, { width, height }: ImageSize): Promise<void> {
+  if (width * height > MOST_PREVIEW_PIXELS) return;
+  try {
+    const bitmap = await createImageBitmap(file, { resizeWidth: PREVIEW_PX, resizeQuality: "medium" });
+    const canvas = make("canvas", { width: String(bitmap.width), height: String(bitmap.height) });
+    canvas.getContext("bitmaprenderer")?.transferFromImageBitmap(bitmap);
+    preview.replaceChildren(canvas);
+  } catch {}
+}
