@@ -49,7 +49,7 @@ FLASK_SIDE = {
     *(".room_messages", ".sweep", ".room_methods", ".cli_support", ".cli_rooms", ".cli_hub"),
     *(".view_input", ".leaving", ".views", ".templating", ".cli", ".extension", ".asgi"),
 }
-HUB_INNER = {".errors", ".models", ".tokens", ".hub.service", ".hub.limits"}
+HUB_INNER = {".errors", ".models", ".tokens", ".hub.service", ".hub.limits", ".hub.names"}
 HUB_EDGE = HUB_INNER | {".wire", ".hub.presenter"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
@@ -113,7 +113,8 @@ ALLOWED: dict[str, set[str]] = {
     "hub.signalr": {"msgspec", ".hub.signalr", ".errors"},
     "hub.membership": {".models"},
     "hub.backplane": {".hub.backplane", ".models"},
-    "hub.store": {"sqlalchemy", ".hub.store", ".models", ".errors"},
+    "hub.names": set(),
+    "hub.store": {"sqlalchemy", ".hub.store", ".hub.names", ".models", ".errors"},
     "hub.limits": {".models", ".errors"},
     "hub.arguments": {".hub.limits", ".errors"},
     "hub.config": {".errors"},

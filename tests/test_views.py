@@ -475,11 +475,14 @@ class TestTakePart:
         assert "Set-Cookie" not in answer.headers
         assert site.api.calls == []
 
-    @pytest.mark.parametrize("status", [400, 409, 422])
-    def test_a_name_that_the_hub_refuses_is_refused(self, site: Site, status: int) -> None:
+    @pytest.mark.parametrize(
+        ("status", "reason"), [(400, "cannot be used here"), (409, "belongs to somebody"), (422, "cannot be used here")]
+    )
+    def test_a_name_that_the_hub_refuses_is_refused(self, site: Site, status: int, reason: str) -> None:
         site.api.fail("/visitor/update", status)
         answer = take_part(site, "Marit Lund")
         assert (answer.status_code, answer.get_json()["error"]) == (422, "bad_name")
+        assert reason in answer.get_json()["message"]
         assert "Set-Cookie" not in answer.headers
 
     @pytest.mark.parametrize("fault", [403, 500, httpx.ConnectError("refused")])

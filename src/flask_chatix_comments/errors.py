@@ -30,6 +30,7 @@
         ├── InvocationError                    its message goes to the caller
         │   ├── UnknownMethodError
         │   ├── InvalidArgumentError
+        │   ├── NameTakenError
         │   ├── NotAllowedError
         │   └── NotFoundError
         │       └── ChatroomNotFoundError
@@ -260,6 +261,10 @@ class UnknownMethodError(InvocationError):
 
 class InvalidArgumentError(InvocationError):
     """An argument has the wrong type, size or number."""
+
+
+class NameTakenError(InvocationError):
+    """A guest wants a name that passes for that of somebody whom the site has named."""
 
 
 class NotAllowedError(InvocationError):

@@ -16,6 +16,8 @@ from .errors import PostError
 
 MAX_POST_ID_CHARS = 255
 MAX_TITLE_CHARS = 255
+#: Public ids of guests begin so; those of the site's users, and those that the hub gives, never do.
+GUEST_PREFIX = "g-"
 
 # Vietnamese, Hebrew and Tibetan stack fewer; more of them cover the lines above and below.
 MAX_MARKS_IN_A_ROW = 4
@@ -73,6 +75,11 @@ def normalize_title(title: str | None, *, fallback: str = "") -> str:
 def is_text(value: str) -> bool:
     """Whether every store and every client can keep *value*: no NUL, no lone surrogate."""
     return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def is_guest_id(visitor_id: str) -> bool:
+    """Whether the site gave this public id to a guest."""
+    return visitor_id.startswith(GUEST_PREFIX)
 
 
 def may_be_in_name(character: str) -> bool:

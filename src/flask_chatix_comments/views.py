@@ -30,7 +30,9 @@ DELETED_RETRY_AFTER_S = 60
 MAX_RETRY_AFTER_S = 60
 YEAR_S = 365 * 24 * 3600
 _HASHED_NAME = re.compile(r"-[A-Za-z0-9_]{8,}\.(js|css)")
-_NAME_STATUSES = frozenset({400, 409, 422})
+_NAME_REFUSED = "This name cannot be used here. Please choose another."
+_NAME_TAKEN = "This name belongs to somebody who is known on this site. Please choose another."
+_NAME_REFUSALS = {400: _NAME_REFUSED, 409: _NAME_TAKEN, 422: _NAME_REFUSED}
 
 logger = logging.getLogger(__name__)
 
@@ -200,8 +202,8 @@ def _announce_guest(state: AppState, identity: Identity) -> None:
     try:
         state.api().update_visitor(identity.visitor_id, name=identity.name, is_persistent=True)
     except ApiStatusError as exc:
-        if exc.status_code in _NAME_STATUSES:
-            raise RefusalError(422, "bad_name", "This name cannot be used here. Please choose another.") from exc
+        if exc.status_code in _NAME_REFUSALS:
+            raise RefusalError(422, "bad_name", _NAME_REFUSALS[exc.status_code]) from exc
         raise
 
 

@@ -13,10 +13,12 @@ from dataclasses import dataclass, field, replace
 
 from .errors import ConfigError, PostError, TokenError
 from .models import (
+    GUEST_PREFIX,
     Visitor,
     compose_name,
     compose_start,
     drop_stacked_marks,
+    is_guest_id,
     is_visible,
     may_be_in_name,
     normalize_post_id,
@@ -28,7 +30,6 @@ COOKIE_LIFETIME_S = 365 * 24 * 3600
 # A tab that has been open for days holds an old ticket; it may still say goodbye with it.
 LEAVING_GRACE_S = 7 * 24 * 3600
 MAX_NAME_CHARS = 80
-GUEST_PREFIX = "g-"
 TOO_LONG = f"A name has at most {MAX_NAME_CHARS} characters."
 
 
@@ -220,7 +221,7 @@ class Visitors:
 
     def _ticket_holder(self, text: str | None) -> Identity | None:
         ticket = self._read_ticket(text)
-        if ticket is None or not ticket.visitor_id.startswith(GUEST_PREFIX):
+        if ticket is None or not is_guest_id(ticket.visitor_id):
             return None
         return Identity(visitor_id=ticket.visitor_id, name=ticket.name, is_persistent=ticket.is_persistent)
 

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from ..errors import (
     InvalidArgumentError,
     InvocationError,
+    NameTakenError,
     NotAllowedError,
     NotFoundError,
     RequestRefusedError,
@@ -21,7 +22,7 @@ from .limits import MAX_PAGE, check_id, check_number
 
 MAX_ITEMS_PER_PAGE = 500
 NO_STORE = {"Cache-Control": "no-store"}
-STATUS_BY_ERROR = {NotFoundError: 404, NotAllowedError: 403, InvocationError: 400}
+STATUS_BY_ERROR = {NotFoundError: 404, NotAllowedError: 403, NameTakenError: 409, InvocationError: 400}
 
 
 class Call:

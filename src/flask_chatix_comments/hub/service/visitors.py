@@ -12,13 +12,15 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ...errors import InvalidArgumentError, NotFoundError, TokenError
-from ...models import Manager, Member, Profile
+from ...errors import InvalidArgumentError, NameTakenError, NotFoundError, TokenError
+from ...models import Manager, Member, Profile, is_guest_id
 from ...tokens import VisitorTicket, VisitorTickets
 from ..backplane.base import ProfileChanged
 from ..limits import check_email, check_fields, check_id, check_name
+from ..names import keys_to_protect, name_keys
 from .base import Caller, Context
 
+NAME_TAKEN = "This name belongs to somebody who is known here. Please choose another."
 _NEVER = -math.inf
 # Tickets know whole seconds only. When in doubt, what was said apart from a ticket is the newer word: it
 # may have taken a manager's rights away.
@@ -109,7 +111,8 @@ class Visitors:
         profile = replace(stored, name=ticket.name, is_manager=ticket.is_manager, is_persistent=ticket.is_persistent)
         if profile.is_persistent and profile != stored:
             issued_at = datetime.fromtimestamp(ticket.issued_at, UTC)
-            await self._store.save_visitor(profile, said_at=issued_at)
+            protect = _keys_of_known(profile, ProfileUpdate(name=profile.name), is_by_site=True)
+            await self._store.save_visitor(profile, said_at=issued_at, protect=protect)
         return profile
 
     async def get(self, visitor_id: str) -> Profile:
@@ -167,19 +170,29 @@ class Visitors:
         """Change what a visitor may say of itself; return all that is known.
 
         With a site ticket that is nothing: all comes from the site, and managers trust it.
+
+        Raises:
+            NameTakenError: The name passes for that of somebody whom the site has named.
         """
         if not caller.is_lasting:
             return await self.get(caller.visitor_id)
         update = replace(update, is_persistent=True, is_manager=...)
         async with self._context.visitor_turns.of(caller.visitor_id):
+            await self._refuse_taken_name(caller.visitor_id, update)
             return await self._save(caller.visitor_id, update)
 
     async def update(self, visitor_id: str, update: ProfileUpdate) -> Profile:
-        """Change what the site says of a visitor, known or not."""
+        """Change what the site says of a visitor, known or not.
+
+        Raises:
+            NameTakenError: A guest's name passes for that of somebody whom the site has named.
+        """
         for flag in (update.is_persistent, update.is_manager):
             if flag is not ... and not isinstance(flag, bool):
                 raise InvalidArgumentError("is_persistent and is_manager are true or false.")
         async with self._context.visitor_turns.of(visitor_id):
+            if is_guest_id(visitor_id):
+                await self._refuse_taken_name(visitor_id, update)
             return await self._save(visitor_id, update, is_by_site=True)
 
     async def remember(self, visitor_id: str) -> None:
@@ -194,11 +207,20 @@ class Visitors:
         after = self._changed(before, update)
         # What the site says is stored though it is nothing new: it is newer than any ticket.
         if is_by_site or (after.is_persistent and after != before):
-            await self._store.save_visitor(after, said_at=self._context.now() if is_by_site else None)
+            said_at = self._context.now() if is_by_site else None
+            protect = _keys_of_known(after, update, is_by_site=is_by_site)
+            await self._store.save_visitor(after, said_at=said_at, protect=protect)
         self._membership.set_profile(after)
         if after.name != before.name:
             await self._tell(after)
         return replace(after, is_online=self._membership.is_online(visitor_id))
+
+    async def _refuse_taken_name(self, visitor_id: str, update: ProfileUpdate) -> None:
+        if not isinstance(update.name, str):
+            return
+        name = check_name(update.name, max_chars=self._config.max_name_chars)
+        if name and await self._store.bearers_of(name_keys(name)) - {visitor_id}:
+            raise NameTakenError(NAME_TAKEN)
 
     def _changed(self, profile: Profile, update: ProfileUpdate) -> Profile:
         changes: dict[str, Any] = {}
@@ -221,3 +243,16 @@ class Visitors:
         if self._config.presence != "members":
             rooms = tuple(await self._store.chatrooms_posted_in(profile.visitor_id, rooms))
         await self._context.backplane.publish(ProfileChanged(self.as_member(profile), rooms))
+
+
+def _keys_of_known(profile: Profile, update: ProfileUpdate, *, is_by_site: bool) -> frozenset[str] | None:
+    """Return the keys under which no guest may go from now on; ``None``: as before.
+
+    Those of a name that the site gives to one of its users, or that a manager has. Other guests' names are free.
+    """
+    if is_guest_id(profile.visitor_id):
+        return None
+    is_new = update.name is not ...
+    if profile.is_manager or (is_by_site and is_new):
+        return keys_to_protect(profile.name) if profile.name else frozenset()
+    return frozenset() if is_new else None

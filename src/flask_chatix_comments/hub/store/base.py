@@ -88,7 +88,7 @@ class MessageStore(Protocol):
     """Storage only: who may do what is decided by the service."""
 
     def open(self) -> None:
-        """Make the tables where they are missing. Called again, it does nothing."""
+        """Make the tables where they are missing, bring older ones up to date. Called again, it does nothing."""
 
     async def close(self) -> None:
         """Finish what was begun, then let go of the database."""
@@ -197,12 +197,18 @@ class MessageStore(Protocol):
     async def find_visitor(self, visitor_id: str) -> tuple[Profile, datetime] | None:
         """Return what is stored about a visitor, and when the site said it (1970: never)."""
 
-    async def save_visitor(self, profile: Profile, *, said_at: datetime | None) -> None:
+    async def save_visitor(
+        self, profile: Profile, *, said_at: datetime | None, protect: Collection[str] | None = None
+    ) -> None:
         """Store what is known about a visitor.
 
         Args:
             said_at: When the site said it; ``None`` when the news is the visitor's own.
+            protect: The keys of its name (``hub.names``) from now on; ``None`` leaves them as they are.
         """
+
+    async def bearers_of(self, name_keys: Collection[str]) -> set[str]:
+        """Return the visitors whose name is protected by any of these keys."""
 
     async def list_managers(self) -> list[Profile]:
         """Return all visitors who are managers, by name."""

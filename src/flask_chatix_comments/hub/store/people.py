@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from ...models import Profile
 from .base import Hold
-from .tables import from_ms, members, messages, profile_from_row, to_ms, visitors
+from .tables import from_ms, members, messages, profile_from_row, protected_names, to_ms, visitors
 
 _by_id = sa.select(visitors).where(visitors.c.id == sa.bindparam("key"))
 _has_posted = (
@@ -118,7 +118,9 @@ def find(connection: sa.Connection, visitor_id: str) -> tuple[Profile, datetime]
     return (profile_from_row(row), from_ms(row.said_ms)) if row else None
 
 
-def save(connection: sa.Connection, profile: Profile, said_at: datetime | None) -> None:
+def save(
+    connection: sa.Connection, profile: Profile, said_at: datetime | None, protect: Collection[str] | None
+) -> None:
     """Insert or update a visitor; its memberships follow the manager flag."""
     values: dict[str, Any] = {
         "name": profile.name,
@@ -133,6 +135,22 @@ def save(connection: sa.Connection, profile: Profile, said_at: datetime | None) 
         connection.execute(visitors.insert(), {"id": profile.visitor_id, "said_ms": 0, **values})
     theirs = members.c.visitor_id == profile.visitor_id
     connection.execute(members.update().where(theirs).values(is_manager=profile.is_manager))
+    if protect is not None:
+        _protect(connection, profile.visitor_id, protect)
+
+
+def _protect(connection: sa.Connection, visitor_id: str, name_keys: Collection[str]) -> None:
+    connection.execute(protected_names.delete().where(protected_names.c.visitor_id == visitor_id))
+    if name_keys:
+        connection.execute(
+            protected_names.insert(), [{"name_key": key, "visitor_id": visitor_id} for key in sorted(name_keys)]
+        )
+
+
+def bearers_of(connection: sa.Connection, name_keys: Collection[str]) -> set[str]:
+    """Return those whose name is protected by any of the keys."""
+    statement = sa.select(protected_names.c.visitor_id).where(protected_names.c.name_key.in_(name_keys))
+    return set(connection.scalars(statement))
 
 
 def list_managers(connection: sa.Connection) -> list[Profile]:

@@ -22,7 +22,7 @@ from ...errors import ConfigError, StoreError
 from ...models import Chatroom, Message, Profile
 from . import chatrooms, messages, people
 from .base import Appended, Changes, Cursor, History, Hold
-from .tables import SCHEMA_VERSION, metadata, schema_info
+from .migrations import prepare
 from .writer import DatabaseThreads, database_reason
 
 T = TypeVar("T")
@@ -63,7 +63,7 @@ class SqlStore:
         self._cache_age = 0
 
     def open(self) -> None:
-        """Make the tables where they are missing, and start the threads.
+        """Make the tables where they are missing, bring older ones up to date, and start the threads.
 
         Raises:
             StoreError: The database cannot be used; the message names it and says why.
@@ -75,7 +75,7 @@ class SqlStore:
                 if self._file is not None:
                     _create_private(self._file)
                 with self._writing.begin() as connection:
-                    _prepare(connection)
+                    prepare(connection)
             except StoreError:
                 self._writing.dispose()
                 raise
@@ -242,9 +242,15 @@ class SqlStore:
         """See ``MessageStore``."""
         return await self._read(people.find, visitor_id)
 
-    async def save_visitor(self, profile: Profile, *, said_at: datetime | None) -> None:
+    async def save_visitor(
+        self, profile: Profile, *, said_at: datetime | None, protect: Collection[str] | None = None
+    ) -> None:
         """See ``MessageStore``."""
-        await self._write(people.save, profile, said_at)
+        await self._write(people.save, profile, said_at, protect)
+
+    async def bearers_of(self, name_keys: Collection[str]) -> set[str]:
+        """See ``MessageStore``."""
+        return await self._read(people.bearers_of, name_keys)
 
     async def list_managers(self) -> list[Profile]:
         """See ``MessageStore``."""
@@ -279,12 +285,3 @@ def _create_engine(url: sa.URL, *, begin: str) -> sa.Engine:
         connection.exec_driver_sql(begin)
 
     return engine
-
-
-def _prepare(connection: sa.Connection) -> None:
-    metadata.create_all(connection)
-    version = connection.scalar(sa.select(schema_info.c.version))
-    if version is None:
-        connection.execute(schema_info.insert(), {"version": SCHEMA_VERSION})
-    elif version > SCHEMA_VERSION:
-        raise StoreError(f"The hub's database is of a newer version ({version}) than this program ({SCHEMA_VERSION}).")

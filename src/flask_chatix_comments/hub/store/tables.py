@@ -12,8 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ...models import Chatroom, Message, MessageType, Profile, SenderFlag
-
-SCHEMA_VERSION = 1
+from ..names import MAX_KEY_CHARS
 
 metadata = sa.MetaData()
 _id = sa.String(100)
@@ -96,6 +95,15 @@ visitors = sa.Table(
     # When the site said so; 0: it never did.
     sa.Column("said_ms", sa.BigInteger, nullable=False),
     sa.Index("ix_visitors_manager", "is_manager"),
+)
+
+# Names that guests may not take, by the keys of ``hub.names``.
+protected_names = sa.Table(
+    "protected_names",
+    metadata,
+    sa.Column("name_key", sa.String(MAX_KEY_CHARS), primary_key=True),
+    sa.Column("visitor_id", _id, sa.ForeignKey(visitors.c.id), primary_key=True),
+    sa.Index("ix_protected_names_visitor", "visitor_id"),
 )
 
 

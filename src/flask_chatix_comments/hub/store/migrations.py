@@ -1,0 +1,52 @@
+"""Bring a database of an earlier version up to date, one step for each version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import sqlalchemy as sa
+
+from ...errors import StoreError
+from ...models import is_guest_id
+from ..names import keys_to_protect
+from .tables import metadata, protected_names, schema_info, visitors
+
+
+def _protect_names(connection: sa.Connection) -> None:
+    """Version 2: guests may not take the names of those whom the site has named."""
+    protected_names.create(connection, checkfirst=True)
+    known = sa.select(visitors.c.id, visitors.c.name).where(visitors.c.said_ms > 0, visitors.c.name.is_not(None))
+    rows = [
+        {"name_key": key, "visitor_id": row.id}
+        for row in connection.execute(known)
+        if not is_guest_id(row.id)
+        for key in sorted(keys_to_protect(row.name))
+    ]
+    if rows:
+        connection.execute(protected_names.insert(), rows)
+
+
+#: What leads to each version from the one before. Steps stand by themselves: later ones may change the tables again.
+STEPS: Mapping[int, Callable[[sa.Connection], None]] = {
+    2: _protect_names,
+}
+SCHEMA_VERSION = max(STEPS)
+
+
+def prepare(connection: sa.Connection) -> None:
+    """Make the tables in an empty database, or bring those of an earlier version up to date.
+
+    Raises:
+        StoreError: The database is of a later version; it is left as it is.
+    """
+    schema_info.create(connection, checkfirst=True)
+    version = connection.scalar(sa.select(schema_info.c.version))
+    if version is None:
+        metadata.create_all(connection)
+        connection.execute(schema_info.insert(), {"version": SCHEMA_VERSION})
+        return
+    if version > SCHEMA_VERSION:
+        raise StoreError(f"The hub's database is of a newer version ({version}) than this program ({SCHEMA_VERSION}).")
+    for number in range(version + 1, SCHEMA_VERSION + 1):
+        STEPS[number](connection)
+    connection.execute(schema_info.update().values(version=SCHEMA_VERSION))
