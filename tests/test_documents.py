@@ -81,6 +81,7 @@ def test_no_document_names_a_setting_that_there_is_not() -> None:
         ("CHATIX_HUB_WEBSITE_ID", "website_id"),
         ("CHATIX_MAX_LENGTH", "max_message_chars"),
         ("CHATIX_PAGE_SIZE", "page_size"),
+        ("CHATIX_EDIT_WINDOW", "edit_window_s"),
         ("CHATIX_GUEST_COOKIE", "guest_cookie"),
     ],
 )

@@ -87,7 +87,7 @@ class TestJoin:
             "chatroom_id": "room-1",
             "ticket_expires_in_s": 43_200,
             "visitor": {"name": None, "is_manager": False, "is_signed_in": False, "is_persistent": False},
-            "limits": {"message_chars": 10_000, "name_chars": 80, "page_size": 30},
+            "limits": {"message_chars": 10_000, "name_chars": 80, "page_size": 30, "edit_window_s": 900},
         }
         assert ticket == VisitorTicket(visitor_id, clock(), clock() + 43_200)
 
@@ -218,8 +218,16 @@ class TestJoin:
         assert answer.headers["Cache-Control"] == "no-store"
 
     def test_limits_are_settings(self, make_site: Callable[..., Site]) -> None:
-        site = make_site(CHATIX_MAX_LENGTH=500, CHATIX_PAGE_SIZE="10")
-        assert join(site)["limits"] == {"message_chars": 500, "name_chars": 80, "page_size": 10}
+        site = make_site(CHATIX_MAX_LENGTH=500, CHATIX_PAGE_SIZE="10", CHATIX_EDIT_WINDOW="0")
+        assert join(site)["limits"] == {"message_chars": 500, "name_chars": 80, "page_size": 10, "edit_window_s": 0}
+
+    def test_the_hub_gets_the_same_limits(self, make_site: Callable[..., Site]) -> None:
+        hub = make_site(CHATIX_MAX_LENGTH=500, CHATIX_EDIT_WINDOW=60).state.hub_config()
+        assert (hub.max_message_chars, hub.edit_window_s) == (500, 60)
+
+    def test_nothing_is_changed_on_the_hosted_service(self, make_site: Callable[..., Site]) -> None:
+        site = make_site(CHATIX_WEBSITE_ID="w1", CHATIX_API_KEY="k" * 20, CHATIX_EDIT_WINDOW=60)
+        assert join(site)["limits"]["edit_window_s"] == 0
 
 
 class TestWhereTheHubIs:

@@ -155,6 +155,19 @@ def test_a_message_comes_back() -> None:
     assert wire.message_from_wire(told, chatroom_id="r-1") == dataclasses.replace(MESSAGE, change=0)
 
 
+def test_only_a_whisper_says_what_it_is() -> None:
+    whisper = dataclasses.replace(MESSAGE, is_whisper=True, change=0, client_key=None)
+    told = wire.message_to_wire(whisper)
+    assert told["is_whisper"] is True
+    assert "is_whisper" not in wire.message_to_wire(MESSAGE)
+    assert wire.message_from_wire(told, chatroom_id="r-1") == whisper
+
+
+def test_only_managers_are_told_what_they_are() -> None:
+    assert wire.standpoint_to_wire(NOON, is_manager=False) == {"now": wire.to_unix(NOON)}
+    assert wire.standpoint_to_wire(NOON, is_manager=True) == {"now": wire.to_unix(NOON), "is_manager": True}
+
+
 def test_a_hosted_message_lacks_our_keys() -> None:
     data = {"uuid": "n", "type": 0, "content": None, "sender_flag": None, "sender_id": 5, "sent_at": 0}
     read = wire.message_from_wire(data, chatroom_id="r")
@@ -191,5 +204,5 @@ def test_what_is_no_moment_is_refused(seconds: float) -> None:
 def test_the_names_of_methods_and_events_are_the_vendors() -> None:
     assert str(wire.HubMethod.SAVE_CHATROOM_MESSAGE) == "SaveChatroomMessage"
     assert str(wire.HubEvent.MESSAGE_RECEIVED) == "ApplyChatroomMessage"
-    assert len(set(wire.HubMethod)) == 27
-    assert len(set(wire.HubEvent)) == 14
+    assert len(set(wire.HubMethod)) == 28
+    assert len(set(wire.HubEvent)) == 15

@@ -44,9 +44,11 @@ SETTINGS: tuple[str, ...] = (
     "CHATIX_HUB_API_KEY",
     "CHATIX_MAX_LENGTH",
     "CHATIX_PAGE_SIZE",
+    "CHATIX_EDIT_WINDOW",
     "CHATIX_GUEST_COOKIE",
 )
 
+YEAR_S = 365 * 24 * 3600
 HUB_PACKAGES = ("starlette", "uvicorn", "msgspec", "websockets")
 
 
@@ -106,6 +108,7 @@ class ChatixConfig:
     hub_api_keys: tuple[str, ...] = field(repr=False)
     max_message_chars: int
     page_size: int
+    edit_window_s: int
     guest_cookie: str
     secrets: tuple[bytes, ...] = field(repr=False)
     is_secret_for_development: bool
@@ -180,6 +183,7 @@ class ChatixConfig:
             hub_api_keys=read("CHATIX_HUB_API_KEY", values.key_list, ()),
             max_message_chars=read("CHATIX_MAX_LENGTH", values.int_between(1, 50_000), 10_000),
             page_size=read("CHATIX_PAGE_SIZE", values.int_between(1, 100), 30),
+            edit_window_s=read("CHATIX_EDIT_WINDOW", values.int_between(0, YEAR_S), 900),
             guest_cookie=read("CHATIX_GUEST_COOKIE", values.cookie_name, "chatix_guest"),
             secrets=secrets or (_DEVELOPMENT_SECRET + str(instance_path).encode(),),
             is_secret_for_development=not secrets,

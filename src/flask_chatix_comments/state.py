@@ -201,6 +201,7 @@ class AppState:
             api_keys=self.keys.hub_api,
             allowed_origins=self.config.hub_allowed_origins,
             max_message_chars=self.config.max_message_chars,
+            edit_window_s=self.config.edit_window_s,
         )
 
     def _make_own_hub(self) -> OwnHub:

@@ -220,6 +220,8 @@ def _room_answer(state: AppState, entry: RegistryEntry) -> Body:
             "message_chars": config.max_message_chars,
             "name_chars": MAX_NAME_CHARS,
             "page_size": config.page_size,
+            # The hosted service lets nobody change what it has.
+            "edit_window_s": 0 if config.is_hosted else config.edit_window_s,
         },
     }
 

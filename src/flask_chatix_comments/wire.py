@@ -48,6 +48,7 @@ class HubMethod(enum.StrEnum):
     GET_CHATROOM_CHANGES = "GetChatroomChanges"
     UPDATE_CHATROOM_MESSAGE = "UpdateChatroomMessage"
     DELETE_CHATROOM_MESSAGE = "DeleteChatroomMessage"
+    SEND_CHATROOM_WHISPER = "SendChatroomWhisper"
     CHATROOM_TYPING = "ChatroomTyping"
 
 
@@ -69,6 +70,7 @@ class HubEvent(enum.StrEnum):
     # Ours.
     TYPING = "OnChatroomTyping"
     PRESENCE = "OnChatroomPresence"
+    RIGHTS_CHANGED = "OnManagerRightsChanged"
 
 
 def to_unix(moment: datetime) -> float:
@@ -193,6 +195,8 @@ def message_to_wire(message: Message, *, for_sender: bool = False) -> Json:
 
     Args:
         for_sender: Whether the sender asks: only the sender gets the ``client_key``.
+
+    Managers get whispers too; those alone say what they are (``is_whisper``).
     """
     data: Json = {
         "uuid": message.message_id,
@@ -211,6 +215,8 @@ def message_to_wire(message: Message, *, for_sender: bool = False) -> Json:
     }
     if for_sender and message.client_key:
         data["client_key"] = message.client_key
+    if message.is_whisper:
+        data["is_whisper"] = True
     return data
 
 
@@ -219,6 +225,11 @@ def change_to_wire(message: Message, *, for_sender: bool = False) -> Json:
     if message.is_deleted:
         return {"uuid": message.message_id, "is_deleted": True}
     return message_to_wire(message, for_sender=for_sender)
+
+
+def standpoint_to_wire(now: datetime, *, is_manager: bool) -> Json:
+    """Return what tells how messages are to be read: the hub's time, and, to managers, that they see whispers too."""
+    return {"now": to_unix(now)} | ({"is_manager": True} if is_manager else {})
 
 
 def message_from_wire(data: Mapping[str, Any], *, chatroom_id: str) -> Message:
@@ -240,4 +251,5 @@ def message_from_wire(data: Mapping[str, Any], *, chatroom_id: str) -> Message:
         edited_at=from_unix(edited_at) if edited_at is not None else None,
         seq=int(data.get("seq") or 0),
         client_key=data.get("client_key"),
+        is_whisper=data.get("is_whisper") is True,
     )

@@ -177,7 +177,7 @@ class World:
         return [profile.visitor_id for profile in profiles]
 
     async def whisper(self, chatroom_id: str, content: str = "Psst") -> Message:
-        return await self.service.messages.whisper(chatroom_id, content, sender_id="boss")
+        return await self.service.messages.whisper_by_api(chatroom_id, content, sender_id="boss")
 
     async def post_by_api(self, chatroom_id: str, content: str = "By the API", **more: Any) -> Message:
         sender_id = more.pop("sender_id", "author")

@@ -19,6 +19,7 @@ from .backplane.base import (
     Move,
     PresenceChanged,
     ProfileChanged,
+    RightsChanged,
     Typing,
 )
 from .membership import Membership
@@ -97,6 +98,8 @@ class Broadcast:
                 self._chatroom_changed(event)
             case ProfileChanged():
                 self._profile_changed(event)
+            case RightsChanged(visitor_id, is_manager):
+                self._send(self._of(visitor_id), HubEvent.RIGHTS_CHANGED, lambda _: [is_manager])
             case Typing(chatroom_id, by_visitor_id):
                 audience = (one for one in self._in(chatroom_id) if one.caller.visitor_id != by_visitor_id)
                 self._send(audience, HubEvent.TYPING, lambda _: [chatroom_id])

@@ -31,7 +31,7 @@ class HubConfig:
             ``members``: all joins are told by name. ``off``: nobody is told anything.
         grace_s: How long a visitor with a site ticket stays a member after its last connection dropped.
         ticket_lifetime_s: How long a get-id ticket is good; it is renewed past half of that.
-        edit_window_s: How long visitors may edit and delete their own messages.
+        edit_window_s: How long visitors may edit and delete their own messages; 0: not at all.
         presence_interval_s: Joins are told together, once in this time for each chatroom.
         max_connections_per_visitor: One browser tab is one connection.
         ping_interval_s: How often each WebSocket is asked for a sign of life.

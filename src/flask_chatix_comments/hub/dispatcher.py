@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import wire
 from ..errors import InvalidArgumentError, InvocationError, NotAllowedError, StoreError, UnknownMethodError
+from ..models import Message
 from ..tokens import VisitorTicket
 from ..wire import HubMethod
 from . import arguments as given
@@ -22,7 +23,7 @@ from .presenter import (
     present_self,
 )
 from .service import Caller, ChatService
-from .service.messages import draft_from
+from .service.messages import Draft, draft_from
 from .service.visitors import ProfileUpdate
 from .signalr.messages import Completion, Invocation
 
@@ -141,6 +142,7 @@ class Dispatcher:
                 self._edit, given.message_id, given.anything, given.chatroom_id
             ),
             HubMethod.DELETE_CHATROOM_MESSAGE: _answers(self._delete, given.message_id, given.chatroom_id),
+            HubMethod.SEND_CHATROOM_WHISPER: _answers(self._whisper, given.anything, given.chatroom_id, given.anything),
             HubMethod.CHATROOM_TYPING: _is_void(self._service.messages.typing, given.chatroom_id),
             # What a comment section has no use for: answered, so that no client waits, and not kept.
             HubMethod.SAVE_PAGE_INFO: _is_void(self._nothing, given.anything, given.anything),
@@ -217,11 +219,11 @@ class Dispatcher:
     # Messages
 
     async def _post(self, caller: Caller, data: Any, chatroom_id: str) -> Any:
-        message = await self._service.messages.post(caller, chatroom_id, draft_from(data))
-        # Whoever has the key may see it, even one that came back under another id to send again.
-        return present_message(message, caller) | (
-            {"client_key": message.client_key} if message.client_key is not None else {}
-        )
+        return _posted(await self._service.messages.post(caller, chatroom_id, draft_from(data)), caller)
+
+    async def _whisper(self, caller: Caller, content: Any, chatroom_id: str, client_key: Any) -> Any:
+        draft = Draft(content=content, client_key=client_key)
+        return _posted(await self._service.messages.whisper(caller, chatroom_id, draft), caller)
 
     async def _edit(self, caller: Caller, message_id: str, content: Any, chatroom_id: str) -> Any:
         return present_message(await self._service.messages.edit(caller, chatroom_id, message_id, content), caller)
@@ -232,11 +234,15 @@ class Dispatcher:
 
     async def _get_history(self, caller: Caller, chatroom_id: str, before_id: str | None, count: int) -> Any:
         history = await self._service.messages.history(caller, chatroom_id, before_id=before_id, limit=count)
-        return present_history(history, caller)
+        return present_history(history, caller) | self._standpoint(caller)
 
     async def _get_changes(self, caller: Caller, chatroom_id: str, cursor: Any, count: int) -> Any:
         changes = await self._service.messages.changes(caller, chatroom_id, cursor=cursor, limit=count)
-        return present_changes(changes, caller)
+        return present_changes(changes, caller) | self._standpoint(caller)
+
+    def _standpoint(self, caller: Caller) -> Any:
+        is_manager = self._service.visitors.is_manager(caller.visitor_id)
+        return wire.standpoint_to_wire(self._service.now(), is_manager=is_manager)
 
     # What this hub does not do
 
@@ -253,6 +259,12 @@ class Dispatcher:
     async def _refuse_conversation(self, _: Caller, *arguments: Any) -> Any:
         del arguments
         raise NotAllowedError("This hub has chatrooms only, no private conversations.")
+
+
+def _posted(message: Message, caller: Caller) -> Any:
+    """Return a message to the page that sent it: who has the key may see it, even one that came back as another."""
+    key = {} if message.client_key is None else {"client_key": message.client_key}
+    return present_message(message, caller) | key
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,7 +207,7 @@ class RestApi:
         return SUCCESS
 
     async def _send_whisper(self, call: Call) -> Json:
-        message = await self._service.messages.whisper(
+        message = await self._service.messages.whisper_by_api(
             call.id("chatroomId"), call.body.get("content"), sender_id=self._visitor_id(call.body.get("sender_id"))
         )
         return present_message(message, None)
@@ -219,7 +219,7 @@ class RestApi:
 
     async def _update_visitor(self, call: Call) -> Json:
         visitor_id = self._visitor_id(call.query.get("visitorId"))
-        return _visitor(await self._service.visitors.update(visitor_id, ProfileUpdate.from_mapping(call.body)))
+        return _visitor(await self._service.update_visitor(visitor_id, ProfileUpdate.from_mapping(call.body)))
 
 
 def _visitor(profile: Profile) -> Json:

@@ -181,6 +181,29 @@ async def test_own_messages_may_be_changed_for_a_while(world: World) -> None:
     assert await ada.refusal("DeleteChatroomMessage", message["uuid"], room) == late
 
 
+async def test_the_hubs_time_comes_with_history_and_changes(world: World) -> None:
+    room = await world.room()
+    ada = await joined(world, "ada", room)
+    await ada.post(room)
+    world.clock.advance(60.25)
+    assert (await ada.call("GetChatroomHistory", room, None, 10))["now"] == START + 60.25
+    assert (await ada.call("GetChatroomChanges", room, None, 10))["now"] == START + 60.25
+
+
+async def test_without_a_window_nobody_changes_anything(make_world: Callable[..., World]) -> None:
+    world = make_world(edit_window_s=0)
+    room = await world.room()
+    ada, boss = await joined(world, "ada", room), await joined(world, "boss", room, is_manager=True)
+    message = await ada.post(room)
+    # The room's time may be ahead of the clock, which has been set back.
+    for seconds in (0, -60):
+        world.clock.advance(seconds)
+        never = "Messages cannot be changed here."
+        assert await ada.refusal("UpdateChatroomMessage", message["uuid"], "x", room) == never
+        assert await ada.refusal("DeleteChatroomMessage", message["uuid"], room) == never
+    await boss.call("UpdateChatroomMessage", message["uuid"], "moderated", room)
+
+
 async def test_managers_may_change_any_message(world: World) -> None:
     room = await world.room()
     ada, boss = await joined(world, "ada", room), await joined(world, "boss", room, name="Boss", is_manager=True)
@@ -243,7 +266,13 @@ async def test_changes_since_a_cursor(world: World) -> None:
     assert changes["items"][2] == three
     assert changes["has_more"] is False
     nothing = await bob.call("GetChatroomChanges", room, changes["cursor"], 10)
-    assert nothing == {"items": [], "cursor": changes["cursor"], "has_more": False, "is_closed": False}
+    assert nothing == {
+        "items": [],
+        "cursor": changes["cursor"],
+        "has_more": False,
+        "is_closed": False,
+        "now": START,
+    }
     paged = await bob.call("GetChatroomChanges", room, None, 2)
     assert paged["has_more"] is True
     assert len(paged["items"]) == 2

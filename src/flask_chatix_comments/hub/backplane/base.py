@@ -106,6 +106,14 @@ class ProfileChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class RightsChanged:
+    """A visitor is a manager from now on, or none any more."""
+
+    visitor_id: str
+    is_manager: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Typing:
     """Somebody is typing; nobody learns who."""
 
@@ -121,6 +129,7 @@ Event = (
     | PresenceChanged
     | ChatroomChanged
     | ProfileChanged
+    | RightsChanged
     | Typing
 )
 Listener = Callable[[Event], None]

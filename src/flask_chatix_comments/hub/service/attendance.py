@@ -43,12 +43,16 @@ class Attendance:
         """Note that a visitor has opened a connection."""
         visitor_id = ticket.visitor_id
         async with self._turn_of(visitor_id):
-            profile = await self._visitors.load(ticket)
+            before, profile = await self._visitors.load(ticket)
             if self._membership.is_present(visitor_id):
                 self._membership.set_profile(profile)
             else:
                 await self._enter(profile)
             self._membership.connect(visitor_id, connection_id)
+            if before.is_manager != profile.is_manager:
+                await self._visitors.tell_rights(profile)
+            if before.is_manager and not profile.is_manager:
+                await self._leave_private(visitor_id)
         return Caller(connection_id, ticket, ticket_text)
 
     async def _enter(self, profile: Profile) -> None:
@@ -108,6 +112,11 @@ class Attendance:
         async with self._turn_of(caller.visitor_id):
             if self._membership.is_member(caller.visitor_id, chatroom_id):
                 await self._withdraw(caller.visitor_id, chatroom_id, caller.connection_id, spare_api=False)
+
+    async def leave_private(self, visitor_id: str) -> None:
+        """End the memberships in private chatrooms of who is no manager any more; the API may let it in again."""
+        async with self._turn_of(visitor_id):
+            await self._leave_private(visitor_id)
 
     # The API
 
@@ -221,6 +230,12 @@ class Attendance:
             await self._context.backplane.publish(PresenceChanged(chatroom_id, counts.get(chatroom_id, 0)))
 
     # Inside a visitor's turn
+
+    async def _leave_private(self, visitor_id: str) -> None:
+        for chatroom_id in await self._store.memberships(visitor_id):
+            room = await self._store.find_chatroom(chatroom_id)
+            if room is not None and room.is_private:
+                await self._end(visitor_id, chatroom_id, was_taken=True)
 
     async def _is_member(self, visitor_id: str, chatroom_id: str) -> bool:
         if self._membership.is_present(visitor_id):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...errors import ChatroomNotFoundError, InvalidArgumentError, NotAllowedError, NotFoundError
-from ...models import Message, MessageType, SenderFlag
+from ...models import Message, MessageType, Profile, SenderFlag
 from ..backplane.base import MessageDeleted, MessageEdited, MessagePosted, Typing
 from ..limits import MAX_PAGE_ITEMS, check_content, check_id, check_name, check_number, check_url
 from ..store.base import Changes, Cursor, History
@@ -62,7 +62,17 @@ class Messages:
         if draft.type != MessageType.TEXT or isinstance(draft.type, bool):
             raise InvalidArgumentError("This hub takes text only.")
         profile = await self._visitors.get(caller.visitor_id)
-        message = self._checked(chatroom_id, draft)
+        return await self._append_by(profile, self._checked(chatroom_id, draft), caller)
+
+    async def whisper(self, caller: Caller, chatroom_id: str, draft: Draft) -> Message:
+        """Store a manager's message for managers only, then tell the others of them in the chatroom."""
+        await self._attendance.require_member(caller, chatroom_id)
+        profile = await self._visitors.get(caller.visitor_id)
+        if not profile.is_manager:
+            raise NotAllowedError("Only managers can whisper.")
+        return await self._append_by(profile, replace(self._checked(chatroom_id, draft), is_whisper=True), caller)
+
+    async def _append_by(self, profile: Profile, message: Message, caller: Caller) -> Message:
         message = replace(
             message,
             sender_id=profile.visitor_id,
@@ -88,14 +98,19 @@ class Messages:
             return message
         if message.is_whisper:
             raise NotFoundError(NO_SUCH_MESSAGE)
-        age_s = (self._context.now() - message.sent_at).total_seconds()
         if message.sender_id != caller.visitor_id:
             raise NotAllowedError("This is somebody else's message.")
         if room.is_closed:
             raise NotAllowedError(IS_CLOSED)
-        if age_s > self._context.config.edit_window_s:
-            raise NotAllowedError("This message is too old to be changed.")
+        self._refuse_old(message)
         return message
+
+    def _refuse_old(self, message: Message) -> None:
+        window_s = self._context.config.edit_window_s
+        if window_s == 0:
+            raise NotAllowedError("Messages cannot be changed here.")
+        if (self._context.now() - message.sent_at).total_seconds() > window_s:
+            raise NotAllowedError("This message is too old to be changed.")
 
     async def history(self, caller: Caller, chatroom_id: str, *, before_id: str | None, limit: int) -> History:
         """Return the messages just older than *before_id*, or the newest, oldest first."""
@@ -128,8 +143,8 @@ class Messages:
         message = await self._signed(self._checked(chatroom_id, draft), sender_id, sender_name)
         return await self._append(replace(message, sender_flag=SenderFlag(sender_flag)), by_connection_id=None)
 
-    async def whisper(self, chatroom_id: str, content: object, *, sender_id: str) -> Message:
-        """Store a message that only managers will see."""
+    async def whisper_by_api(self, chatroom_id: str, content: object, *, sender_id: str) -> Message:
+        """Store a message that only managers will see, in somebody's name."""
         await self._chatrooms.get_stored(chatroom_id)
         message = await self._signed(self._checked(chatroom_id, Draft(content=content)), sender_id, None)
         whisper = replace(message, sender_flag=SenderFlag.MANAGER, is_whisper=True)

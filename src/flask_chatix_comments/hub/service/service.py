@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from ...models import Profile
 from .attendance import Attendance
 from .base import Context
 from .chatrooms import Chatrooms
 from .messages import Messages
-from .visitors import Visitors
+from .visitors import ProfileUpdate, Visitors
 
 CLIENT_KEYS_KEPT = timedelta(days=30)
 CLEANING_INTERVAL_S = 3600.0
@@ -33,6 +34,22 @@ class ChatService:
         self.attendance = Attendance(context, self.visitors, self.chatrooms)
         self.messages = Messages(context, self.visitors, self.chatrooms, self.attendance)
         self._clean_at = 0.0
+
+    def now(self) -> datetime:
+        """Return the hub's time, by which the age of messages is told."""
+        return self._context.now()
+
+    async def update_visitor(self, visitor_id: str, update: ProfileUpdate) -> Profile:
+        """Change what the site says of a visitor, with what follows for where it may be; return all that is known.
+
+        Raises:
+            NameTakenError: A guest's name passes for that of somebody whom the site has named.
+        """
+        before = await self.visitors.find(visitor_id)
+        profile = await self.visitors.update(visitor_id, update)
+        if before is not None and before.is_manager and not profile.is_manager:
+            await self.attendance.leave_private(visitor_id)
+        return profile
 
     async def start(self) -> None:
         """Take up where an earlier run ended."""

@@ -15,7 +15,7 @@ from typing import Any
 from ...errors import InvalidArgumentError, NameTakenError, NotFoundError, TokenError
 from ...models import Manager, Member, Profile, is_guest_id
 from ...tokens import VisitorTicket, VisitorTickets
-from ..backplane.base import ProfileChanged
+from ..backplane.base import ProfileChanged, RightsChanged
 from ..limits import check_email, check_fields, check_id, check_name
 from ..names import keys_to_protect, name_keys
 from .base import Caller, Context
@@ -99,21 +99,22 @@ class Visitors:
 
     # Profiles
 
-    async def load(self, ticket: VisitorTicket) -> Profile:
-        """Return who connects: what the ticket says, or what is stored if that is newer.
+    async def load(self, ticket: VisitorTicket) -> tuple[Profile, Profile]:
+        """Return who connects: what was known before, and what the ticket says, or what is stored if that is newer.
 
         Whoever is persistent is stored; others leave no row behind.
         """
         found = await self._store.find_visitor(ticket.visitor_id)
         stored, said_at = (found[0], found[1].timestamp()) if found else (Profile(ticket.visitor_id), _NEVER)
+        before = self._membership.profile(ticket.visitor_id) or stored
         if ticket.kind == "get-id" or ticket.issued_at - TICKET_ROUNDING_S <= said_at:
-            return stored
+            return before, stored
         profile = replace(stored, name=ticket.name, is_manager=ticket.is_manager, is_persistent=ticket.is_persistent)
         if profile.is_persistent and profile != stored:
             issued_at = datetime.fromtimestamp(ticket.issued_at, UTC)
             protect = _keys_of_known(profile, ProfileUpdate(name=profile.name), is_by_site=True)
             await self._store.save_visitor(profile, said_at=issued_at, protect=protect)
-        return profile
+        return before, profile
 
     async def get(self, visitor_id: str) -> Profile:
         """Return all that is known of a visitor: for the API and for the visitor itself."""
@@ -211,6 +212,8 @@ class Visitors:
             protect = _keys_of_known(after, update, is_by_site=is_by_site)
             await self._store.save_visitor(after, said_at=said_at, protect=protect)
         self._membership.set_profile(after)
+        if after.is_manager != before.is_manager:
+            await self.tell_rights(after)
         if after.name != before.name:
             await self._tell(after)
         return replace(after, is_online=self._membership.is_online(visitor_id))
@@ -234,6 +237,10 @@ class Visitors:
             if getattr(update, name) is not ...:
                 changes[name] = getattr(update, name)
         return replace(profile, **changes)
+
+    async def tell_rights(self, profile: Profile) -> None:
+        """Tell a visitor's pages that it is a manager from now on, or none any more."""
+        await self._context.backplane.publish(RightsChanged(profile.visitor_id, profile.is_manager))
 
     async def _tell(self, profile: Profile) -> None:
         if self._membership.is_present(profile.visitor_id):
