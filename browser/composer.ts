@@ -3,8 +3,11 @@
 import { Attachments } from "./attachments";
 import { make } from "./dom";
 import { strings } from "./i18n";
+import { managerBadge } from "./marks";
 import type { Draft, OutboxState, Pending } from "./outbox";
 import type { Limits, Visitor } from "./site";
+import { isSendKey, lengthOf, textFault } from "./text-rules";
+import { WhisperToggle } from "./whisper-toggle";
 
 /** The counter appears when this part of the limit is used. */
 const COUNTER_FROM = 0.9;
@@ -35,19 +38,21 @@ export class Composer {
   readonly #hint = make("p", { class: "chatix-hint", hidden: true }, strings.willBePosted);
   readonly #error = make("p", { class: "chatix-error", role: "alert", hidden: true, id: newErrorId() });
   readonly #button = make("button", { class: "chatix-post", type: "submit" }, strings.post);
+  readonly #textLabel = make("span", { class: "chatix-label chatix-hidden-label" });
+  readonly #whisper = new WhisperToggle(() => this.#showWhisper());
   readonly #attachments: Attachments;
   readonly #submit: (draft: Draft) => void;
   #mayPost = true;
-  #limits: Limits = { messageChars: 10_000, nameChars: 80, pageSize: 30, files: null };
+  #limits: Limits = { messageChars: 10_000, nameChars: 80, pageSize: 30, editWindowMs: 0, files: null };
   #visitor: Visitor | null = null;
+  #isManager = false;
   #isPending = false;
+  #isSending = false;
 
   /** @param withdraw Hears of a file that the reader has taken back; it may be under way. */
   constructor(submit: (draft: Draft) => void, withdraw: (file: File) => void) {
     this.#submit = submit;
-    this.#nameField = field(strings.name, this.#name, "chatix-label");
-    const textField = field(strings.write, this.#text, "chatix-label chatix-hidden-label");
-    this.#text.placeholder = strings.write;
+    this.#nameField = field(make("span", { class: "chatix-label" }, strings.name), this.#name);
     this.element = make("form", { class: "chatix-form", novalidate: true });
     this.#attachments = new Attachments(this.element, {
       changed: () => this.#forgive(),
@@ -58,9 +63,10 @@ export class Composer {
     this.element.append(
       this.#nameField,
       this.#identity,
-      textField,
+      field(this.#textLabel, this.#text),
       this.#attachments.list,
       this.#error,
+      this.#whisper.element,
       make(
         "div",
         { class: "chatix-actions" },
@@ -76,6 +82,7 @@ export class Composer {
       this.#onInput();
     });
     this.#text.addEventListener("keydown", (event) => this.#onKey(event));
+    this.#showWhisper();
   }
 
   /** Whether there is something that the reader would miss. */
@@ -104,16 +111,32 @@ export class Composer {
   setVisitor(visitor: Visitor, limits: Limits): void {
     this.#limits = limits;
     this.#arrangeFiles();
+    this.#showWhisper();
     const isGuest = !visitor.isSignedIn;
     this.#nameField.hidden = !isGuest;
     this.#identity.hidden = isGuest;
-    this.#identity.replaceChildren(
-      `${strings.commentingAs} `,
-      make("b", {}, make("bdi", {}, visitor.name ?? "")),
-    );
     // A name that is being typed is the reader's; one that the site remembers fills an empty field only.
     if (isGuest && visitor.name && !this.#name.value) this.#name.value = visitor.name;
     this.#visitor = visitor;
+    this.#showIdentity();
+  }
+
+  #showIdentity(): void {
+    const name = make("b", {}, make("bdi", {}, this.#visitor?.name ?? ""));
+    const badge = this.#isManager ? [" ", managerBadge()] : [];
+    this.#identity.replaceChildren(`${strings.commentingAs} `, name, ...badge);
+  }
+
+  /** Let managers whisper. What somebody was about to whisper who is none any more must not become a comment. */
+  setManager(isManager: boolean): void {
+    const wasWhispering = this.#whisper.isOn;
+    this.#isManager = isManager;
+    this.#whisper.isAllowed = isManager;
+    this.#showIdentity();
+    this.#showWhisper();
+    if (isManager || !wasWhispering) return;
+    this.#clearText();
+    this.fail(strings.whisperEnded, "form");
   }
 
   #arrangeFiles(): void {
@@ -128,9 +151,28 @@ export class Composer {
     this.#name.readOnly = this.#isPending;
     this.element.setAttribute("aria-busy", String(this.#isPending));
     this.#button.setAttribute("aria-disabled", String(this.#isPending));
-    this.#button.textContent = kind === "sending" ? strings.posting : strings.post;
+    this.#isSending = kind === "sending";
+    this.#whisper.isLocked = this.#isPending;
+    this.#showButton();
     this.#hint.hidden = kind !== "waiting";
     this.#attachments.show(new Set(items.flatMap(({ file }) => file ?? [])));
+  }
+
+  /** What is written is a whisper, or is not: no state of the form must look like the other. */
+  #showWhisper(): void {
+    const { isOn } = this.#whisper;
+    const what = isOn ? strings.writeWhisper : strings.write;
+    this.element.classList.toggle("chatix-whisper", isOn);
+    this.#textLabel.textContent = what;
+    this.#text.placeholder = what;
+    // A file is posted for all to see.
+    this.#attachments.limits = isOn ? null : this.#limits.files;
+    this.#showButton();
+  }
+
+  #showButton(): void {
+    const idle = this.#whisper.isOn ? strings.postWhisper : strings.post;
+    this.#button.textContent = this.#isSending ? strings.posting : idle;
   }
 
   showProgress(file: File, part: number): void {
@@ -183,13 +225,14 @@ export class Composer {
     const { files } = this.#attachments;
     const name = this.#name.value.trim();
     const isGuest = this.#visitor?.isSignedIn === false;
-    const fault = (isGuest && this.#nameFault(name)) || this.#textFault(text, files.length > 0);
+    const isWhisper = this.#whisper.isOn;
+    const fault = (isGuest && this.#nameFault(name)) || this.#contentFault(text, files.length > 0);
     if (fault) {
       this.#tell(...fault)?.focus();
       return;
     }
     const isNew = isGuest && (name !== this.#visitor?.name || !this.#visitor.isPersistent);
-    this.#submit({ text, files, name: isNew ? name : null });
+    this.#submit({ text, files, isWhisper, name: isNew ? name : null });
   }
 
   #nameFault(name: string): Fault | null {
@@ -198,11 +241,11 @@ export class Composer {
     return lengthOf(name) > limit ? [strings.longName(limit), "name"] : null;
   }
 
-  #textFault(text: string, hasFiles: boolean): Fault | null {
-    const limit = this.#limits.messageChars;
-    const length = lengthOf(text);
-    if (!text && !hasFiles) return [strings.emptyText, "text"];
-    return length > limit ? [strings.longText(limit, length), "text"] : null;
+  #contentFault(text: string, hasFiles: boolean): Fault | null {
+    if (hasFiles && this.#whisper.isOn) return [strings.whisperHasFiles, "files"];
+    if (hasFiles && !text) return null;
+    const fault = textFault(text, this.#limits.messageChars);
+    return fault === null ? null : [fault, "text"];
   }
 
   #onInput(): void {
@@ -214,8 +257,7 @@ export class Composer {
   }
 
   #onKey(event: KeyboardEvent): void {
-    const isShortcut = event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing;
-    if (!isShortcut) return;
+    if (!isSendKey(event)) return;
     event.preventDefault();
     this.element.requestSubmit();
   }
@@ -229,13 +271,6 @@ function newErrorId(): string {
   return `chatix-error-${errors}`;
 }
 
-/** Characters as Python counts them: the hub's limits are in code points. */
-function lengthOf(text: string): number {
-  let length = 0;
-  for (const _ of text) length += 1;
-  return length;
-}
-
-function field(label: string, input: HTMLElement, labelClass: string): HTMLElement {
-  return make("label", { class: "chatix-field" }, make("span", { class: labelClass }, label), input);
+function field(label: HTMLElement, input: HTMLElement): HTMLElement {
+  return make("label", { class: "chatix-field" }, label, input);
 }

@@ -68,6 +68,11 @@ export class Connector {
     this.#listener = listener;
   }
 
+  /** The chat, connected or not; `null` before the first one. */
+  get chat(): Chat | null {
+    return this.#chat;
+  }
+
   /** The chat while it is joined and caught up. */
   get liveChat(): Chat | null {
     return this.#state === "live" ? this.#chat : null;

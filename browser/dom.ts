@@ -1,4 +1,6 @@
-/** One short way to make an element: attributes by name, children as nodes or text. */
+/** Short ways to do what is done often. */
+
+/** Make an element: attributes by name, children as nodes or text. */
 export function make<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   attributes: Record<string, string | boolean> = {},
@@ -11,4 +13,11 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   }
   element.append(...children);
   return element;
+}
+
+/** Give an element the keyboard, where it stands; one that takes none by itself takes it this once. */
+export function focusQuietly(element: Element | null): void {
+  if (!(element instanceof HTMLElement)) return;
+  if (element.tabIndex < 0) element.tabIndex = -1;
+  element.focus({ preventScroll: true });
 }

@@ -12,6 +12,7 @@ const NOBODY: ChatListener = {
   closedChanged() {},
   goneChanged() {},
   removed() {},
+  rightsChanged() {},
   lineClosed() {},
 };
 
@@ -37,7 +38,7 @@ export async function leaveRooms(entries: readonly LedgerEntry[]): Promise<boole
 function accessFor(entry: LedgerEntry): Access {
   const { sdk, apiUrl, websiteId, chatroomId } = entry;
   const visitor = { id: null, name: null, isManager: false, isSignedIn: false, isPersistent: false };
-  const limits = { messageChars: 0, nameChars: 0, pageSize: 1, files: null };
+  const limits = { messageChars: 0, nameChars: 0, pageSize: 1, editWindowMs: 0, files: null };
   const room = { mode: "hosted", sdk, isClosed: false, websiteId, apiUrl, chatroomId } as const;
   return { ...room, ticket: null, visitor, limits };
 }

@@ -10,6 +10,8 @@ export interface Draft {
   /** Empty where there are files only. */
   readonly text: string;
   readonly files: readonly File[];
+  /** Whether only managers may see it; such a draft has no files. */
+  readonly isWhisper: boolean;
   /** The guest's name, when it has to be announced first; `null` when the site knows it. */
   readonly name: string | null;
 }
@@ -103,8 +105,18 @@ export class Outbox {
 
   /** The reader does not want this file to be posted; whatever becomes of a running attempt is not told. */
   async withdraw(file: File): Promise<void> {
-    const isUnderWay = this.#current?.file === file;
-    this.#items = this.#items.filter((item) => item.file !== file);
+    await this.#withdraw((item) => item.file === file);
+  }
+
+  /** The reader is no manager any more; whatever becomes of a running attempt is not told. */
+  async withdrawWhispers(): Promise<void> {
+    this.#returned = this.#returned.filter((item) => !item.isWhisper);
+    await this.#withdraw((item) => item.isWhisper);
+  }
+
+  async #withdraw(isUnwanted: (item: Pending) => boolean): Promise<void> {
+    const isUnderWay = this.#current !== null && isUnwanted(this.#current);
+    this.#items = this.#items.filter((item) => !isUnwanted(item));
     if (isUnderWay) await this.#sendAll();
     else this.#listener.changed(this.#state);
   }
@@ -152,7 +164,9 @@ export class Outbox {
   }
 
   #known(item: Pending): Pending {
-    const known = this.#returned.find(({ text, file }) => text === item.text && file === item.file);
+    const known = this.#returned.find(
+      ({ text, file, isWhisper }) => text === item.text && file === item.file && isWhisper === item.isWhisper,
+    );
     return known ? { ...item, clientKey: known.clientKey, mayHaveArrived: known.mayHaveArrived } : item;
   }
 }

@@ -1,5 +1,6 @@
 /** A comment section that runs: glues state, view, form, connection and ledger together. */
 
+import { CommentTools } from "./comment-tools";
 import { Composer, type Fault } from "./composer";
 import { Connector, isRefusal, type LineState, meansGone } from "./connector";
 import { make } from "./dom";
@@ -23,6 +24,10 @@ export class Section {
   readonly #site: Site;
   readonly #ledger = new RoomLedger(newKey());
   readonly #thread = new ThreadSync();
+  readonly #tools = new CommentTools({
+    edit: (id, text) => this.#change(async (chat) => this.#thread.state.update(await chat.edit(id, text))),
+    remove: (id) => this.#change(async (chat) => chat.remove(id).then(() => this.#thread.state.remove(id))),
+  });
   readonly #view: ThreadView;
   readonly #composer: Composer;
   readonly #outbox: Outbox;
@@ -42,6 +47,9 @@ export class Section {
   #visitor: Visitor | null = null;
   /** The name under which the site has admitted this page's guest. */
   #tookPartAs: string | null = null;
+  /** Whether the hub has said that the reader is a manager; what the site says is only a hope. */
+  #isManager = false;
+  #selfId: string | null = null;
   /** What was in the thread when the pending comment was first sent. */
   #knownBeforeSend: ReadonlySet<string> = new Set();
   /** The last connection that joined; it is what a beacon withdraws, also when the line is down by then. */
@@ -51,7 +59,7 @@ export class Section {
   constructor(host: HTMLElement) {
     this.#isClosedByPage = host.hasAttribute("data-closed");
     this.#site = new Site(endpointOf(host), host.dataset.post ?? "");
-    this.#view = new ThreadView(() => this.#loadEarlier());
+    this.#view = new ThreadView(() => this.#loadEarlier(), this.#tools);
     this.#composer = new Composer(
       (draft) => void this.#outbox.submit(draft),
       (file) => this.#withdraw(file),
@@ -68,6 +76,7 @@ export class Section {
       deleted: this.#changing((id: string) => this.#thread.state.remove(id)),
       closedChanged: (isClosed: boolean) => this.#setClosed(isClosed),
       goneChanged: (isGone: boolean) => this.#onGoneChanged(isGone),
+      rightsChanged: (isManager: boolean) => this.#onRights(isManager),
     };
     this.#connector = new Connector(this.#site, newChat, listener, {
       stateChanged: (state) => this.#showState(state),
@@ -114,6 +123,7 @@ export class Section {
     this.#going.abort();
     this.#files.stop();
     this.#view.stopClock();
+    this.#tools.stop();
     return this.#connector.halt();
   }
 
@@ -186,6 +196,7 @@ export class Section {
     if (this.#access && !isSameRoom(access, this.#access)) this.#thread.forget();
     this.#access = access;
     this.#setVisitor(access.visitor);
+    if (!access.visitor.isManager) this.#setManager(false);
     this.#setClosed(access.isClosed);
     await this.#ledger.hold(access);
     // Before the room is joined: a tab that goes meanwhile must not take the visitor out for this one.
@@ -197,10 +208,11 @@ export class Section {
     this.#isRefused = false;
     this.#setQuiet(false);
     this.#setGone(false);
-    this.#view.selfId = chat.selfId;
+    this.#setSelf(chat.selfId);
     if (this.#visitor && !this.#visitor.name) this.#setVisitor({ ...this.#visitor, name: chat.selfName });
     if (this.#isKnownAgain) this.#writeLedger(this.#access, chat.connectionId);
     this.#settleOutbox();
+    this.#tools.resume();
   }
 
   #showTrouble(error: unknown): void {
@@ -231,12 +243,51 @@ export class Section {
 
   #setVisitor(visitor: Visitor): void {
     this.#visitor = visitor;
-    if (visitor.id) this.#view.selfId = visitor.id;
+    if (visitor.id) this.#setSelf(visitor.id);
     if (this.#access) this.#composer.setVisitor(visitor, this.#access.limits);
+  }
+
+  #setSelf(id: string | null): void {
+    this.#selfId = id;
+    this.#view.selfId = id;
+    this.#showTools();
+  }
+
+  /** What the reader has seen and written as a manager goes at once when that is over. */
+  #setManager(isManager: boolean): void {
+    this.#isManager = isManager;
+    if (!isManager) {
+      this.#thread.state.dropWhispers();
+      void this.#outbox.withdrawWhispers();
+    }
+    this.#composer.setManager(isManager);
+    this.#showTools();
+    if (this.#thread.hasLoaded) this.#render();
+  }
+
+  #onRights(isManager: boolean): void {
+    // There are whispers to fetch first.
+    if (isManager) void this.#connector.probe();
+    else this.#setManager(false);
+  }
+
+  /** Under each comment, what the reader may do with it. */
+  #showTools(): void {
+    const limits = this.#access?.limits;
+    if (!limits) return;
+    this.#tools.viewer = {
+      selfId: this.#selfId,
+      isManager: this.#isManager,
+      isClosed: this.#isClosed,
+      editWindowMs: limits.editWindowMs,
+      messageChars: limits.messageChars,
+      now: () => this.#connector.chat?.now ?? null,
+    };
   }
 
   #setClosed(isClosed: boolean): void {
     this.#isClosed = isClosed;
+    this.#showTools();
     this.#arrangeForm();
   }
 
@@ -293,14 +344,18 @@ export class Section {
 
   async #catchUp(chat: Chat): Promise<void> {
     this.#connectionId = chat.connectionId;
+    const wasKnown = this.#thread.hasLoaded && !this.#isManager;
     await this.#thread.catchUp(chat, this.#pageSize);
-    this.#render();
+    // Whispers from before are no changes, and some may have been dropped.
+    if (wasKnown && chat.isManager) await this.#thread.reload(chat, this.#pageSize);
+    this.#setManager(chat.isManager);
     this.#view.startAnnouncing();
   }
 
   async #loadEarlier(): Promise<void> {
-    await this.#thread.loadEarlier(this.#liveChat(), this.#pageSize);
-    this.#render();
+    const chat = this.#liveChat();
+    await this.#thread.loadEarlier(chat, this.#pageSize);
+    this.#setManager(chat.isManager);
   }
 
   #liveChat(): Chat {
@@ -324,9 +379,26 @@ export class Section {
     }
   }
 
-  #send({ text, file, clientKey }: Pending): Promise<ThreadMessage> {
+  #send({ text, file, isWhisper, clientKey }: Pending): Promise<ThreadMessage> {
     // The site may have taken its time, and an upload does: what is the line by now?
-    return file ? this.#files.send(file, () => this.#liveChat()) : this.#liveChat().send(text, clientKey);
+    if (file) return this.#files.send(file, () => this.#liveChat());
+    const chat = this.#liveChat();
+    return isWhisper ? chat.whisper(text, clientKey) : chat.send(text, clientKey);
+  }
+
+  /** Change a comment, here too; what the line broke off is tried again when there is one. */
+  async #change(change: (chat: Chat) => Promise<void>): Promise<void> {
+    try {
+      await change(this.#liveChat());
+    } catch (error) {
+      if (error instanceof LineError) setTimeout(() => this.#resumeChanges(), LOOK_AGAIN_MS);
+      throw error;
+    }
+    this.#render();
+  }
+
+  #resumeChanges(): void {
+    if (this.#connector.liveChat) this.#tools.resume();
   }
 
   #withdraw(file: File): void {

@@ -14,6 +14,8 @@ export interface Limits {
   readonly messageChars: number;
   readonly nameChars: number;
   readonly pageSize: number;
+  /** For how long one's own comments can be changed; 0: not at all. */
+  readonly editWindowMs: number;
   /** `null` where nothing can be attached. */
   readonly files: FileLimits | null;
 }
@@ -287,6 +289,7 @@ function limitsFrom(data: Json | undefined): Limits {
     nameChars: positive(data?.name_chars, 80),
     // The SDK accepts pages of 1 to 100 (connection.js:getChatroomHistory).
     pageSize: Math.min(positive(data?.page_size, 30), 100),
+    editWindowMs: positive(data?.edit_window_s, 0) * 1000,
     files: fileLimitsFrom(data),
   };
 }

@@ -13,6 +13,8 @@ export interface ThreadMessage {
   readonly senderId: string;
   readonly senderName: string | null;
   readonly isFromManager: boolean;
+  /** Whether only managers see it. */
+  readonly isWhisper: boolean;
   readonly text: string;
   /** A message is either text or a file. */
   readonly file: SharedFile | null;
@@ -40,6 +42,7 @@ export class ThreadState {
   /** Deleted ids stay known, so that an answer which was under way does not bring a message back. */
   readonly #deleted = new Set<string>();
   #hasOlder = false;
+  #takesWhispers = true;
 
   /** All known messages, oldest first. */
   get messages(): readonly ThreadMessage[] {
@@ -84,6 +87,13 @@ export class ThreadState {
   remove(id: string): void {
     this.#deleted.add(id);
     if (this.#byId.delete(id)) this.#messages = this.#messages.filter((message) => message.id !== id);
+  }
+
+  /** The reader is no manager: whispers are gone, and those that are still under way do not come. */
+  dropWhispers(): void {
+    this.#takesWhispers = false;
+    for (const { id, isWhisper } of this.#messages) if (isWhisper) this.#byId.delete(id);
+    this.#messages = this.#messages.filter((message) => !message.isWhisper);
   }
 
   /** Merge what happened during an outage. Edits of pages that are not loaded are left to those pages. */
@@ -133,7 +143,7 @@ export class ThreadState {
   }
 
   #put(message: ThreadMessage): void {
-    if (this.#deleted.has(message.id)) return;
+    if (this.#deleted.has(message.id) || (message.isWhisper && !this.#takesWhispers)) return;
     const known = this.#byId.get(message.id);
     if (known && isOlderVersion(message, known)) return;
     if (known && isSame(known, message)) return;
@@ -147,10 +157,13 @@ export class ThreadState {
   }
 }
 
-/** `seq` decides where both have one; the sort is stable, so equal times keep the order of arrival. */
+/**
+ * `seq` decides where both have one; the sort is stable, so equal times keep the order of arrival. Whispers share
+ * the number of the comment before them.
+ */
 function compare(a: ThreadMessage, b: ThreadMessage): number {
-  if (a.seq && b.seq) return a.seq - b.seq;
-  return a.sentAt.getTime() - b.sentAt.getTime();
+  const byNumber = a.seq && b.seq ? a.seq - b.seq || Number(a.isWhisper) - Number(b.isWhisper) : 0;
+  return byNumber || a.sentAt.getTime() - b.sentAt.getTime();
 }
 
 function isOlderVersion(message: ThreadMessage, known: ThreadMessage): boolean {

@@ -36,6 +36,12 @@ export class ThreadSync {
     else await this.#comparePages(chat);
   }
 
+  /** Fetch the newest page in place of all that is known. */
+  async reload(chat: Chat, pageSize: number): Promise<void> {
+    this.forget();
+    await this.#loadNewest(chat, pageSize);
+  }
+
   /** Fetch the page before the oldest known message. */
   async loadEarlier(chat: Chat, pageSize: number): Promise<void> {
     await this.#loadPage(chat, this.#state.oldestId, pageSize);

@@ -1,8 +1,9 @@
 /** The thread on the page: one `article` per message, kept in step with the state. */
 
-import { make } from "./dom";
+import { focusQuietly, make } from "./dom";
 import { formatAge, formatFully, strings } from "./i18n";
 import { openImagesInPlace } from "./lightbox";
+import { managerBadge, whisperMark } from "./marks";
 import { toNodes } from "./prose";
 import { fileNode } from "./shared-file";
 import type { ThreadMessage, ThreadState } from "./thread-state";
@@ -11,6 +12,13 @@ const TONES = 8;
 const REFRESH_AGES_MS = 30_000;
 /** Screen readers look at what has changed some time after it has. */
 const QUIET_MS = 1_000;
+
+/** What is put under comments, and may need an article for longer than its comment is there. */
+export interface ArticleTools {
+  attach(article: HTMLElement, message: ThreadMessage): void;
+  /** Return whether the article stays; it then goes by itself. */
+  detach(id: string): boolean;
+}
 
 interface Entry {
   readonly message: ThreadMessage;
@@ -28,12 +36,14 @@ export class ThreadView {
   );
   readonly #trouble = make("p", { class: "chatix-error", role: "alert", hidden: true });
   readonly #entries = new Map<string, Entry>();
+  readonly #tools: ArticleTools;
   #selfId: string | null = null;
   #ages: ReturnType<typeof setInterval> | undefined;
   #quiet: ReturnType<typeof setTimeout> | undefined;
 
   /** @param loadEarlier Fetches the page before the oldest message, and renders it. */
-  constructor(loadEarlier: () => Promise<void>) {
+  constructor(loadEarlier: () => Promise<void>, tools: ArticleTools) {
+    this.#tools = tools;
     this.element = make(
       "div",
       { class: "chatix-thread" },
@@ -65,13 +75,14 @@ export class ThreadView {
     const wanted = new Set(state.messages.map((message) => message.id));
     for (const [id, { article }] of this.#entries) {
       if (wanted.has(id)) continue;
-      article.remove();
       this.#entries.delete(id);
+      if (this.#tools.detach(id)) article.classList.add("chatix-gone");
+      else this.#remove(article);
     }
-    let next = this.#list.firstElementChild;
+    let next = skipGone(this.#list.firstElementChild);
     for (const message of state.messages) {
       const article = this.#articleFor(message);
-      if (article === next) next = next.nextElementSibling;
+      if (article === next) next = skipGone(next.nextElementSibling);
       else this.#list.insertBefore(article, next);
     }
     this.#earlier.hidden = !state.hasOlder;
@@ -100,6 +111,14 @@ export class ThreadView {
     clearInterval(this.#ages);
   }
 
+  /** Whoever is there with the keyboard goes on at the neighbour, not at the top of the page. */
+  #remove(article: HTMLElement): void {
+    const hadFocus = article.contains(document.activeElement);
+    const neighbour = article.nextElementSibling ?? article.previousElementSibling;
+    article.remove();
+    if (hadFocus) focusQuietly(neighbour ?? this.element);
+  }
+
   #articleFor(message: ThreadMessage): HTMLElement {
     const known = this.#entries.get(message.id);
     if (known?.message === message) return known.article;
@@ -107,6 +126,7 @@ export class ThreadView {
     this.#entries.set(message.id, { message, article });
     fillArticle(article, message);
     this.#fillByline(article, message);
+    this.#tools.attach(article, message);
     return article;
   }
 
@@ -114,10 +134,11 @@ export class ThreadView {
     const isOwn = message.senderId === this.#selfId;
     article.classList.toggle("chatix-own", isOwn);
     const parts: Node[] = [make("bdi", { class: "chatix-author" }, authorOf(message))];
-    if (message.isFromManager) parts.push(make("span", { class: "chatix-badge" }, strings.manager));
+    if (message.isFromManager) parts.push(managerBadge());
     if (isOwn) parts.push(make("span", { class: "chatix-you" }, strings.you));
     parts.push(timeOf(message));
     if (message.editedAt) parts.push(editedMark(message.editedAt));
+    if (message.isWhisper) parts.push(whisperMark());
     article.setAttribute("aria-label", strings.commentBy(authorOf(message)));
     const spaced = parts.flatMap((part) => [part, " "]);
     article.querySelector(".chatix-byline")?.replaceChildren(...spaced.slice(0, -1));
@@ -164,7 +185,13 @@ function newArticle(): HTMLElement {
   );
 }
 
+/** Articles that stay though their comments are gone keep their place between the others. */
+function skipGone(article: Element | null): Element | null {
+  return article?.classList.contains("chatix-gone") ? skipGone(article.nextElementSibling) : article;
+}
+
 function fillArticle(article: HTMLElement, message: ThreadMessage): void {
+  article.classList.toggle("chatix-whisper", message.isWhisper);
   const avatar = article.querySelector<HTMLElement>(".chatix-avatar");
   if (avatar) {
     avatar.textContent = initialOf(authorOf(message));
@@ -203,10 +230,4 @@ export function toneOf(senderId: string): number {
   let hash = 0;
   for (const character of senderId) hash = (hash * 31 + (character.codePointAt(0) ?? 0)) % 65_521;
   return hash % TONES;
-}
-
-function focusQuietly(element: Element | null): void {
-  if (!(element instanceof HTMLElement)) return;
-  element.tabIndex = -1;
-  element.focus({ preventScroll: true });
 }

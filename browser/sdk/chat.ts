@@ -68,6 +68,8 @@ export interface ChatListener {
   goneChanged(isGone: boolean): void;
   /** The visitor was taken out of the chatroom, by the API or on behalf of another tab. */
   removed(): void;
+  /** The visitor is a manager from now on, or none any more. */
+  rightsChanged(isManager: boolean): void;
   lineClosed(): void;
 }
 
@@ -117,12 +119,26 @@ export abstract class Chat {
   /** The name that the chat service knows this visitor by; `null` where the site is the one to tell. */
   abstract get selfName(): string | null;
 
+  /** Whether the service has last said that this visitor is one of its managers. */
+  get isManager(): boolean {
+    return false;
+  }
+
+  /** What time it is for the service; `null` where it does not say: nothing of one's own can be changed there. */
+  get now(): Date | null {
+    return null;
+  }
+
   /** Announce the visitor's name to the chat service, where the site cannot do it. */
   abstract setName(name: string): Promise<void>;
 
   abstract history(beforeId: string | null, limit: number): Promise<HistoryPage>;
   abstract changes(cursor: Cursor | null): Promise<Changes>;
   abstract send(text: string, clientKey: string): Promise<ThreadMessage>;
+  /** Send what only managers will see; for managers. */
+  abstract whisper(text: string, clientKey: string): Promise<ThreadMessage>;
+  abstract edit(messageId: string, text: string): Promise<ThreadMessage>;
+  abstract remove(messageId: string): Promise<void>;
   /** Post what `upload` brought to the service; on our hub, posting it again finds the first message. */
   abstract sendUploaded(uploaded: UploadedFile): Promise<ThreadMessage>;
 

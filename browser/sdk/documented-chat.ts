@@ -56,6 +56,18 @@ export abstract class DocumentedChat extends Chat {
     throw new RefusedError("This service has no list of changes.");
   }
 
+  override async whisper(): Promise<never> {
+    throw new RefusedError("This service has no whispers for pages.");
+  }
+
+  override async edit(): Promise<never> {
+    throw new RefusedError("This service lets nobody change what was posted.");
+  }
+
+  override async remove(): Promise<never> {
+    throw new RefusedError("This service lets nobody change what was posted.");
+  }
+
   override async sendUploaded({ draft }: UploadedFile): Promise<ThreadMessage> {
     const { connection } = this.core.chat;
     return this.#named(await this.call(() => connection.sendChatroomMessage(draft, this.access.chatroomId)));

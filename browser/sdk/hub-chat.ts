@@ -3,7 +3,7 @@ import type { Admission } from "../site";
 import type { ThreadMessage } from "../thread-state";
 import { type Changes, Chat, guarded, type HistoryPage, RefusedError } from "./chat";
 import type { UploadedFile } from "./upload";
-import { type Cursor, changeFrom, type Json, listOf, messageFrom } from "./wire";
+import { type Cursor, changeFrom, fromUnix, type Json, listOf, messageFrom } from "./wire";
 
 /**
  * A chat on our own hub: tickets, changes since a cursor, idempotent sends.
@@ -13,6 +13,9 @@ import { type Cursor, changeFrom, type Json, listOf, messageFrom } from "./wire"
 export class HubChat extends Chat {
   override readonly isGapProof = true;
   override readonly isVisitorOfSite = true;
+  #isManager = false;
+  /** The hub's time, and when it was asked for by a clock that nobody sets: too late rather than too early. */
+  #clock: { readonly hubMs: number; readonly askedAt: number } | null = null;
 
   override isOf({ visitor }: Admission): boolean {
     return visitor.id === this.selfId;
@@ -26,12 +29,20 @@ export class HubChat extends Chat {
     return null;
   }
 
+  override get isManager(): boolean {
+    return this.#isManager;
+  }
+
+  override get now(): Date | null {
+    const clock = this.#clock;
+    return clock && new Date(clock.hubMs + performance.now() - clock.askedAt);
+  }
+
   /** The site announces names to our hub (take part). */
   override async setName(): Promise<void> {}
 
   override async history(beforeId: string | null, limit: number): Promise<HistoryPage> {
-    const answer = await this.#invoke("GetChatroomHistory", this.access.chatroomId, beforeId, limit);
-    this.#noteClosed(answer);
+    const answer = await this.#read("GetChatroomHistory", this.access.chatroomId, beforeId, limit);
     return {
       messages: listOf(answer, messageFrom),
       cursor: (answer?.cursor as Cursor | undefined) ?? null,
@@ -40,8 +51,7 @@ export class HubChat extends Chat {
   }
 
   override async changes(cursor: Cursor | null): Promise<Changes> {
-    const answer = await this.#invoke("GetChatroomChanges", this.access.chatroomId, cursor, 100);
-    this.#noteClosed(answer);
+    const answer = await this.#read("GetChatroomChanges", this.access.chatroomId, cursor, 100);
     return {
       changes: listOf(answer, changeFrom),
       cursor: (answer?.cursor as Cursor | undefined) ?? cursor,
@@ -53,14 +63,30 @@ export class HubChat extends Chat {
     return this.#save({ type: 0, content: text, uuid: clientKey });
   }
 
+  /** A method of its own: whatever goes wrong, a whisper is never posted for all. */
+  override async whisper(text: string, clientKey: string): Promise<ThreadMessage> {
+    return this.#stored("SendChatroomWhisper", text, this.access.chatroomId, clientKey);
+  }
+
+  override async edit(messageId: string, text: string): Promise<ThreadMessage> {
+    return this.#stored("UpdateChatroomMessage", messageId, text, this.access.chatroomId);
+  }
+
+  override async remove(messageId: string): Promise<void> {
+    await this.#invoke("DeleteChatroomMessage", messageId, this.access.chatroomId);
+  }
+
   /** The URL is the key by which the hub knows a repetition. */
   override async sendUploaded({ draft }: UploadedFile): Promise<ThreadMessage> {
     return this.#save(draft);
   }
 
-  async #save(draft: object): Promise<ThreadMessage> {
-    const stored = await this.#invoke("SaveChatroomMessage", draft, this.access.chatroomId);
-    const message = messageFrom(stored);
+  #save(draft: object): Promise<ThreadMessage> {
+    return this.#stored("SaveChatroomMessage", draft, this.access.chatroomId);
+  }
+
+  async #stored(method: string, ...parameters: unknown[]): Promise<ThreadMessage> {
+    const message = messageFrom(await this.#invoke(method, ...parameters));
     if (!message) throw new RefusedError("The chat service's answer cannot be understood.");
     return message;
   }
@@ -91,6 +117,10 @@ export class HubChat extends Chat {
         if ((person as Json | null)?.uuid === this.selfId) this.listener.removed();
       });
     }
+    hub.on("OnManagerRightsChanged", (isManager: unknown) => {
+      this.#isManager = isManager === true;
+      guarded(() => this.listener.rightsChanged(this.#isManager));
+    });
     const closedAsIn = (room: Json | null) => this.listener.closedChanged(room?.is_closed === true);
     hub.on("OnUpdateChatroom", (room: Json | null) => {
       if (ours(room?.id)) guarded(() => closedAsIn(room));
@@ -105,9 +135,17 @@ export class HubChat extends Chat {
     });
   }
 
-  /** What the site knew of the room may be old; what the hub says with the thread is true now. */
-  #noteClosed(answer: Json | null): void {
+  /**
+   * Ask for messages. What the hub says with them is true now: whether the thread is closed, which the site may have
+   * known otherwise, what time it is, and whether the reader is a manager.
+   */
+  async #read(method: string, ...parameters: unknown[]): Promise<Json | null> {
+    const askedAt = performance.now();
+    const answer = await this.#invoke(method, ...parameters);
     if (typeof answer?.is_closed === "boolean") this.listener.closedChanged(answer.is_closed);
+    if (typeof answer?.now === "number") this.#clock = { hubMs: fromUnix(answer.now).getTime(), askedAt };
+    this.#isManager = answer?.is_manager === true;
+    return answer;
   }
 
   #invoke(method: string, ...parameters: unknown[]): Promise<Json | null> {

@@ -21,6 +21,7 @@ export function messageFrom(data: unknown): ThreadMessage | null {
     senderId: String(data.sender_id),
     senderName: textOrNull(data.sender_name),
     isFromManager: data.sender_flag === MANAGER_FLAG,
+    isWhisper: data.is_whisper === true,
     text: textOrNull(data.content) ?? "",
     file: fileFrom(data),
   };
@@ -44,6 +45,7 @@ export function messageFromSdk(message: SdkMessage, senderName: string | null): 
     senderId: message.sender_id,
     senderName,
     isFromManager: message.sender_flag === MANAGER_FLAG,
+    isWhisper: false,
     text: message.content ?? "",
     file: fileFrom(message as unknown as Json),
   };
@@ -76,6 +78,6 @@ const textOrNull = (value: unknown): string | null => (typeof value === "string"
 const numberOrNull = (value: unknown): number | null =>
   typeof value === "number" && value >= 0 ? value : null;
 
-const fromUnix = (seconds: number): Date => new Date(seconds * 1000);
+export const fromUnix = (seconds: number): Date => new Date(seconds * 1000);
 
 const isRecord = (value: unknown): value is Json => typeof value === "object" && value !== null;

@@ -14,7 +14,7 @@ const hubAccess: Access = {
   chatroomId: "room-1",
   ticket: "ticket-1",
   visitor: { id: "me", name: "Robin", isManager: false, isSignedIn: false, isPersistent: true },
-  limits: { messageChars: 100, nameChars: 20, pageSize: 3, files: null },
+  limits: { messageChars: 100, nameChars: 20, pageSize: 3, editWindowMs: 0, files: null },
 };
 const hostedAccess: Access = { ...hubAccess, mode: "hosted", websiteId: "site", ticket: null };
 
@@ -28,6 +28,7 @@ const listener: ChatListener = {
   closedChanged: (isClosed) => heard.push(["closed", isClosed]),
   removed: () => heard.push(["removed"]),
   goneChanged: (isGone) => heard.push(["gone", isGone]),
+  rightsChanged: (isManager) => heard.push(["manager", isManager]),
   lineClosed: () => heard.push(["line closed"]),
 };
 
@@ -90,6 +91,7 @@ describe("on our own hub", () => {
         senderId: "other",
         senderName: "Kim",
         isFromManager: false,
+        isWhisper: false,
         text: "first, reworded",
         file: null,
       },
@@ -121,6 +123,40 @@ describe("on our own hub", () => {
     ]);
     expect((await chat.send("hello", "key-1")).id).toBe("m1");
     expect(hub.messages).toHaveLength(1);
+  });
+
+  test("whispers, edits and deletes by methods of our hub", async () => {
+    hub.isManager = true;
+    const chat = await started();
+    const whisper = await chat.whisper("Psst", "key-1");
+    expect(whisper).toMatchObject({ id: "m1", text: "Psst", isWhisper: true });
+    expect(hub.callsOf("SendChatroomWhisper")).toEqual([["Psst", "room-1", "key-1"]]);
+    expect(await chat.edit("m1", "Psst!")).toMatchObject({ id: "m1", text: "Psst!", isWhisper: true });
+    await chat.remove("m1");
+    expect(hub.messages).toEqual([]);
+    await expect(chat.remove("m1")).rejects.toThrow("There is no such message.");
+    expect(hub.callsOf("SaveChatroomMessage")).toEqual([]);
+  });
+
+  test("knows the hub's time and whether it serves a manager only by the hub's word", async () => {
+    const chat = await started();
+    expect([chat.now, chat.isManager]).toEqual([null, false]);
+    hub.isManager = true;
+    hub.skewS = -3600;
+    await chat.history(null, 10);
+    const hubsTime = Date.now() - 3_600_000;
+    expect(Math.abs((chat.now?.getTime() ?? 0) - hubsTime)).toBeLessThan(100);
+    expect(chat.isManager).toBe(true);
+    // Somebody sets the browser's clock: the time that passed is what counts.
+    vi.setSystemTime(0);
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(Math.abs((chat.now?.getTime() ?? 0) - hubsTime - 20_000)).toBeLessThan(100);
+    hub.setManager(false);
+    await until(() => expect(heard).toContainEqual(["manager", false]));
+    expect(chat.isManager).toBe(false);
+    hub.isManager = true;
+    await chat.changes(null);
+    expect(chat.isManager).toBe(true);
   });
 
   test("tells what happens in its room, and nothing of others", async () => {

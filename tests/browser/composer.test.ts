@@ -8,6 +8,7 @@ const limits = {
   messageChars: 10,
   nameChars: 20,
   pageSize: 3,
+  editWindowMs: 0,
   files: { most: 2, bytes: 10, pixels: 100, types: ["text/plain", "image/png"] },
 };
 
@@ -50,6 +51,7 @@ describe("labels", () => {
     expect(labels).toEqual([
       ["Name", "INPUT"],
       ["Write a comment", "TEXTAREA"],
+      ["Whisper: only managers will see this", "INPUT"],
       ["Attach files", "INPUT"],
     ]);
     expect(find("button").textContent).toBe("Post comment");
@@ -65,8 +67,8 @@ describe("the keyboard", () => {
     press({ ctrlKey: true });
     press({ metaKey: true });
     expect(drafts).toEqual([
-      { text: "Hi", files: [], name: "Robin" },
-      { text: "Hi", files: [], name: "Robin" },
+      { text: "Hi", files: [], isWhisper: false, name: "Robin" },
+      { text: "Hi", files: [], isWhisper: false, name: "Robin" },
     ]);
   });
 });
@@ -113,6 +115,7 @@ describe("files", () => {
   const pending = (file: File | null): Pending => ({
     text: "",
     file,
+    isWhisper: false,
     name: null,
     clientKey: "k",
     mayHaveArrived: false,
@@ -133,8 +136,8 @@ describe("files", () => {
     type("Hi", "Robin");
     press({ ctrlKey: true });
     expect(drafts).toEqual([
-      { text: "", files: [notes, more], name: "Robin" },
-      { text: "Hi", files: [notes, more], name: "Robin" },
+      { text: "", files: [notes, more], isWhisper: false, name: "Robin" },
+      { text: "Hi", files: [notes, more], isWhisper: false, name: "Robin" },
     ]);
     expect(composer.hasContent).toBe(true);
   });
@@ -156,7 +159,7 @@ describe("files", () => {
     composer.show({ kind: "empty", items: [] });
     expect(textBox().value).toBe("Next");
     press({ ctrlKey: true });
-    expect(drafts).toEqual([{ text: "Next", files: [], name: "Robin" }]);
+    expect(drafts).toEqual([{ text: "Next", files: [], isWhisper: false, name: "Robin" }]);
   });
 
   test("that break a limit are named, until the reader chooses or removes something", () => {
@@ -188,5 +191,115 @@ describe("files", () => {
     expect(control.hidden).toBe(false);
     composer.setVisitor(guest, { ...limits, files: null });
     expect(control.hidden).toBe(true);
+  });
+});
+
+describe("whispers", () => {
+  const manager: Visitor = { ...guest, name: "Marit", isSignedIn: true, isPersistent: true };
+  const box = () => find<HTMLInputElement>("input[name=whisper]");
+  const label = () => box().closest("label") as HTMLElement;
+  const alert = () => find<HTMLElement>("[role=alert]");
+  const look = () => ({
+    isMarked: composer.element.classList.contains("chatix-whisper"),
+    label: textBox().closest("label")?.textContent,
+    placeholder: textBox().placeholder,
+    button: find(".chatix-post").textContent,
+    takesFiles: !find<HTMLElement>(".chatix-attaching").hidden,
+  });
+  const comment = {
+    isMarked: false,
+    label: "Write a comment",
+    placeholder: "Write a comment",
+    button: "Post comment",
+    takesFiles: true,
+  };
+  const whisper = {
+    isMarked: true,
+    label: "Write a whisper to the other managers",
+    placeholder: "Write a whisper to the other managers",
+    button: "Send whisper",
+    takesFiles: false,
+  };
+  const sent = (text: string): Pending => ({
+    text,
+    file: null,
+    isWhisper: true,
+    name: null,
+    clientKey: "k",
+    mayHaveArrived: false,
+  });
+
+  beforeEach(() => {
+    composer.setVisitor(manager, limits);
+    composer.setManager(true);
+  });
+
+  test("are for managers, who are told that they are", () => {
+    expect(label().hidden).toBe(false);
+    expect(find(".chatix-identity").textContent).toBe("Commenting as Marit Team");
+    composer.setVisitor(manager, limits);
+    expect(find(".chatix-identity").textContent).toBe("Commenting as Marit Team");
+    composer.setManager(false);
+    expect(label().hidden).toBe(true);
+    expect(find(".chatix-identity").textContent).toBe("Commenting as Marit");
+  });
+
+  test("look like no comment, wherever one looks", () => {
+    expect(look()).toEqual(comment);
+    box().click();
+    expect(look()).toEqual(whisper);
+    type("Psst");
+    press({ ctrlKey: true });
+    expect(drafts).toEqual([{ text: "Psst", files: [], isWhisper: true, name: null }]);
+  });
+
+  test("stay on until they are switched off: the next one must not be public by mistake", () => {
+    box().click();
+    type("Psst");
+    press({ ctrlKey: true });
+    composer.show({ kind: "sending", items: [sent("Psst")] });
+    expect(box().disabled).toBe(true);
+    expect(find(".chatix-post").textContent).toBe("Posting…");
+    composer.clear(sent("Psst"));
+    composer.show({ kind: "empty", items: [] });
+    expect([textBox().value, box().disabled]).toEqual(["", false]);
+    composer.setVisitor(manager, limits);
+    composer.setManager(true);
+    expect(look()).toEqual(whisper);
+    box().click();
+    expect(look()).toEqual(comment);
+  });
+
+  test("take no files: those would be public", () => {
+    const input = find<HTMLInputElement>("input[type=file]");
+    const files = [new File(["x"], "a.txt", { type: "text/plain" })] as unknown as FileList;
+    Object.defineProperty(input, "files", { value: files, configurable: true });
+    input.dispatchEvent(new Event("change"));
+    box().click();
+    type("Psst");
+    press({ ctrlKey: true });
+    expect(drafts).toEqual([]);
+    expect(alert().textContent).toMatch(/^Files cannot be whispered/);
+    find<HTMLButtonElement>("li button").click();
+    press({ ctrlKey: true });
+    expect(drafts).toHaveLength(1);
+  });
+
+  test("that are half written go with the right to whisper, and never become comments", () => {
+    box().click();
+    type("About this reader: ");
+    composer.setManager(false);
+    expect(textBox().value).toBe("");
+    expect(look()).toEqual(comment);
+    expect(alert().textContent).toMatch(/^You are no manager here any more/);
+    composer.setManager(true);
+    expect(box().checked).toBe(false);
+  });
+
+  test("a comment that is half written stays", () => {
+    type("About tides: ");
+    composer.setManager(false);
+    expect(textBox().value).toBe("About tides: ");
+    expect(alert().hidden).toBe(true);
   });
 });

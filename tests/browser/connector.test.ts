@@ -88,7 +88,14 @@ beforeEach(() => {
       refusals += 1;
     },
   } as unknown as Site;
-  const listener = { received() {}, updated() {}, deleted() {}, closedChanged() {}, goneChanged() {} };
+  const listener = {
+    received() {},
+    updated() {},
+    deleted() {},
+    closedChanged() {},
+    goneChanged() {},
+    rightsChanged() {},
+  };
   const newChat = (a: Access, l: ChatListener) => new FakeChat(a, l) as unknown as Chat;
   connector = new Connector(site, newChat, listener, {
     stateChanged: (state) => states.push(state),

@@ -125,6 +125,10 @@ export class FakeHub {
   managers: Json[] = [];
   pageLimit = 100;
   historyLimit = 100;
+  /** Whether whoever is connected is a manager: told with what they read, and they get whispers. */
+  isManager = false;
+  /** How far the hub's clock is from the browser's. */
+  skewS = 0;
   readonly uploads: FakeUpload[] = [];
   /** Let tests answer uploads. */
   holdsUploads = false;
@@ -182,17 +186,27 @@ export class FakeHub {
     return message;
   }
 
-  edit(uuid: string, content: string): void {
+  edit(uuid: string, content: string): StoredMessage {
     const message = this.messages.find((it) => it.uuid === uuid);
-    if (!message) throw new Error(uuid);
+    if (!message) throw new Refusal("There is no such message.");
+    if (content === "forbidden") throw new Refusal("This message is too old to be changed.");
     message.content = content;
-    message.edited_at = message.sent_at + 60;
+    message.edited_at = Math.max(message.edited_at ?? 0, message.sent_at + 59) + 1;
     this.#note(uuid);
     this.#tell("OnUpdateChatroomMessage", [message, this.chatroomId]);
+    return message;
+  }
+
+  /** Say that whoever is connected is a manager from now on, or none any more. */
+  setManager(isManager: boolean): void {
+    this.isManager = isManager;
+    for (const socket of this.sockets)
+      socket.deliver({ type: 1, target: "OnManagerRightsChanged", arguments: [isManager] });
   }
 
   delete(uuid: string): void {
     const index = this.messages.findIndex((it) => it.uuid === uuid);
+    if (index < 0) throw new Refusal("There is no such message.");
     this.messages.splice(index, 1);
     this.deleted.push({ uuid, change: ++this.#changes });
     this.#tell("OnDeleteChatroomMessage", [uuid, this.chatroomId]);
@@ -274,26 +288,42 @@ export class FakeHub {
       is_online: true,
     }),
     GetChatroomHistory: (_socket, _room: string, before: string | null, count: number) => {
-      const end =
-        before === null ? this.messages.length : this.messages.findIndex((it) => it.uuid === before);
+      const visible = this.messages.filter((it) => this.isManager || !it.is_whisper);
+      const end = before === null ? visible.length : visible.findIndex((it) => it.uuid === before);
       const start = Math.max(0, end - Math.min(count, this.historyLimit));
-      return {
-        items: this.messages.slice(start, end),
-        cursor: `c${this.#changes}`,
-        has_more: start > 0,
-        is_closed: this.isClosed,
-      };
+      const items = visible.slice(start, end);
+      return { items, cursor: `c${this.#changes}`, has_more: start > 0, ...this.#standpoint() };
     },
-    GetChatroomChanges: (_socket, _room: string, cursor: string | null, count: number) =>
-      this.#changesSince(Number(cursor?.slice(1) ?? 0), Math.min(count, this.pageLimit)),
+    GetChatroomChanges: (_socket, _room: string, cursor: string | null, count: number) => ({
+      ...this.#changesSince(Number(cursor?.slice(1) ?? 0), Math.min(count, this.pageLimit)),
+      ...this.#standpoint(),
+    }),
     SaveChatroomMessage: (socket, draft: Json, _room: string) => this.#save(socket, draft),
+    SendChatroomWhisper: (socket, content: string, _room: string, key: string) => {
+      if (!this.isManager) throw new Refusal("Only managers can whisper.");
+      return this.#save(socket, { type: 0, content, uuid: key }, { is_whisper: true });
+    },
+    UpdateChatroomMessage: (_socket, uuid: string, content: string, _room: string) =>
+      this.edit(uuid, content),
+    DeleteChatroomMessage: (_socket, uuid: string, _room: string) => {
+      this.delete(uuid);
+      return { is_success: true };
+    },
   };
 
   #visitor(id: string): Json {
     return { uuid: id, name: this.names.get(id) ?? null, email: null, fields: {}, is_online: true };
   }
 
-  #save(socket: FakeSocket, draft: Json): StoredMessage {
+  #standpoint(): Json {
+    return {
+      is_closed: this.isClosed,
+      now: Date.now() / 1000 + this.skewS,
+      ...(this.isManager ? { is_manager: true } : {}),
+    };
+  }
+
+  #save(socket: FakeSocket, draft: Json, extra: Json = {}): StoredMessage {
     const url = draft.original_url ?? draft.file_url;
     const key = String(url ?? draft.uuid ?? "");
     const known = this.#keys.get(key);
@@ -303,7 +333,15 @@ export class FakeHub {
     if (key.endsWith("/forbidden")) throw new Refusal("This file cannot be posted.");
     const senderId = this.joinAnswer.mode === "hosted" ? socket.visitorId : "me";
     const { type, thumb_300_url = null, original_url = null, file_url = null } = draft;
-    const message = this.#store(content, senderId, { type, thumb_300_url, original_url, file_url });
+    const sender_flag = this.isManager ? 1 : 0;
+    const message = this.#store(content, senderId, {
+      type,
+      thumb_300_url,
+      original_url,
+      file_url,
+      sender_flag,
+      ...extra,
+    });
     if (key) this.#keys.set(key, message);
     for (const other of this.sockets) {
       if (other !== socket)
@@ -341,10 +379,12 @@ export class FakeHub {
 
   #changesSince(cursor: number, limit: number): Json {
     const all = [
-      ...this.messages.map((message) => ({
-        change: this.#changeOf.get(message.uuid) ?? 0,
-        item: message as Json,
-      })),
+      ...this.messages
+        .filter((message) => this.isManager || !message.is_whisper)
+        .map((message) => ({
+          change: this.#changeOf.get(message.uuid) ?? 0,
+          item: message as Json,
+        })),
       ...this.deleted.map(({ uuid, change }) => ({ change, item: { uuid, is_deleted: true } as Json })),
     ];
     const since = all.filter(({ change }) => change > cursor).sort((a, b) => a.change - b.change);
@@ -353,7 +393,6 @@ export class FakeHub {
       items: page.map(({ item }) => item),
       cursor: `c${page.at(-1)?.change ?? cursor}`,
       has_more: since.length > page.length,
-      is_closed: this.isClosed,
     };
   }
 
@@ -421,7 +460,7 @@ export class FakeHub {
       ticket: `ticket-${this.requestsTo("/join").length}`,
       ticket_expires_in_s: 43_200,
       visitor: { id: "me", name: null, is_manager: false, is_signed_in: false, is_persistent: false },
-      limits: { message_chars: 100, name_chars: 20, page_size: 3 },
+      limits: { message_chars: 100, name_chars: 20, page_size: 3, edit_window_s: 900 },
     };
   }
 

@@ -10,6 +10,7 @@ export function message(number: number, changes: Partial<ThreadMessage> = {}): T
     senderId: "other",
     senderName: "Kim",
     isFromManager: false,
+    isWhisper: false,
     text: `text ${number}`,
     file: null,
     ...changes,

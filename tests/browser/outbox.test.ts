@@ -8,9 +8,9 @@ import {
   type Pending,
 } from "../../browser/outbox";
 
-const draft: Draft = { text: "Hello", files: [], name: "Robin" };
+const draft: Draft = { text: "Hello", files: [], isWhisper: false, name: "Robin" };
 const [a, b, c] = ["a.png", "b.png", "c.png"].map((name) => new File(["x"], name)) as [File, File, File];
-const withFiles: Draft = { text: "Look", files: [a, b, c], name: null };
+const withFiles: Draft = { text: "Look", files: [a, b, c], isWhisper: false, name: null };
 const lost: Outcome = { kind: "interrupted", mayHaveArrived: true };
 
 /** What becomes of an item by its label; the rest is acknowledged. */
@@ -47,6 +47,7 @@ describe("text", () => {
       {
         text: "Hello",
         file: null,
+        isWhisper: false,
         name: "Robin",
         clientKey: expect.stringMatching(/^[0-9a-f]{32}$/),
         mayHaveArrived: false,
@@ -139,7 +140,7 @@ describe("files", () => {
   });
 
   test("go alone, with the name that has to be announced", async () => {
-    await outbox.submit({ text: "", files: [a], name: "Robin" });
+    await outbox.submit({ text: "", files: [a], isWhisper: false, name: "Robin" });
     expect(attempts.map(({ text, file, name }) => [text, file, name])).toEqual([["", a, "Robin"]]);
   });
 
@@ -259,4 +260,47 @@ describe("what came back", () => {
 test("keys need no secure context", () => {
   expect(newKey()).toMatch(/^[0-9a-f]{32}$/);
   expect(newKey()).not.toBe(newKey());
+});
+
+describe("whispers", () => {
+  const whisper: Draft = { text: "Psst", files: [], isWhisper: true, name: null };
+
+  test("that wait are forgotten when their author may not whisper any more", async () => {
+    outcomes.set("Psst", lost);
+    await outbox.submit(whisper);
+    await outbox.withdrawWhispers();
+    expect(heard.at(-1)).toBe("empty: ");
+    await outbox.retry();
+    expect(attempts.map(({ isWhisper }) => isWhisper)).toEqual([true]);
+  });
+
+  test("that are under way are forgotten as well, whatever becomes of them", async () => {
+    let answer: (outcome: Outcome) => void = () => {};
+    const slow = new Outbox(() => new Promise((resolve) => (answer = resolve)), listener);
+    const sending = slow.submit(whisper);
+    await slow.withdrawWhispers();
+    answer({ kind: "refused", error: "why", isOfItsOwn: false });
+    await sending;
+    expect(heard).toEqual(["sending: Psst", "empty: "]);
+  });
+
+  test("and comments of the same words have nothing to do with each other", async () => {
+    for (const isWhisper of [true, false, true]) {
+      outcomes.set("Psst", { kind: "refused", error: "why", isOfItsOwn: false });
+      await outbox.submit({ ...whisper, isWhisper });
+    }
+    const [first, second, third] = attempts;
+    expect(second?.clientKey).not.toBe(first?.clientKey);
+    expect(third?.clientKey).not.toBe(second?.clientKey);
+    await outbox.withdrawWhispers();
+    await outbox.submit(whisper);
+    expect(attempts.at(-1)?.clientKey).not.toBe(third?.clientKey);
+  });
+
+  test("comments are not", async () => {
+    outcomes.set("Hello", lost);
+    await outbox.submit(draft);
+    await outbox.withdrawWhispers();
+    expect(outbox.waiting?.text).toBe("Hello");
+  });
 });

@@ -21,7 +21,7 @@ const access = {
   chatroom_id: "room",
   ticket: "ticket",
   visitor: { id: "me", name: "Robin", is_manager: true, is_signed_in: true, is_persistent: true },
-  limits: { message_chars: 500, name_chars: 40, page_size: 20 },
+  limits: { message_chars: 500, name_chars: 40, page_size: 20, edit_window_s: 900 },
 };
 
 function answers(status: number, body: unknown, headers: Record<string, string> = {}): void {
@@ -49,7 +49,7 @@ describe("joining", () => {
       chatroomId: "room",
       ticket: "ticket",
       visitor: { id: "me", name: "Robin", isManager: true, isSignedIn: true, isPersistent: true },
-      limits: { messageChars: 500, nameChars: 40, pageSize: 20, files: null },
+      limits: { messageChars: 500, nameChars: 40, pageSize: 20, editWindowMs: 900_000, files: null },
     });
     expect(fetched.mock.calls[0]?.[0]).toBe(`/chatix-${endpoints}/join`);
   });
@@ -65,7 +65,7 @@ describe("joining", () => {
       chatroomId: "r",
       ticket: null,
       visitor: { id: null, name: null, isManager: false, isSignedIn: false, isPersistent: false },
-      limits: { messageChars: 10_000, nameChars: 80, pageSize: 30, files: null },
+      limits: { messageChars: 10_000, nameChars: 80, pageSize: 30, editWindowMs: 0, files: null },
     });
   });
 
@@ -85,7 +85,7 @@ describe("joining", () => {
 
   test("pages are never larger than the SDK allows", async () => {
     answers(200, { ...access, limits: { page_size: 500, message_chars: 0 } });
-    const limits = { messageChars: 10_000, nameChars: 80, pageSize: 100, files: null };
+    const limits = { messageChars: 10_000, nameChars: 80, pageSize: 100, editWindowMs: 0, files: null };
     expect((await site.join(never)).limits).toEqual(limits);
   });
 

@@ -70,6 +70,31 @@ describe("merging", () => {
   });
 });
 
+describe("whispers", () => {
+  const whisper = (seq: number, at: number) =>
+    message(at, { id: `w${at}`, seq, sentAt: new Date(at), isWhisper: true });
+  const at = (number: number, ms: number) => message(number, { sentAt: new Date(ms) });
+
+  test("stand behind the comment whose number they share, in whatever order they come", () => {
+    const state = new ThreadState();
+    state.addPage([whisper(2, 2500), at(3, 3000)], true);
+    state.addPage([whisper(0, 500), at(1, 1000), at(2, 2000), whisper(2, 2200)], false);
+    state.add(whisper(3, 3500));
+    expect(ids(state)).toEqual(["w500", "m1", "m2", "w2200", "w2500", "m3", "w3500"]);
+  });
+
+  test("go when the reader is no manager any more, and those under way do not come", () => {
+    const state = new ThreadState();
+    state.addPage([at(1, 1000), whisper(1, 1500), at(2, 2000)], false);
+    state.dropWhispers();
+    state.add(whisper(2, 2500));
+    state.update({ ...whisper(1, 1500), text: "edited" });
+    state.applyChanges([{ message: whisper(1, 1500) }]);
+    expect(ids(state)).toEqual(["m1", "m2"]);
+    expect([state.has("w1500"), state.oldestId]).toEqual([false, "m1"]);
+  });
+});
+
 describe("changes since a cursor", () => {
   test("bring what is new, edited and deleted", () => {
     const state = stateOf(1, 2, 3);

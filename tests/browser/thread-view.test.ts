@@ -6,12 +6,16 @@ import { message, sharedFile, sharedImage } from "./messages";
 let state: ThreadState;
 let view: ThreadView;
 let loadEarlier: () => Promise<void>;
+/** What was done to articles: by the tools that a thread has, and to those that they keep. */
+let kept: Set<string>;
+const tools = { attach: vi.fn(), detach: (id: string) => kept.has(id) };
 
 beforeEach(() => {
   vi.useFakeTimers({ now: 1_000_000 });
   state = new ThreadState();
+  kept = new Set();
   loadEarlier = async () => {};
-  view = new ThreadView(() => loadEarlier());
+  view = new ThreadView(() => loadEarlier(), tools);
   document.body.replaceChildren(view.element);
 });
 
@@ -82,6 +86,28 @@ describe("rendering", () => {
     expect(view.element.querySelector("dialog")?.open).toBe(true);
   });
 
+  test("a name is no badge, and a badge is no text", () => {
+    show(
+      message(1, { senderName: "Kim Team" }),
+      message(2, { senderName: "Manager ✓" }),
+      message(3, { isFromManager: true }),
+    );
+    const badges = articles().map((it) => it.querySelector(".chatix-badge"));
+    expect(badges.map((it) => it && [it.getAttribute("role"), it.getAttribute("aria-label")])).toEqual([
+      null,
+      null,
+      ["img", "Team"],
+    ]);
+    expect(badges[2]?.closest("bdi")).toBeNull();
+  });
+
+  test("whispers are marked, in words too", () => {
+    show(message(1), message(2, { isWhisper: true }));
+    expect(articles().map((it) => it.classList.contains("chatix-whisper"))).toEqual([false, true]);
+    expect(articles()[1]?.textContent).toContain("Whisper, for managers only");
+    expect(articles()[0]?.textContent).not.toContain("Whisper");
+  });
+
   test("times go on while the clock runs", () => {
     show(message(999));
     const time = view.element.querySelector("time");
@@ -94,6 +120,62 @@ describe("rendering", () => {
     expect(time?.textContent).toBe("1 minute ago");
     view.startClock();
     expect(time?.textContent).toBe("1 hour ago");
+  });
+});
+
+describe("an article whose comment goes", () => {
+  const focus = (article: HTMLElement | undefined) => {
+    const button = document.createElement("button");
+    article?.append(button);
+    button.focus();
+  };
+
+  test("hands the keyboard to its neighbour", () => {
+    show(message(1), message(2), message(3));
+    const [first, second, third] = articles();
+    focus(second);
+    state.remove("m2");
+    view.render(state);
+    expect(document.activeElement).toBe(third);
+    state.remove("m3");
+    view.render(state);
+    expect(document.activeElement).toBe(first);
+    state.remove("m1");
+    view.render(state);
+    expect(document.activeElement).toBe(view.element);
+  });
+
+  test("leaves the keyboard where it is if it is elsewhere", () => {
+    show(message(1), message(2));
+    focus(articles()[0]);
+    const before = document.activeElement;
+    state.remove("m2");
+    view.render(state);
+    expect(document.activeElement).toBe(before);
+  });
+
+  test("stays in its place if something is being typed there", () => {
+    show(message(1), message(2), message(3));
+    kept.add("m2");
+    state.remove("m2");
+    view.render(state);
+    show(message(4));
+    show(message(1, { text: "edited", editedAt: new Date(1) }));
+    expect(texts()).toEqual(["edited", "text 2", "text 3", "text 4"]);
+    expect(articles()[1]?.classList.contains("chatix-gone")).toBe(true);
+  });
+
+  test("is equipped once for each version", () => {
+    tools.attach.mockClear();
+    show(message(1), message(2));
+    show(message(3));
+    show(message(2, { text: "edited", editedAt: new Date(1) }));
+    expect(tools.attach.mock.calls.map(([, { id, text }]) => `${id} ${text}`)).toEqual([
+      "m1 text 1",
+      "m2 text 2",
+      "m3 text 3",
+      "m2 edited",
+    ]);
   });
 });
 

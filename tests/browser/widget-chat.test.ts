@@ -15,7 +15,7 @@ const access: Access = {
   chatroomId: "room-1",
   ticket: null,
   visitor: { id: null, name: null, isManager: false, isSignedIn: false, isPersistent: false },
-  limits: { messageChars: 100, nameChars: 20, pageSize: 3, files: null },
+  limits: { messageChars: 100, nameChars: 20, pageSize: 3, editWindowMs: 0, files: null },
 };
 
 let core: FakeCore;
@@ -27,6 +27,7 @@ const listener: ChatListener = {
   deleted: (id) => heard.push(["deleted", id]),
   closedChanged: (isClosed) => heard.push(["closed", isClosed]),
   goneChanged: (isGone) => heard.push(["gone", isGone]),
+  rightsChanged: (isManager) => heard.push(["manager", isManager]),
   removed: () => heard.push(["removed"]),
   lineClosed: () => heard.push(["line closed"]),
 };
