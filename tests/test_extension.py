@@ -182,6 +182,28 @@ class TestAnnouncing:
         (body,) = site.api.bodies("/visitor/update")
         assert (body["name"], body["email"], body["fields"]) == ("Jo", "jo?@blog.example", {"a?": "b?", "c": 1})
 
+    def test_the_site_may_say_at_once_what_has_changed(self, site: Site) -> None:
+        site.state.api()._caller.sleep = lambda seconds: None
+        user = Visitor(key=1, name="Jo", is_manager=True)
+        with site.app.app_context():
+            site.comments.announce(user)
+            site.comments.announce(user)
+            site.comments.announce(Visitor(key=1, name="Jo"))
+            with pytest.raises(ConfigError, match="visitor_loader"):
+                site.comments.announce(Visitor(key="", name="Jo"))
+            site.api.fail("/visitor/update", 500)
+            with pytest.raises(ApiError):
+                site.comments.announce(user)
+        bodies = site.api.bodies("/visitor/update")[:3]
+        assert [body["is_manager"] for body in bodies] == [True, True, False]
+        assert len({query["visitorId"] for query in site.api.queries("/visitor/update")}) == 1
+
+    def test_the_hosted_service_is_told_nothing(self, make_site: Callable[..., Site]) -> None:
+        site = make_site(CHATIX_WEBSITE_ID="w1", CHATIX_API_KEY="k" * 20)
+        with site.app.app_context():
+            site.comments.announce(Visitor(key=1, name="Jo"))
+        assert site.api.calls == []
+
 
 class TestPythonMethods:
     def test_backfill_takes_what_the_loader_yields(self, site: Site) -> None:

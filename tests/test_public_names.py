@@ -63,7 +63,9 @@ def test_every_public_exception_has_the_one_root() -> None:
     assert all(issubclass(error, flask_chatix_comments.ChatixCommentsError) for error in errors)
 
 
-PUBLIC_METHODS = ["api", "backfill", "init_app", "list_rooms", "load_posts", "load_visitor", "posts_loader", "rooms"]
+PUBLIC_METHODS = [
+    *("announce", "api", "backfill", "init_app", "list_rooms", "load_posts", "load_visitor", "posts_loader", "rooms"),
+]
 METHODS_BY_HAND = ["close", "delete", "delete_message", "link", "messages", "reopen", "restore", "sweep", "unlink"]
 
 

@@ -103,6 +103,20 @@ class ChatixComments(RoomMethods):
         """Ask the site who is signed in; ``None`` without a ``visitor_loader``."""
         return self._loaders.load_visitor()
 
+    def announce(self, visitor: Visitor) -> None:
+        """Tell the hub at once what has changed about a user: pages that are open follow, as when a manager is demoted.
+
+        On the hosted service, which takes no such word, this does nothing.
+
+        Raises:
+            ConfigError: The visitor's key cannot be used.
+            ApiError: The hub does not answer.
+        """
+        state = get_state()
+        identity = state.visitors.identify(visitor, cookie=None, ticket=None)
+        if identity.visitor_id is not None:
+            state.announce(identity, visitor, is_news=True)
+
     def load_posts(self) -> Iterable[Post]:
         """Ask the site for all its posts.
 

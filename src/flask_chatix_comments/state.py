@@ -249,29 +249,36 @@ class AppState:
         self.wait_for_hub()
         self.rooms.ensure(post)
 
-    def announce(self, identity: Identity, user: Visitor) -> None:
+    def try_to_announce(self, identity: Identity, user: Visitor) -> None:
+        """Tell the hub who a site's user is; a failure is logged only, since the ticket names the user as well."""
+        try:
+            self.announce(identity, user)
+        except ApiError as exc:
+            logger.warning("The hub could not be told about a signed-in user: %s", exc)
+
+    def announce(self, identity: Identity, user: Visitor, *, is_news: bool = False) -> None:
         """Tell the hub who a site's user is, unless it has been told the same before.
 
-        A failure is logged only: the ticket names the user as well.
+        Args:
+            is_news: Whether to tell it in any case.
+
+        Raises:
+            ApiError: The hub does not answer, or refuses.
         """
         visitor_id = str(identity.visitor_id)
         email = _encodable(user.email) if user.email else None
         fields = {_encodable(key): _encodable(value) for key, value in wire.flat_fields(user.fields).items()}
         profile = (identity.name, email, tuple(sorted(fields.items())), identity.is_manager)
-        if self._announced.get(visitor_id) == profile:
+        if not is_news and self._announced.get(visitor_id) == profile:
             return
-        try:
-            self.api().update_visitor(
-                visitor_id,
-                name=identity.name,
-                email=email,
-                fields=fields,
-                is_persistent=True,
-                is_manager=identity.is_manager,
-            )
-        except ApiError as exc:
-            logger.warning("The hub could not be told about a signed-in user: %s", exc)
-            return
+        self.api().update_visitor(
+            visitor_id,
+            name=identity.name,
+            email=email,
+            fields=fields,
+            is_persistent=True,
+            is_manager=identity.is_manager,
+        )
         if len(self._announced) >= MAX_ANNOUNCED:
             self._announced.clear()
         self._announced[visitor_id] = profile

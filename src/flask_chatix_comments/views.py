@@ -150,7 +150,7 @@ def join() -> Response:
         is_refused=body.get("is_refused") is True,
     )
     if user is not None and identity.visitor_id is not None:
-        state.announce(identity, user)
+        state.try_to_announce(identity, user)
     return _answer_identity(state, identity, _room_answer(state, entry))
 
 
