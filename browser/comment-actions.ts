@@ -179,7 +179,7 @@ export class CommentActions {
       const isRefused = error instanceof RefusedError;
       this.#settle(task, () => (isRefused ? this.#refuse(error.message) : this.#show("waiting")));
     } finally {
-      this.#trying = null;
+      if (this.#trying === task) this.#trying = null;
     }
   }
 
@@ -189,7 +189,11 @@ export class CommentActions {
   }
 
   #show(state: "saving" | "waiting"): void {
-    this.#editor?.show(state);
+    if (this.#editor) this.#editor.show(state);
+    else this.#showDeleting(state);
+  }
+
+  #showDeleting(state: "saving" | "waiting"): void {
     this.#confirm.setAttribute("aria-disabled", "true");
     this.#confirm.textContent = state === "saving" ? strings.deleting : strings.delete;
     this.#hint.textContent = state === "waiting" ? strings.willBeDeleted : "";

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING
 import pytest
 from flask import Flask, appcontext_pushed
 
-from .models import Message, PostIdLike, normalize_post_id
+from .models import GUEST_PREFIX, Message, PostIdLike, normalize_post_id
 from .state import EXTENSION_KEY, AppState
 from .testing_reader import HubAddress, Visit
 from .tokens import VisitorTicket, VisitorTickets
-from .visitors import GUEST_PREFIX, TICKET_LIFETIME_S
+from .visitors import TICKET_LIFETIME_S
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient

@@ -43,6 +43,7 @@ class Frames:
 def sign_in(reader: Reader, site: Site, name: str) -> None:
     page = reader.open(f"{site.url}/sign-in/")
     page.get_by_role("button", name=name).click()
+    expect(page.get_by_role("main")).to_contain_text(f"You are signed in as {name}")
     page.close()
 
 
@@ -295,6 +296,7 @@ def test_who_is_no_manager_any_more_loses_whispers_and_controls_at_once(
     # Somebody signs out in another tab; the next ticket of this page is a guest's.
     other_tab = author.open(f"{site.url}/sign-in/")
     other_tab.get_by_role("button", name="Sign out").click()
+    expect(other_tab.get_by_role("main")).to_contain_text("You are not signed in.")
     author.context.set_offline(True)
     expect(section(page).get_by_role("status").first).not_to_have_text("Live")
     author.context.set_offline(False)
