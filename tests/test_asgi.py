@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -157,6 +158,30 @@ def test_behind_a_proxy_that_says_so(site: Site) -> None:
         assert join(base, site, headers=headers)["api_url"] == f"/blog{HUB}/v1"
 
 
+@pytest.mark.parametrize(
+    ("root_path", "headers", "expected"),
+    [
+        ("", {}, "{base}"),
+        ("/blog", {}, "{base}/blog"),
+        ("/blog", {"Host": "blog.example", "X-Forwarded-Proto": "https"}, "https://blog.example/blog"),
+        ("", {"Host": "blog.example", "X-Forwarded-Prefix": "/blog"}, "http://blog.example/blog"),
+    ],
+)
+def test_files_are_where_the_reader_finds_the_hub(
+    site: Site, root_path: str, headers: dict[str, str], expected: str
+) -> None:
+    with served(mount(site.app), root_path=root_path) as base:
+        access = join(base, site)
+        with site.app.app_context():
+            site.comments.api.connect_visitor(access["chatroom_id"], access["visitor"]["id"])
+        query = {"visitorId": access["ticket"], "websiteId": "local", "chatroomId": access["chatroom_id"]}
+        files = {"formFile": ("a.txt", b"Hi")}
+        answer = httpx.post(f"{base}{HUB}/v1/file/save", params=query, files=files, headers=headers)
+        url = answer.json()["fileUrl"]
+        assert url.startswith(f"{expected.format(base=base)}{HUB}/v1/file/")
+        assert httpx.get(f"{base}{HUB}/v1/file/{url.partition('/file/')[2]}").content == b"Hi"
+
+
 def test_a_header_with_an_underscore_is_not_taken_for_another(site: Site) -> None:
     site.app.wsgi_app = ProxyFix(site.app.wsgi_app, x_prefix=1)  # type: ignore[method-assign]  # as Flask documents it
     with served(mount(site.app)) as base:
@@ -211,6 +236,17 @@ def test_a_database_that_cannot_be_used(make_site: Callable[..., Site], caplog: 
     with pytest.raises(AssertionError, match="did not start"), served(mount(site.app)):
         pass
     assert "The setting is CHATIX_HUB_DATABASE_URL." in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_a_folder_of_files_that_cannot_be_used(
+    make_site: Callable[..., Site], caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    (tmp_path / "files").write_text("this is no folder")
+    site = make_blog(make_site, CHATIX_HUB_FILES=str(tmp_path / "files"))
+    with pytest.raises(AssertionError, match="did not start"), served(mount(site.app)):
+        pass
+    assert "The setting is CHATIX_HUB_FILES." in caplog.text
     assert "Traceback" not in caplog.text
 
 

@@ -268,9 +268,9 @@ def test_a_hub_elsewhere_is_not_started_here() -> None:
     assert not read({"CHATIX_HUB_URL": "https://hub.example"}).runs_hub
 
 
-@pytest.mark.parametrize("package", HUB_PACKAGES)
-def test_the_built_in_hub_without_its_packages(package: str) -> None:
-    error = refusal({}, is_installed=lambda name: name != package)
+@pytest.mark.parametrize(("module", "package"), HUB_PACKAGES.items())
+def test_the_built_in_hub_without_its_packages(module: str, package: str) -> None:
+    error = refusal({}, is_installed=lambda name: name != module)
     assert error.key == "CHATIX_HUB_URL"
     begin = f"CHATIX_HUB_URL: {package} not installed; run pip install 'flask-chatix-comments[hub]' for"
     assert str(error).startswith(begin)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import configparser
 import json
+import operator
 import os
 import re
 import shlex
@@ -82,13 +83,19 @@ def test_no_document_names_a_setting_that_there_is_not() -> None:
         ("CHATIX_MAX_LENGTH", "max_message_chars"),
         ("CHATIX_PAGE_SIZE", "page_size"),
         ("CHATIX_EDIT_WINDOW", "edit_window_s"),
+        ("CHATIX_HUB_RESTORE_DAYS", "hub_restore_days"),
+        ("CHATIX_MAX_FILES", "files.max_files"),
+        ("CHATIX_MAX_FILE_BYTES", "files.max_bytes"),
+        ("CHATIX_MAX_IMAGE_PIXELS", "files.max_image_pixels"),
+        ("CHATIX_FILES_PER_HOUR", "files.per_hour"),
+        ("CHATIX_BYTES_PER_HOUR", "files.bytes_per_hour"),
         ("CHATIX_GUEST_COOKIE", "guest_cookie"),
     ],
 )
 def test_defaults_are_those_of_the_code(key: str, attribute: str) -> None:
     config = ChatixConfig.from_mapping({"SECRET_KEY": "b7" * 20 + "documents"})
     ((_, default, _),) = rows(README, f"`{key}`")
-    value = getattr(config, attribute)
+    value = operator.attrgetter(attribute)(config)
     assert default == f"`{value:g}`" if isinstance(value, float) else default == f"`{value}`"
 
 
@@ -150,10 +157,13 @@ def test_the_refusals_of_the_hub_are_those_of_its_description() -> None:
 
 
 def test_the_example_requests_are_in_the_description() -> None:
-    (commands,) = blocks(HUB_REST, "console")
-    paths = re.findall(r"http://127\.0\.0\.1:5001/v1(/[a-z/-]+)", commands)
+    commands, upload = blocks(HUB_REST, "console")
+    url = r"http://127\.0\.0\.1:5001/v1(/[a-z/-]+)"
+    paths = re.findall(url, commands)
     assert paths
     assert set(paths) <= set(OPENAPI["paths"])
+    # The SDK's own, and no part of the API.
+    assert re.findall(url, upload) == ["/file/save"]
     assert OPENAPI["servers"][0]["url"] == "http://127.0.0.1:5001/v1"
 
 

@@ -35,6 +35,7 @@ FLASK_SIDE = {
         ".api_http",
         ".in_process",
         ".setting_values",
+        ".file_settings",
         ".config",
         ".keys",
         ".visitors",
@@ -49,7 +50,7 @@ FLASK_SIDE = {
     *(".room_messages", ".sweep", ".room_methods", ".cli_support", ".cli_rooms", ".cli_hub"),
     *(".view_input", ".leaving", ".views", ".templating", ".cli", ".extension", ".asgi"),
 }
-HUB_INNER = {".errors", ".models", ".tokens", ".hub.service", ".hub.limits", ".hub.names"}
+HUB_INNER = {".errors", ".models", ".tokens", ".hub.service", ".hub.limits", ".hub.names", ".hub.addresses"}
 HUB_EDGE = HUB_INNER | {".wire", ".hub.presenter"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
@@ -58,7 +59,8 @@ ALLOWED: dict[str, set[str]] = {
     "tokens": {"itsdangerous", ".errors"},
     "process_lock": set(),
     "setting_values": {".errors"},
-    "config": {".setting_values", ".errors"},
+    "file_settings": {".setting_values", ".errors"},
+    "config": {".setting_values", ".file_settings", ".errors"},
     "database": {"sqlalchemy", ".errors"},
     "registry_rows": {"sqlalchemy"},
     "registry": {"sqlalchemy", ".database", ".registry_rows", ".errors", ".models"},
@@ -116,14 +118,32 @@ ALLOWED: dict[str, set[str]] = {
     "hub.names": set(),
     "hub.store": {"sqlalchemy", ".hub.store", ".hub.names", ".models", ".errors"},
     "hub.limits": {".models", ".errors"},
+    "hub.addresses": {".models"},
+    "hub.file_names": {".models"},
+    "hub.file_types": set(),
+    "hub.folder": set(),
+    "hub.multipart": {"python_multipart", ".errors"},
+    "hub.images": {"PIL", ".errors"},
     "hub.arguments": {".hub.limits", ".errors"},
     "hub.config": {".errors"},
     "hub.service": {*HUB_INNER, ".hub.store.base", ".hub.membership", ".hub.backplane.base", ".hub.config"},
-    "hub.presenter": {".hub.service", ".hub.store.base", ".models", ".wire"},
+    "hub.presenter": {".hub.service", ".hub.store.base", ".hub.addresses", ".models", ".wire"},
     "hub.broadcast": {".hub.backplane.base", ".hub.membership", ".hub.signalr", *HUB_EDGE},
     "hub.dispatcher": {".hub.signalr", ".hub.broadcast", ".hub.arguments", *HUB_EDGE},
     "hub.rest_call": {"starlette", "msgspec", ".hub.limits", ".errors"},
     "hub.rest": {"starlette", ".hub.rest_call", *HUB_EDGE},
+    "hub.intake": {
+        *(".hub.file_names", ".hub.file_types", ".hub.folder", ".hub.images", ".hub.multipart"),
+        *(".hub.config", ".hub.store.base", *HUB_INNER),
+    },
+    "hub.uploads": {
+        "starlette",
+        ".hub.file_names",
+        ".hub.folder",
+        ".hub.intake",
+        ".hub.store.base",
+        *HUB_INNER,
+    },
     "hub.origins": {"starlette"},
     "hub.entrance": {
         *("starlette", ".hub.origins", ".hub.rest_call", ".hub.signalr"),
@@ -132,7 +152,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "hub.transports": {".hub.transports", ".hub.signalr", ".hub.dispatcher", ".hub.service", ".tokens", ".errors"},
     "hub.app": {"starlette", ".hub", *BASE},
-    "hub.startup": {".hub.config", ".hub.store.sql", ".process_lock", ".errors"},
+    "hub.startup": {".hub.config", ".hub.folder", ".hub.store.sql", ".process_lock", ".errors"},
     "hub.mounted": {
         "starlette",
         ".hub.app",
@@ -168,7 +188,7 @@ LATE: dict[str, set[str]] = {
     "testing": {".hub.server", ".hub.config", ".api"},
 }
 # These may be imported at the top of no module but api: the import of the extension stays light.
-HEAVY = {"httpx", "starlette", "uvicorn", "msgspec", "a2wsgi"}
+HEAVY = {"httpx", "starlette", "uvicorn", "msgspec", "a2wsgi", "PIL", "python_multipart"}
 
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path.name not in {"__init__.py"})
 

@@ -87,7 +87,16 @@ class TestJoin:
             "chatroom_id": "room-1",
             "ticket_expires_in_s": 43_200,
             "visitor": {"name": None, "is_manager": False, "is_signed_in": False, "is_persistent": False},
-            "limits": {"message_chars": 10_000, "name_chars": 80, "page_size": 30, "edit_window_s": 900},
+            "limits": {
+                "message_chars": 10_000,
+                "name_chars": 80,
+                "page_size": 30,
+                "edit_window_s": 900,
+                "files": 10,
+                "file_bytes": 20_971_520,
+                "file_types": None,
+                "image_pixels": 40_000_000,
+            },
         }
         assert ticket == VisitorTicket(visitor_id, clock(), clock() + 43_200)
 
@@ -218,8 +227,25 @@ class TestJoin:
         assert answer.headers["Cache-Control"] == "no-store"
 
     def test_limits_are_settings(self, make_site: Callable[..., Site]) -> None:
-        site = make_site(CHATIX_MAX_LENGTH=500, CHATIX_PAGE_SIZE="10", CHATIX_EDIT_WINDOW="0")
-        assert join(site)["limits"] == {"message_chars": 500, "name_chars": 80, "page_size": 10, "edit_window_s": 0}
+        site = make_site(
+            CHATIX_MAX_LENGTH=500,
+            CHATIX_PAGE_SIZE="10",
+            CHATIX_EDIT_WINDOW="0",
+            CHATIX_MAX_FILES="0",
+            CHATIX_MAX_FILE_BYTES=1000,
+            CHATIX_FILE_TYPES="image/png, application/PDF",
+            CHATIX_MAX_IMAGE_PIXELS=1_000_000,
+        )
+        assert join(site)["limits"] == {
+            "message_chars": 500,
+            "name_chars": 80,
+            "page_size": 10,
+            "edit_window_s": 0,
+            "files": 0,
+            "file_bytes": 1000,
+            "file_types": ["image/png", "application/pdf"],
+            "image_pixels": 1_000_000,
+        }
 
     def test_the_hub_gets_the_same_limits(self, make_site: Callable[..., Site]) -> None:
         hub = make_site(CHATIX_MAX_LENGTH=500, CHATIX_EDIT_WINDOW=60).state.hub_config()

@@ -34,6 +34,10 @@ MESSAGE = Message(
     seq=7,
     change=9,
     client_key="key-1",
+    file_name="Über uns.png",
+    file_bytes=20_971_520,
+    width_px=4000,
+    height_px=3000,
 )
 
 
@@ -124,7 +128,7 @@ def test_what_is_no_chatroom_is_refused(data: dict[str, Any]) -> None:
         wire.chatroom_from_wire(data)
 
 
-def test_a_message_as_the_sdk_reads_it_with_our_four_keys() -> None:
+def test_a_message_as_the_sdk_reads_it_with_our_more_keys() -> None:
     told = wire.message_to_wire(MESSAGE)
     assert told == {
         "uuid": "n-1",
@@ -140,6 +144,10 @@ def test_a_message_as_the_sdk_reads_it_with_our_four_keys() -> None:
         "sender_name": "Marit",
         "edited_at": 1_795_435_260.25,
         "seq": 7,
+        "file_name": "Über uns.png",
+        "file_size": 20_971_520,
+        "width": 4000,
+        "height": 3000,
     }
     assert type(told["type"]) is type(told["sender_flag"]) is int
 
@@ -175,7 +183,8 @@ def test_a_hosted_message_lacks_our_keys() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"type": 1}, {"type": None}, {"sender_flag": 2}, {"sent_at": None}, {"sent_at": 1e300}]
+    "changes",
+    [{"type": 1}, {"type": None}, {"sender_flag": 2}, {"sent_at": None}, {"sent_at": 1e300}, {"file_size": "much"}],
 )
 def test_what_is_no_message_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises((TypeError, ValueError)):

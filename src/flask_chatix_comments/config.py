@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from . import setting_values as values
 from .errors import ConfigError
+from .file_settings import FileSettings
 from .setting_values import SECRET_COMMAND
 
 T = TypeVar("T")
@@ -38,6 +39,8 @@ SETTINGS: tuple[str, ...] = (
     "CHATIX_HUB_URL",
     "CHATIX_HUB_WEBSITE_ID",
     "CHATIX_HUB_DATABASE_URL",
+    "CHATIX_HUB_FILES",
+    "CHATIX_HUB_RESTORE_DAYS",
     "CHATIX_HUB_ALLOWED_ORIGINS",
     "CHATIX_TICKET_KEY",
     "CHATIX_POST_KEY",
@@ -45,11 +48,25 @@ SETTINGS: tuple[str, ...] = (
     "CHATIX_MAX_LENGTH",
     "CHATIX_PAGE_SIZE",
     "CHATIX_EDIT_WINDOW",
+    "CHATIX_MAX_FILES",
+    "CHATIX_MAX_FILE_BYTES",
+    "CHATIX_MAX_IMAGE_PIXELS",
+    "CHATIX_FILE_TYPES",
+    "CHATIX_FILES_PER_HOUR",
+    "CHATIX_BYTES_PER_HOUR",
     "CHATIX_GUEST_COOKIE",
 )
 
 YEAR_S = 365 * 24 * 3600
-HUB_PACKAGES = ("starlette", "uvicorn", "msgspec", "websockets")
+#: What the hub imports, and under which name it is installed.
+HUB_PACKAGES = {
+    "starlette": "starlette",
+    "uvicorn": "uvicorn",
+    "msgspec": "msgspec",
+    "websockets": "websockets",
+    "python_multipart": "python-multipart",
+    "PIL": "pillow",
+}
 
 
 def _is_installed(name: str) -> bool:
@@ -58,7 +75,7 @@ def _is_installed(name: str) -> bool:
 
 def missing_hub_packages(is_installed: Callable[[str], bool] = _is_installed) -> list[str]:
     """Return the packages that the hub needs and that are not there."""
-    return [name for name in HUB_PACKAGES if not is_installed(name)]
+    return [package for name, package in HUB_PACKAGES.items() if not is_installed(name)]
 
 
 # For debug and tests only. Whoever reaches a debugger owns the site anyway.
@@ -78,6 +95,7 @@ class ChatixConfig:
         creates_tables: Whether the registry makes its tables; ``None``: unless migrations do.
         hub_host: Where the built-in hub listens; ``None``: at the development server's own address.
         hub_url: The hub as readers see it, ending in ``/v1``; ``None`` when the site runs it itself.
+        hub_restore_days: How long a deleted chatroom can be restored; 0: always.
         secrets: ``SECRET_KEY`` and its fallbacks, newest first.
         ticket_keys, post_keys, hub_api_keys: Newest first; empty means derived from *secrets*.
         is_secret_for_development: Whether *secrets* is a stand-in that only debug and tests may use.
@@ -102,6 +120,7 @@ class ChatixConfig:
     hub_url: str | None
     hub_database_url: str = field(repr=False)
     hub_lock_path: Path
+    hub_restore_days: int
     hub_allowed_origins: tuple[str, ...]
     ticket_keys: tuple[str, ...] = field(repr=False)
     post_keys: tuple[str, ...] = field(repr=False)
@@ -109,6 +128,7 @@ class ChatixConfig:
     max_message_chars: int
     page_size: int
     edit_window_s: int
+    files: FileSettings
     guest_cookie: str
     secrets: tuple[bytes, ...] = field(repr=False)
     is_secret_for_development: bool
@@ -156,6 +176,7 @@ class ChatixConfig:
         secrets = _secrets(mapping, is_lenient=is_lenient)
         hub_database = read("CHATIX_HUB_DATABASE_URL", values.lasting_database_url, "sqlite:///chatix_hub.sqlite3")
         hub_database_url = _from_instance(hub_database, instance_path)
+        hub_lock_path = _lock_path(hub_database_url, instance_path)
         config = cls(
             website_id=website_id,
             api_key=api_key,
@@ -176,7 +197,8 @@ class ChatixConfig:
             hub_host=read("CHATIX_HUB_HOST", values.host, None),
             hub_url=read("CHATIX_HUB_URL", values.hub_url, None),
             hub_database_url=hub_database_url,
-            hub_lock_path=_lock_path(hub_database_url, instance_path),
+            hub_lock_path=hub_lock_path,
+            hub_restore_days=read("CHATIX_HUB_RESTORE_DAYS", values.int_between(0, 3650), 30),
             hub_allowed_origins=read("CHATIX_HUB_ALLOWED_ORIGINS", values.origins, ()),
             ticket_keys=read("CHATIX_TICKET_KEY", values.key_list, ()),
             post_keys=read("CHATIX_POST_KEY", values.key_list, ()),
@@ -184,6 +206,7 @@ class ChatixConfig:
             max_message_chars=read("CHATIX_MAX_LENGTH", values.int_between(1, 50_000), 10_000),
             page_size=read("CHATIX_PAGE_SIZE", values.int_between(1, 100), 30),
             edit_window_s=read("CHATIX_EDIT_WINDOW", values.int_between(0, YEAR_S), 900),
+            files=FileSettings.of(read, instance_path=instance_path, hub_lock_path=hub_lock_path),
             guest_cookie=read("CHATIX_GUEST_COOKIE", values.cookie_name, "chatix_guest"),
             secrets=secrets or (_DEVELOPMENT_SECRET + str(instance_path).encode(),),
             is_secret_for_development=not secrets,

@@ -26,7 +26,7 @@
         ├── ProtocolError                      the peer broke the protocol: the connection closes
         │   ├── HandshakeError
         │   └── MessageTooLargeError (size_bytes, limit_bytes)
-        ├── RequestRefusedError (status_code)  an HTTP request to the hub is refused
+        ├── RequestRefusedError (status_code, retry_after_s)  an HTTP request to the hub is refused
         ├── InvocationError                    its message goes to the caller
         │   ├── UnknownMethodError
         │   ├── InvalidArgumentError
@@ -244,11 +244,13 @@ class RequestRefusedError(HubError):
 
     Attributes:
         status_code: The HTTP status that says so.
+        retry_after_s: When it is worth another try, if that is known, in seconds from now.
     """
 
-    def __init__(self, status_code: int, message: str) -> None:
+    def __init__(self, status_code: int, message: str, *, retry_after_s: int | None = None) -> None:
         super().__init__(message)
         self.status_code = status_code
+        self.retry_after_s = retry_after_s
 
 
 class InvocationError(HubError):

@@ -250,6 +250,8 @@ class Message:
         change: The chatroom's change number when this message was last written, edited or deleted.
         client_key: The sender's idempotency key; shown to the sender only.
         is_whisper: For managers only.
+        file_bytes: The size of the file; ``None`` where it is not known, or there is none.
+        width_px, height_px: Of an image as it is shown; ``None`` likewise.
     """
 
     message_id: str
@@ -270,3 +272,7 @@ class Message:
     client_key: str | None = None
     is_whisper: bool = False
     is_deleted: bool = False
+    file_name: str | None = None
+    file_bytes: int | None = None
+    width_px: int | None = None
+    height_px: int | None = None

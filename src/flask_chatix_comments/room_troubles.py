@@ -9,8 +9,8 @@ from .registry import RegistryEntry, RoomRegistry
 GONE_STATUSES = frozenset({404, 410})
 
 _LOST_HUB = (
-    "Its database may be another one, or have been lost: the registry (CHATIX_DATABASE_URL) and the hub's database"
-    " (CHATIX_HUB_DATABASE_URL) belong together."
+    "It may have been deleted longer ago than CHATIX_HUB_RESTORE_DAYS, or the hub's database be another one, or lost:"
+    " the registry (CHATIX_DATABASE_URL) and the hub's database (CHATIX_HUB_DATABASE_URL) belong together."
 )
 _WRONG_SERVICE = "If it should be there, check CHATIX_API_URL and CHATIX_API_OPERATIONS."
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -102,7 +103,7 @@ def int_between(low: int, high: int) -> Callable[[Any], int]:
 
     def parse(value: Any) -> int:
         is_number = isinstance(value, int) and not isinstance(value, bool)
-        if not is_number and not (isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value)):
+        if not is_number and not (isinstance(value, str) and re.fullmatch(r"[0-9]{1,15}", value)):
             raise ValueError(message)
         if not low <= int(value) <= high:
             raise ValueError(message)
@@ -163,6 +164,21 @@ def _listed(value: Any) -> Sequence[str]:
 
 def origins(value: Any) -> tuple[str, ...]:
     return tuple(_origin(item) for item in _listed(value))
+
+
+def media_types(value: Any) -> tuple[str, ...]:
+    """A list of MIME types, spelled out."""
+    types = tuple(item.lower() for item in _listed(value))
+    if not types or not all(
+        re.fullmatch(r"[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*", one) for one in types
+    ):
+        raise ValueError("must list MIME types such as image/jpeg, application/pdf, without '*'; leave it out for any.")
+    return types
+
+
+def path(value: Any) -> str:
+    """A folder."""
+    return text(str(value) if isinstance(value, Path) else value)
 
 
 def key_list(value: Any) -> tuple[str, ...]:

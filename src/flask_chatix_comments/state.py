@@ -192,8 +192,18 @@ class AppState:
 
     def hub_config(self) -> HubConfig:
         """Return the settings of a hub that serves this site."""
-        from .hub.config import HubConfig
+        from .hub.config import DAY_S, HubConfig, UploadConfig
 
+        files = self.config.files
+        uploads = UploadConfig(
+            folder=files.folder,
+            is_open=files.max_files > 0,
+            max_file_bytes=files.max_bytes,
+            max_image_pixels=files.max_image_pixels,
+            file_types=files.types,
+            files_per_hour=files.per_hour,
+            bytes_per_hour=files.bytes_per_hour,
+        )
         return HubConfig(
             website_id=self.config.website_id,
             database_url=self.config.hub_database_url,
@@ -202,6 +212,9 @@ class AppState:
             allowed_origins=self.config.hub_allowed_origins,
             max_message_chars=self.config.max_message_chars,
             edit_window_s=self.config.edit_window_s,
+            public_url=self.config.hub_url,
+            uploads=uploads,
+            restore_s=self.config.hub_restore_days * DAY_S or None,
         )
 
     def _make_own_hub(self) -> OwnHub:

@@ -116,7 +116,7 @@ def running_hub(folder: Path) -> Iterator[HubForTests]:
     """
     try:
         from .api import ChatixApi
-        from .hub.config import HubConfig
+        from .hub.config import HubConfig, UploadConfig
         from .hub.server import HubThread
     except ModuleNotFoundError as exc:
         pytest.fail(f"The hub needs {exc.name}. Run: pip install 'flask-chatix-comments[hub]'", pytrace=False)
@@ -127,6 +127,7 @@ def running_hub(folder: Path) -> Iterator[HubForTests]:
         database_url=f"sqlite:///{folder / 'chatix_hub.sqlite3'}",
         ticket_keys=(ticket_key.encode(),),
         api_keys=(api_key,),
+        uploads=UploadConfig(folder=folder / "chatix_hub.files"),
     )
     thread = HubThread(config, host="127.0.0.1", port=0, lock_path=folder / "chatix_hub.lock")
     thread.start()

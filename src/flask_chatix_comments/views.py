@@ -222,6 +222,10 @@ def _room_answer(state: AppState, entry: RegistryEntry) -> Body:
             "page_size": config.page_size,
             # The hosted service lets nobody change what it has.
             "edit_window_s": 0 if config.is_hosted else config.edit_window_s,
+            "files": config.files.max_files,
+            "file_bytes": config.files.max_bytes,
+            "file_types": config.files.types,
+            "image_pixels": config.files.max_image_pixels,
         },
     }
 

@@ -191,7 +191,7 @@ def chatroom_from_wire(data: Mapping[str, Any]) -> Chatroom:
 
 
 def message_to_wire(message: Message, *, for_sender: bool = False) -> Json:
-    """Return the Message object, with our four more keys.
+    """Return the Message object, with our more keys.
 
     Args:
         for_sender: Whether the sender asks: only the sender gets the ``client_key``.
@@ -212,6 +212,10 @@ def message_to_wire(message: Message, *, for_sender: bool = False) -> Json:
         "sender_name": message.sender_name,
         "edited_at": to_unix(message.edited_at) if message.edited_at else None,
         "seq": message.seq,
+        "file_name": message.file_name,
+        "file_size": message.file_bytes,
+        "width": message.width_px,
+        "height": message.height_px,
     }
     if for_sender and message.client_key:
         data["client_key"] = message.client_key
@@ -252,4 +256,12 @@ def message_from_wire(data: Mapping[str, Any], *, chatroom_id: str) -> Message:
         seq=int(data.get("seq") or 0),
         client_key=data.get("client_key"),
         is_whisper=data.get("is_whisper") is True,
+        file_name=data.get("file_name"),
+        file_bytes=_number(data.get("file_size")),
+        width_px=_number(data.get("width")),
+        height_px=_number(data.get("height")),
     )
+
+
+def _number(value: Any) -> int | None:
+    return None if value is None else int(value)

@@ -21,7 +21,7 @@ from typing import Any
 from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Locator, Page, expect
 
 from flask_chatix_comments.api import ChatixApi
-from flask_chatix_comments.hub.config import HubConfig
+from flask_chatix_comments.hub.config import HubConfig, UploadConfig
 from flask_chatix_comments.hub.server import HubThread
 from tests.ports import free_port
 
@@ -152,6 +152,7 @@ def running_hub(folder: Path, *, website_id: str, api_key: str, port: int = 0) -
         database_url=f"sqlite:///{folder / 'hub.sqlite3'}",
         ticket_keys=(TICKET_KEY.encode(),),
         api_keys=(api_key,),
+        uploads=UploadConfig(folder=folder / "hub.files"),
     )
     hub = HubThread(config, host="127.0.0.1", port=port, lock_path=folder / "hub.lock")
     hub.start()

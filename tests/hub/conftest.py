@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flask_chatix_comments.hub.config import HubConfig
+from flask_chatix_comments.hub.config import HubConfig, UploadConfig
 from flask_chatix_comments.hub.server import HubThread
 from flask_chatix_comments.hub.store.sql import SqlStore
+from tests.hub.processes import HubProcess
 from tests.hub.support import API_KEY, TICKET_KEY, Clock, Hub, World
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -30,15 +33,22 @@ def database_url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def make_config(database_url: str) -> Callable[..., HubConfig]:
-    """Make configurations; keyword arguments are what differs."""
+def files_folder(tmp_path: Path) -> Path:
+    return tmp_path / "hub.files"
+
+
+@pytest.fixture
+def make_config(database_url: str, files_folder: Path) -> Callable[..., HubConfig]:
+    """Make configurations; keyword arguments are what differs, those of *uploads* in a dict."""
 
     def make(**changes: Any) -> HubConfig:
+        uploads = changes.pop("uploads", {})
         settings: dict[str, Any] = {
             "website_id": "local",
             "database_url": database_url,
             "ticket_keys": (TICKET_KEY,),
             "api_keys": (API_KEY,),
+            "uploads": None if uploads is None else UploadConfig(folder=files_folder, **uploads),
         }
         return HubConfig(**(settings | changes))
 
@@ -102,3 +112,21 @@ def hub_thread(make_hub_thread: Callable[..., HubThread]) -> HubThread:
     thread.start()
     assert thread.wait_ready(20), thread.error
     return thread
+
+
+@pytest.fixture
+def run_process(tmp_path: Path) -> Iterator[Callable[..., HubProcess]]:
+    """Run hubs in processes of their own, one after the other, on one port and one database."""
+    port = free_port()
+    started: list[HubProcess] = []
+
+    def run(prelude: str = "") -> HubProcess:
+        started.append(HubProcess(tmp_path, port, prelude))
+        return started[-1]
+
+    yield run
+    for hub in started:
+        if hub.process.poll() is None:
+            hub.end(signal.SIGKILL)
+        if hub.process.stderr is not None:
+            hub.process.stderr.close()

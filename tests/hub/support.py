@@ -7,10 +7,12 @@ import itertools
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import httpx
 
+from flask_chatix_comments.hub.addresses import file_path
 from flask_chatix_comments.hub.app import create_hub
 from flask_chatix_comments.hub.backplane.base import Event
 from flask_chatix_comments.hub.backplane.local import LocalBackplane
@@ -19,16 +21,18 @@ from flask_chatix_comments.hub.config import HubConfig
 from flask_chatix_comments.hub.dispatcher import Dispatcher
 from flask_chatix_comments.hub.membership import Membership
 from flask_chatix_comments.hub.service import Caller, ChatService, Context
-from flask_chatix_comments.hub.service.messages import Draft
+from flask_chatix_comments.hub.service.drafts import Draft
 from flask_chatix_comments.hub.signalr.framing import RECORD_SEPARATOR
 from flask_chatix_comments.hub.signalr.json_protocol import serialize_message
 from flask_chatix_comments.hub.signalr.messages import Invocation
-from flask_chatix_comments.hub.store.base import MessageStore
+from flask_chatix_comments.hub.store.base import MessageStore, Upload
 from flask_chatix_comments.models import Chatroom, Message
 from flask_chatix_comments.tokens import VisitorTicket, VisitorTickets
 
 TICKET_KEY = b"k" * 32
 API_KEY = "an-api-key-of-some-length"
+#: Where the clients of these tests reach the hub.
+BASE_URL = "http://hub.example:5001/v1"
 START = 1_760_000_000.0
 DEADLINE_S = 10.0
 
@@ -140,7 +144,17 @@ class World:
         self.membership = Membership()
         self.backplane = LocalBackplane()
         ids = itertools.count(1)
-        context = Context(config, store, self.membership, self.backplane, clock, lambda: f"id-{next(ids)}")
+        self.removed_files: list[str] = []
+        self.removal_errors: dict[str, OSError] = {}
+        context = Context(
+            config,
+            store,
+            self.membership,
+            self.backplane,
+            clock,
+            lambda: f"id-{next(ids)}",
+            self._remove_files,
+        )
         self.service = ChatService(context)
         broadcast = Broadcast(
             self.membership, website_id=config.website_id, is_manager=self.service.visitors.is_manager
@@ -149,20 +163,28 @@ class World:
         self.backplane.listen(self.events.append)
         self.backplane.listen(broadcast.deliver)
         self.dispatcher = Dispatcher(self.service, broadcast, website_id=config.website_id)
+        self._upload_numbers = itertools.count(1)
         self._connection_ids = (f"connection-{number}" for number in itertools.count(1))
 
-    async def connect(self, visitor_id: str, **ticket: Any) -> Visit:
+    def _remove_files(self, upload_id: str) -> None:
+        if upload_id in self.removal_errors:
+            raise self.removal_errors[upload_id]
+        self.removed_files.append(upload_id)
+
+    async def connect(self, visitor_id: str, *, base_url: str = BASE_URL, **ticket: Any) -> Visit:
         """Connect with a site ticket."""
-        return await self.connect_with(sign_ticket(self.clock, visitor_id, **ticket))
+        return await self.connect_with(sign_ticket(self.clock, visitor_id, **ticket), base_url=base_url)
 
     async def connect_stranger(self) -> Visit:
         """Connect with a fresh get-id ticket."""
         return await self.connect_with(self.service.visitors.new_ticket())
 
-    async def connect_with(self, ticket_text: str) -> Visit:
+    async def connect_with(self, ticket_text: str, *, base_url: str = BASE_URL) -> Visit:
         ticket = self.service.visitors.check_ticket(ticket_text)
         records: list[str] = []
-        caller = await self.dispatcher.connect(next(self._connection_ids), ticket, ticket_text, records.append)
+        caller = await self.dispatcher.connect(
+            next(self._connection_ids), ticket, ticket_text, base_url, records.append
+        )
         return Visit(self, caller, records)
 
     async def room(self, title: str = "A post", *, is_private: bool = False, **more: Any) -> str:
@@ -184,6 +206,24 @@ class World:
         return await self.service.messages.post_by_api(
             chatroom_id, Draft(content=content), sender_id=sender_id, sender_flag=more.pop("sender_flag", 0), **more
         )
+
+    async def upload(self, visitor_id: str, chatroom_id: str, **more: Any) -> str:
+        """Have a visitor upload a file; return its path."""
+        upload = Upload(
+            upload_id=f"upload-{next(self._upload_numbers)}",
+            chatroom_id=chatroom_id,
+            visitor_id=visitor_id,
+            is_image=more.pop("is_image", False),
+            media_type=more.pop("media_type", "application/pdf"),
+            file_name=more.pop("file_name", "a.pdf"),
+            file_bytes=more.pop("file_bytes", 1000),
+            width_px=more.pop("width_px", None),
+            height_px=more.pop("height_px", None),
+            created_at=datetime.fromtimestamp(self.clock(), UTC),
+        )
+        async with self.service.uploads.slot(visitor_id, chatroom_id, file_bytes=upload.file_bytes):
+            await self.service.uploads.record(upload)
+        return file_path(upload.upload_id, upload.file_name)
 
     async def pass_time(self, seconds: float) -> None:
         self.clock.advance(seconds)
@@ -213,6 +253,11 @@ class Hub:
     async def post(self, path: str, body: Any = None, *, key: str | None = API_KEY, **query: Any) -> httpx.Response:
         params = {"websiteId": "local", **query}
         return await self.client.post(path, params=params, json=body, headers=_key(key))
+
+
+def rest_client(url: str) -> httpx.Client:
+    """Return a client of the REST API on a real socket."""
+    return httpx.Client(base_url=url, params={"websiteId": "local"}, headers={"X-Api-Key": API_KEY})
 
 
 def _key(key: str | None) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flask_chatix_comments.errors import ConfigError
-from flask_chatix_comments.hub.config import HubConfig
+from flask_chatix_comments.hub.config import MEBIBYTE, HubConfig
 
 
 @pytest.mark.parametrize(
@@ -34,12 +34,30 @@ from flask_chatix_comments.hub.config import HubConfig
         ("max_message_chars", -1),
         ("ping_interval_s", 0),
         ("ping_timeout_s", -1),
+        ("restore_s", 0),
     ],
 )
 def test_bad_settings(make_config: Callable[..., HubConfig], key: str, value: Any) -> None:
     with pytest.raises(ConfigError) as caught:
         make_config(**{key: value})
     assert caught.value.key == key
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("max_file_bytes", 0),
+        ("max_image_pixels", 0),
+        ("files_per_hour", 0),
+        ("bytes_per_hour", 20 * MEBIBYTE - 1),
+        ("lifetime_s", 0),
+        ("idle_s", -1),
+    ],
+)
+def test_bad_settings_of_uploads(make_config: Callable[..., HubConfig], key: str, value: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_config(uploads={key: value})
+    assert caught.value.key == f"uploads.{key}"
 
 
 def test_good_settings_are_frozen(make_config: Callable[..., HubConfig]) -> None:
@@ -50,7 +68,7 @@ def test_good_settings_are_frozen(make_config: Callable[..., HubConfig]) -> None
 
 def test_secrets_are_in_no_repr(make_config: Callable[..., HubConfig]) -> None:
     config = make_config(ticket_keys=(b"ticket-secret",), api_keys=("api-secret",), database_url="x://u:db-secret@h/d")
-    assert "secret" not in repr(config)
+    assert "-secret" not in repr(config)
 
 
 def test_the_longest_message_fits_into_a_record(make_config: Callable[..., HubConfig]) -> None:

@@ -161,6 +161,10 @@ async def test_messages(hub: Hub) -> None:
         "sender_name": "Ada",
         "edited_at": None,
         "seq": 1,
+        "file_name": None,
+        "file_size": None,
+        "width": None,
+        "height": None,
     }
     assert (await hub.post("/chatroom/send-message", body, chatroomId=room)).json() == sent
     whisper = await hub.post("/chatroom/send-whisper", {"content": "Psst", "sender_id": "boss"}, chatroomId=room)
@@ -312,7 +316,7 @@ async def test_what_goes_wrong_inside_is_500_and_tells_nothing(hub: Hub, monkeyp
 
 
 async def test_addresses_that_are_not_there(hub: Hub) -> None:
-    for path in ("/nothing", "/file/save", "/", "/chatroom"):
+    for path in ("/nothing", "/file", "/", "/chatroom"):
         assert error_of(await hub.get(path)) == (404, "There is nothing at this address.")
     response = await hub.client.get("http://hub.example/elsewhere")
     assert error_of(response)[0] == 404

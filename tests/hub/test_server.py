@@ -27,26 +27,9 @@ from flask_chatix_comments.errors import HubLockedError, HubPortError, HubStartE
 from flask_chatix_comments.hub.config import HubConfig
 from flask_chatix_comments.hub.server import HubThread, run_hub
 from flask_chatix_comments.tokens import VisitorTickets
-from tests.hub.support import API_KEY, DEADLINE_S, TICKET_KEY, records_of
+from tests.hub.processes import RUN_HUB, SOURCES, HubProcess
+from tests.hub.support import API_KEY, DEADLINE_S, TICKET_KEY, records_of, rest_client
 from tests.ports import free_port
-
-SOURCES = Path(__file__).parents[2] / "src"
-
-RUN_HUB = """
-import sys
-from pathlib import Path
-from flask_chatix_comments.hub.config import HubConfig
-from flask_chatix_comments.hub.server import run_hub
-
-folder, port = Path(sys.argv[1]), int(sys.argv[2])
-config = HubConfig(
-    website_id="local",
-    database_url=f"sqlite:///{folder / 'hub.sqlite3'}",
-    ticket_keys=(b"k" * 32,),
-    api_keys=(sys.argv[3],),
-)
-run_hub(config, host="127.0.0.1", port=port, lock_path=folder / "hub.lock")
-"""
 
 
 class Client:
@@ -110,10 +93,6 @@ async def open_clients(url: str, count: int = 1) -> AsyncIterator[list[Client]]:
 def rest(hub_thread: HubThread) -> Iterator[httpx.Client]:
     with rest_client(hub_thread.url) as client:
         yield client
-
-
-def rest_client(url: str) -> httpx.Client:
-    return httpx.Client(base_url=url, params={"websiteId": "local"}, headers={"X-Api-Key": API_KEY})
 
 
 def new_room(rest: httpx.Client, title: str = "A post") -> str:
@@ -517,49 +496,6 @@ def test_a_hub_on_ipv6(make_hub_thread: Callable[..., HubThread]) -> None:
 
 
 # A process of its own
-
-
-class HubProcess:
-    def __init__(self, folder: Path, port: int, prelude: str = "") -> None:
-        environment = os.environ | {"PYTHONPATH": str(SOURCES)}
-        command = [sys.executable, "-W", "error", "-c", prelude + RUN_HUB, str(folder), str(port), API_KEY]
-        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
-        self.url = f"http://127.0.0.1:{port}/v1"
-
-    async def ready(self) -> HubProcess:
-        deadline = asyncio.get_running_loop().time() + 3 * DEADLINE_S
-        async with httpx.AsyncClient() as client:
-            while True:
-                assert self.process.poll() is None, self.process.stderr and self.process.stderr.read()
-                try:
-                    assert (await client.get(f"{self.url}/health")).status_code == 200
-                except httpx.TransportError:
-                    assert asyncio.get_running_loop().time() < deadline
-                    await asyncio.sleep(0.02)
-                else:
-                    return self
-
-    def end(self, how: signal.Signals) -> tuple[int, str]:
-        self.process.send_signal(how)
-        _, errors = self.process.communicate(timeout=DEADLINE_S)
-        return self.process.returncode, errors.decode()
-
-
-@pytest.fixture
-def run_process(tmp_path: Path) -> Iterator[Callable[..., HubProcess]]:
-    port = free_port()
-    started: list[HubProcess] = []
-
-    def run(prelude: str = "") -> HubProcess:
-        started.append(HubProcess(tmp_path, port, prelude))
-        return started[-1]
-
-    yield run
-    for hub in started:
-        if hub.process.poll() is None:
-            hub.end(signal.SIGKILL)
-        if hub.process.stderr is not None:
-            hub.process.stderr.close()
 
 
 FEW_FILES = """

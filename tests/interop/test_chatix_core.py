@@ -3,47 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from flask_chatix_comments.api import ChatixApi
+from tests.interop.support import START, call, start, wait_for
 
 pytestmark = [pytest.mark.interop, pytest.mark.browser]
 OpenClient = Callable[..., Page]
-
-START = """
-async () => {
-  window.told = [];
-  window.core = new ChatixCore("local");
-  for (const name of [
-    "onConnected", "onChatroomMessageReceived", "onChatroomMessageUpdated", "onChatroomMessageDeleted",
-    "onChatroomCreated", "onChatroomUpdated", "onChatroomDeleted", "onChatroomRestored",
-    "onMemberConnectedToChatroom", "onMemberDisconnectedFromChatroom", "onApplyVisitorInfo",
-  ]) {
-    core[name] = (...args) => { told.push([name, JSON.parse(JSON.stringify(args))]); };
-  }
-  return core.start();
-}
-"""
-
-
-def start(page: Page) -> None:
-    assert page.evaluate(START) is True
-
-
-def call(page: Page, method: str, *arguments: Any) -> Any:
-    return page.evaluate(
-        "async ([method, args]) => JSON.parse(JSON.stringify((await core[method](...args)) ?? null))",
-        [method, list(arguments)],
-    )
-
-
-def wait_for(page: Page, name: str) -> list[Any]:
-    page.wait_for_function("(name) => told.some(([one]) => one === name)", arg=name)
-    arguments: list[Any] = page.evaluate("(name) => told.find(([one]) => one === name)[1]", name)
-    return arguments
 
 
 def test_a_whole_talk(api: ChatixApi, open_client: OpenClient) -> None:

@@ -22,6 +22,8 @@ from .broadcast import Broadcast
 from .config import HubConfig
 from .dispatcher import Dispatcher
 from .entrance import Entrance
+from .folder import UploadFolder
+from .intake import Intake
 from .membership import Membership
 from .origins import CorsMiddleware, OriginPolicy
 from .rest import RestApi
@@ -32,6 +34,7 @@ from .store.base import MessageStore
 from .store.sql import SqlStore
 from .transports.channels import Channels
 from .transports.websocket import WebSocketTransport
+from .uploads import UploadApi
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +61,9 @@ def create_hub(
     """
     store = store if store is not None else SqlStore(config.database_url)
     membership, backplane = Membership(), LocalBackplane()
-    service = ChatService(Context(config, store, membership, backplane, clock, new_id))
+    folder = UploadFolder(config.uploads.folder) if config.uploads is not None else None
+    remove_files = folder.remove if folder is not None else None
+    service = ChatService(Context(config, store, membership, backplane, clock, new_id, remove_files))
     broadcast = Broadcast(membership, website_id=config.website_id, is_manager=service.visitors.is_manager)
     backplane.listen(broadcast.deliver)
     limits = ConnectionLimits(max_record_bytes=config.max_record_bytes)
@@ -70,13 +75,14 @@ def create_hub(
         new_token=lambda: secrets.token_urlsafe(24),
     )
     policy = OriginPolicy(config.allowed_origins)
-    entrance = Entrance(service, channels, policy, website_id=config.website_id)
+    entrance = Entrance(service, channels, policy, website_id=config.website_id, public_url=config.public_url)
     api = RestApi(
         service,
         website_id=config.website_id,
         api_keys=config.api_keys,
         max_body_bytes=config.max_record_bytes,
         check_website=entrance.check_website,
+        public_url=config.public_url,
     )
     dispatcher = Dispatcher(service, broadcast, website_id=config.website_id)
     routes = [
@@ -86,9 +92,14 @@ def create_hub(
         WebSocketRoute("/chat", WebSocketTransport(dispatcher, channels, admit=entrance.admit)),
         *api.routes(),
     ]
+    intake = None
+    if config.uploads is not None and folder is not None:
+        intake = Intake(folder, config.uploads, clock=clock, new_id=new_id, record=service.uploads.record)
+        uploads = UploadApi(service, intake, folder, public_url=config.public_url, check_visitor=entrance.check_visitor)
+        routes += uploads.routes()
     app = Starlette(
         routes=[Mount(BASE_PATH, app=Router(routes, redirect_slashes=False))],
-        lifespan=_lifespan(store, service, channels, interval_s=config.presence_interval_s),
+        lifespan=_lifespan(store, service, channels, intake, interval_s=config.presence_interval_s),
         exception_handlers={
             HTTPException: _http_error,
             RequestRefusedError: refusal_to_response,
@@ -103,12 +114,14 @@ def create_hub(
 
 
 def _lifespan(
-    store: MessageStore, service: ChatService, channels: Channels, *, interval_s: float
+    store: MessageStore, service: ChatService, channels: Channels, intake: Intake | None, *, interval_s: float
 ) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         store.open()
         try:
+            if intake is not None:
+                await intake.start()
             await service.start()
             tasks = [
                 asyncio.create_task(_every(CHANNEL_TICK_S, _tick(channels))),
@@ -120,6 +133,8 @@ def _lifespan(
                 with suppress(asyncio.CancelledError):
                     await task
         finally:
+            if intake is not None:
+                intake.stop()
             await store.close()
 
     return lifespan

@@ -14,6 +14,11 @@ def chatroom_id(value: Any) -> str:
     return check_id(value, name="The chatroom's id")
 
 
+def chatroom_id_or_none(value: Any) -> str | None:
+    """Take the id of a chatroom, or null."""
+    return None if value is None else chatroom_id(value)
+
+
 def message_id(value: Any) -> str:
     """Take the id of a message."""
     return check_id(value, name="The message's id")

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..models import Manager
+from ..models import Manager, Message
 from ..wire import HubEvent
+from .addresses import has_paths
 from .backplane.base import (
     ChatroomChanged,
     ChatroomStep,
@@ -29,8 +30,8 @@ from .signalr.json_protocol import serialize_message
 from .signalr.messages import Invocation
 
 SendRecord = Callable[[str], None]
-#: The arguments of an event, as this connection sees them; ``None``: as everybody else does.
-Arguments = Callable[[Caller | None], list[Any]]
+#: The arguments of an event, as this connection sees them (``None``: as everybody else does) from a base URL.
+Arguments = Callable[[Caller | None, str], list[Any]]
 
 CHATROOM_TARGETS = {
     ChatroomStep.CREATED: HubEvent.CHATROOM_CREATED,
@@ -80,29 +81,24 @@ class Broadcast:
                 self._message_posted(event)
             case MessageEdited(message):
                 audience = self._readers_of(message.chatroom_id, is_whisper=message.is_whisper)
-                self._send(
-                    audience,
-                    HubEvent.MESSAGE_UPDATED,
-                    lambda caller: [present_message(message, caller), message.chatroom_id],
-                    own_id=message.sender_id,
-                )
+                self._send_message(audience, HubEvent.MESSAGE_UPDATED, message)
             case MessageDeleted(message):
                 audience = self._readers_of(message.chatroom_id, is_whisper=message.is_whisper)
                 arguments = [message.message_id, message.chatroom_id]
-                self._send(audience, HubEvent.MESSAGE_DELETED, lambda _: arguments)
+                self._send(audience, HubEvent.MESSAGE_DELETED, lambda *_: arguments)
             case MemberMoved():
                 self._member_moved(event)
             case PresenceChanged(chatroom_id, count):
-                self._send(self._in(chatroom_id), HubEvent.PRESENCE, lambda _: [chatroom_id, count])
+                self._send(self._in(chatroom_id), HubEvent.PRESENCE, lambda *_: [chatroom_id, count])
             case ChatroomChanged():
                 self._chatroom_changed(event)
             case ProfileChanged():
                 self._profile_changed(event)
             case RightsChanged(visitor_id, is_manager):
-                self._send(self._of(visitor_id), HubEvent.RIGHTS_CHANGED, lambda _: [is_manager])
+                self._send(self._of(visitor_id), HubEvent.RIGHTS_CHANGED, lambda *_: [is_manager])
             case Typing(chatroom_id, by_visitor_id):
                 audience = (one for one in self._in(chatroom_id) if one.caller.visitor_id != by_visitor_id)
-                self._send(audience, HubEvent.TYPING, lambda _: [chatroom_id])
+                self._send(audience, HubEvent.TYPING, lambda *_: [chatroom_id])
 
     def _message_posted(self, event: MessagePosted) -> None:
         message = event.message
@@ -112,15 +108,19 @@ class Broadcast:
             # The sender has it as the result of its call; the vendor's app would show it twice.
             if one.caller.connection_id != event.by_connection_id
         )
+        self._send_message(audience, HubEvent.MESSAGE_RECEIVED, message)
+
+    def _send_message(self, audience: Iterable[_Listener], target: HubEvent, message: Message) -> None:
         self._send(
             audience,
-            HubEvent.MESSAGE_RECEIVED,
-            lambda caller: [present_message(message, caller), message.chatroom_id],
+            target,
+            lambda caller, base_url: [present_message(message, caller, base_url), message.chatroom_id],
             own_id=message.sender_id,
+            has_paths=has_paths(message),
         )
 
     def _member_moved(self, event: MemberMoved) -> None:
-        def arguments(caller: Caller | None) -> list[Any]:
+        def arguments(caller: Caller | None, _: str) -> list[Any]:
             return [present_person(event.who, caller), event.chatroom_id]
 
         target = MOVE_TARGETS[event.move, isinstance(event.who, Manager)]
@@ -137,7 +137,7 @@ class Broadcast:
             data = chatroom.chatroom_id
         audience = {one.caller.connection_id: one for one in self._in(chatroom.chatroom_id)}
         audience |= {one.caller.connection_id: one for one in self._watchers(is_private=chatroom.is_private)}
-        self._send(audience.values(), CHATROOM_TARGETS[event.step], lambda _: [data])
+        self._send(audience.values(), CHATROOM_TARGETS[event.step], lambda *_: [data])
 
     def _watchers(self, *, is_private: bool) -> Iterator[_Listener]:
         """Yield those who follow the list of chatrooms.
@@ -157,7 +157,7 @@ class Broadcast:
         self._send(
             audience.values(),
             HubEvent.VISITOR_CHANGED,
-            lambda caller: [present_member(event.member, caller)],
+            lambda caller, _: [present_member(event.member, caller)],
             own_id=visitor_id,
         )
 
@@ -185,20 +185,23 @@ class Broadcast:
         arguments: Arguments,
         *,
         own_id: str | None = None,
+        has_paths: bool = False,
     ) -> None:
         """Send one event.
 
         Args:
             own_id: The visitor whose own connections see it in their own way.
+            has_paths: Whether it reads differently by each base URL.
         """
-        common: str | None = None
+        common: dict[str, str] = {}
         for listener in audience:
+            base_url = listener.caller.base_url if has_paths else ""
             if listener.caller.visitor_id == own_id:
-                listener.send_record(_record(target, arguments(listener.caller)))
+                listener.send_record(_record(target, arguments(listener.caller, base_url)))
                 continue
-            if common is None:
-                common = _record(target, arguments(None))
-            listener.send_record(common)
+            if base_url not in common:
+                common[base_url] = _record(target, arguments(None, base_url))
+            listener.send_record(common[base_url])
 
 
 def _record(target: HubEvent, arguments: list[Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -12,8 +13,43 @@ from ..errors import ConfigError
 Presence = Literal["count", "members", "off"]
 
 DAY_S = 86_400.0
+MEBIBYTE = 1024 * 1024
 # chatix-core puts the id into query strings as it is.
 _WEBSITE_ID = re.compile(r"[A-Za-z0-9._~-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadConfig:
+    """What visitors may upload, and where it is kept.
+
+    Attributes:
+        folder: For the files, and for nothing else; one hub has it for itself.
+        is_open: Whether new files are taken; those that are there are served in any case.
+        max_image_pixels: Of an image while it is looked at, each takes up to 8 bytes of memory.
+        file_types: The MIME types that are taken; ``None``: any.
+        files_per_hour, bytes_per_hour: For each visitor.
+        lifetime_s: How long an upload waits for its message.
+        idle_s: How long the hub waits for more of a file that is on its way.
+        min_free_bytes: So much of the disk is left to others, the database first of all.
+    """
+
+    folder: Path
+    is_open: bool = True
+    max_file_bytes: int = 20 * MEBIBYTE
+    max_image_pixels: int = 40_000_000
+    file_types: tuple[str, ...] | None = None
+    files_per_hour: int = 60
+    bytes_per_hour: int = 200 * MEBIBYTE
+    lifetime_s: float = DAY_S
+    idle_s: float = 30.0
+    min_free_bytes: int = 100 * MEBIBYTE
+
+    def __post_init__(self) -> None:
+        for name in ("max_file_bytes", "max_image_pixels", "files_per_hour", "bytes_per_hour", "lifetime_s", "idle_s"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"uploads.{name}", "give a number above zero.")
+        if self.bytes_per_hour < self.max_file_bytes:
+            raise ConfigError("uploads.bytes_per_hour", "not even one file of max_file_bytes would fit.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +72,9 @@ class HubConfig:
         max_connections_per_visitor: One browser tab is one connection.
         ping_interval_s: How often each WebSocket is asked for a sign of life.
         ping_timeout_s: How long the client may take to give one; then it is dropped within seconds.
+        public_url: Where all readers reach the hub, up to ``/v1``; ``None``: where each of them came in.
+        uploads: ``None``: there are no files.
+        restore_s: How long a deleted chatroom can be restored before it is gone for good; ``None``: always.
     """
 
     website_id: str
@@ -54,6 +93,9 @@ class HubConfig:
     max_connections_per_visitor: int = 100
     ping_interval_s: float = 20.0
     ping_timeout_s: float = 20.0
+    public_url: str | None = None
+    uploads: UploadConfig | None = None
+    restore_s: float | None = 30 * DAY_S
 
     def __post_init__(self) -> None:
         if not _WEBSITE_ID.fullmatch(self.website_id):
@@ -72,6 +114,8 @@ class HubConfig:
         for name in ("ping_interval_s", "ping_timeout_s"):
             if getattr(self, name) <= 0:
                 raise ConfigError(name, "give a time above zero.")
+        if self.restore_s is not None and self.restore_s <= 0:
+            raise ConfigError("restore_s", "give a time above zero, or None.")
 
     @property
     def max_record_bytes(self) -> int:

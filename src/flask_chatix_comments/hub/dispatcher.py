@@ -23,7 +23,7 @@ from .presenter import (
     present_self,
 )
 from .service import Caller, ChatService
-from .service.messages import Draft, draft_from
+from .service.drafts import Draft, draft_from
 from .service.visitors import ProfileUpdate
 from .signalr.messages import Completion, Invocation
 
@@ -69,10 +69,10 @@ class Dispatcher:
         self._methods = {str(name).lower(): method for name, method in self._table().items()}
 
     async def connect(
-        self, connection_id: str, ticket: VisitorTicket, ticket_text: str, send_record: SendRecord
+        self, connection_id: str, ticket: VisitorTicket, ticket_text: str, base_url: str, send_record: SendRecord
     ) -> Caller:
         """Note that a connection is open; events go to *send_record* from now on."""
-        caller = await self._service.attendance.connect(connection_id, ticket, ticket_text)
+        caller = await self._service.attendance.connect(connection_id, ticket, ticket_text, base_url)
         self._broadcast.add(caller, send_record)
         return caller
 
@@ -129,7 +129,7 @@ class Dispatcher:
             HubMethod.GET_CHATROOM: _answers(self._get_chatroom, given.chatroom_id),
             HubMethod.CONNECT_TO_CHATROOM: _answers(self._join, given.chatroom_id),
             HubMethod.DISCONNECT_FROM_CHATROOM: _answers(self._leave, given.chatroom_id),
-            HubMethod.SAVE_CHATROOM_MESSAGE: _answers(self._post, given.json_object, given.chatroom_id),
+            HubMethod.SAVE_CHATROOM_MESSAGE: _answers(self._post, given.json_object, given.chatroom_id_or_none),
             HubMethod.GET_CHATROOM_HISTORY: _answers(
                 self._get_history, given.chatroom_id, given.message_id_or_none, given.count
             ),
@@ -218,7 +218,7 @@ class Dispatcher:
 
     # Messages
 
-    async def _post(self, caller: Caller, data: Any, chatroom_id: str) -> Any:
+    async def _post(self, caller: Caller, data: Any, chatroom_id: str | None) -> Any:
         return _posted(await self._service.messages.post(caller, chatroom_id, draft_from(data)), caller)
 
     async def _whisper(self, caller: Caller, content: Any, chatroom_id: str, client_key: Any) -> Any:
@@ -226,7 +226,8 @@ class Dispatcher:
         return _posted(await self._service.messages.whisper(caller, chatroom_id, draft), caller)
 
     async def _edit(self, caller: Caller, message_id: str, content: Any, chatroom_id: str) -> Any:
-        return present_message(await self._service.messages.edit(caller, chatroom_id, message_id, content), caller)
+        edited = await self._service.messages.edit(caller, chatroom_id, message_id, content)
+        return present_message(edited, caller, caller.base_url)
 
     async def _delete(self, caller: Caller, message_id: str, chatroom_id: str) -> Any:
         await self._service.messages.delete(caller, chatroom_id, message_id)
@@ -234,11 +235,11 @@ class Dispatcher:
 
     async def _get_history(self, caller: Caller, chatroom_id: str, before_id: str | None, count: int) -> Any:
         history = await self._service.messages.history(caller, chatroom_id, before_id=before_id, limit=count)
-        return present_history(history, caller) | self._standpoint(caller)
+        return present_history(history, caller, caller.base_url) | self._standpoint(caller)
 
     async def _get_changes(self, caller: Caller, chatroom_id: str, cursor: Any, count: int) -> Any:
         changes = await self._service.messages.changes(caller, chatroom_id, cursor=cursor, limit=count)
-        return present_changes(changes, caller) | self._standpoint(caller)
+        return present_changes(changes, caller, caller.base_url) | self._standpoint(caller)
 
     def _standpoint(self, caller: Caller) -> Any:
         is_manager = self._service.visitors.is_manager(caller.visitor_id)
@@ -264,7 +265,7 @@ class Dispatcher:
 def _posted(message: Message, caller: Caller) -> Any:
     """Return a message to the page that sent it: who has the key may see it, even one that came back as another."""
     key = {} if message.client_key is None else {"client_key": message.client_key}
-    return present_message(message, caller) | key
+    return present_message(message, caller, caller.base_url) | key
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ All refusals happen here: a client that is let in and sent away again comes back
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from ..errors import RequestRefusedError, TokenError
 from ..tokens import VisitorTicket
+from .addresses import base_url_of
 from .origins import OriginPolicy
 from .rest_call import NO_STORE
 from .service import ChatService
@@ -27,13 +28,26 @@ MAX_PARAMETERS = 50
 
 
 class Entrance:
-    """The endpoints that need no API key."""
+    """The endpoints that need no API key.
 
-    def __init__(self, service: ChatService, channels: Channels, policy: OriginPolicy, *, website_id: str) -> None:
+    Args:
+        public_url: See ``HubConfig``.
+    """
+
+    def __init__(
+        self,
+        service: ChatService,
+        channels: Channels,
+        policy: OriginPolicy,
+        *,
+        website_id: str,
+        public_url: str | None,
+    ) -> None:
         self._service = service
         self._channels = channels
         self._policy = policy
         self._website_id = website_id
+        self._public_url = public_url
 
     async def health(self, request: Request) -> Response:
         """Answer that the hub is there, and for which website."""
@@ -47,9 +61,7 @@ class Entrance:
     async def negotiate(self, request: Request) -> Response:
         """Answer how to connect (TransportProtocols.md, "POST [endpoint-base]/negotiate")."""
         parameters = _parameters(request.scope)
-        self.check_website(parameters.get("websiteId"))
-        text = parameters.get("visitorId", "")
-        ticket = self._check_ticket(text)
+        ticket, text = self.check_visitor(parameters)
         version = parse_version(parameters.get("negotiateVersion"))
         negotiation = self._channels.negotiate(version, ticket, text)
         return JSONResponse(answer(negotiation, TRANSPORTS), headers=NO_STORE)
@@ -64,16 +76,20 @@ class Entrance:
             raise RequestRefusedError(403, "Pages of this origin may not use the hub.")
         parameters = _parameters(scope)
         self.check_website(parameters.get("websiteId"))
-        return self._channels.attach(parameters.get("id"), parameters.get("visitorId"))
+        base_url = base_url_of(scope, self._public_url)
+        return self._channels.attach(parameters.get("id"), parameters.get("visitorId"), base_url)
 
     def check_website(self, website_id: str | None) -> None:
         """Refuse requests for other websites than ours."""
         if website_id != self._website_id:
             raise RequestRefusedError(404, "The hub does not serve this website.")
 
-    def _check_ticket(self, text: str) -> VisitorTicket:
+    def check_visitor(self, parameters: Mapping[str, str]) -> tuple[VisitorTicket, str]:
+        """Return the ticket that stands in a query, and its text; refuse it unless it is good, and for this website."""
+        self.check_website(parameters.get("websiteId"))
+        text = parameters.get("visitorId", "")
         try:
-            return self._service.visitors.check_ticket(text)
+            return self._service.visitors.check_ticket(text), text
         except TokenError as exc:
             raise RequestRefusedError(401, "The visitor's id is not accepted. Please get a new one.") from exc
 

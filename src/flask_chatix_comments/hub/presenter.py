@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import wire
 from ..models import Chatroom, Manager, Member, Message, Profile
+from .addresses import located
 from .service import Caller
 from .service.messages import format_cursor
 from .store.base import Changes, History
@@ -13,21 +14,26 @@ from .store.base import Changes, History
 Json = dict[str, Any]
 
 
-def present_message(message: Message, caller: Caller | None) -> Json:
-    """Return the Message object; *caller* is ``None`` where nobody in particular looks at it."""
+def present_message(message: Message, caller: Caller | None, base_url: str) -> Json:
+    """Return the Message object; *caller* is ``None`` where nobody in particular looks at it.
+
+    Args:
+        base_url: Where the reader finds the hub, up to ``/v1``.
+    """
+    message = located(message, base_url)
     if caller is None or message.sender_id != caller.visitor_id:
         return wire.message_to_wire(message)
     return wire.message_to_wire(message, for_sender=True) | {"sender_id": caller.own_id}
 
 
-def present_change(message: Message, caller: Caller | None) -> Json:
+def present_change(message: Message, caller: Caller | None, base_url: str) -> Json:
     """Return an item of ``GetChatroomChanges``."""
-    return wire.change_to_wire(message) if message.is_deleted else present_message(message, caller)
+    return wire.change_to_wire(message) if message.is_deleted else present_message(message, caller, base_url)
 
 
-def present_history(history: History, caller: Caller | None) -> Json:
+def present_history(history: History, caller: Caller | None, base_url: str) -> Json:
     """Return a page of history, with the cursor from which changes can be asked for later."""
-    items = [present_message(message, caller) for message in history.messages]
+    items = [present_message(message, caller, base_url) for message in history.messages]
     return {
         "items": items,
         "cursor": format_cursor(history.cursor),
@@ -36,10 +42,10 @@ def present_history(history: History, caller: Caller | None) -> Json:
     }
 
 
-def present_changes(changes: Changes, caller: Caller | None) -> Json:
+def present_changes(changes: Changes, caller: Caller | None, base_url: str) -> Json:
     """Return the result of ``GetChatroomChanges``."""
     return {
-        "items": [present_change(message, caller) for message in changes.messages],
+        "items": [present_change(message, caller, base_url) for message in changes.messages],
         "cursor": format_cursor(changes.cursor),
         "has_more": changes.has_more,
         "is_closed": changes.is_closed,

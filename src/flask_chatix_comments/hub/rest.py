@@ -17,11 +17,12 @@ from starlette.routing import Route
 from .. import wire
 from ..errors import InvalidArgumentError, RequestRefusedError
 from ..models import Chatroom, MessageType, Profile
+from .addresses import base_url_of
 from .limits import MAX_PAGE_ITEMS
 from .presenter import present_changes, present_history, present_message
 from .rest_call import NO_STORE, Call, read_body
 from .service import ChatService
-from .service.messages import draft_from
+from .service.drafts import draft_from
 from .service.visitors import ProfileUpdate
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class RestApi:
     Args:
         api_keys: All are accepted.
         check_website: Raises ``RequestRefusedError`` for another website than ours.
+        public_url: See ``HubConfig``.
     """
 
     def __init__(
@@ -50,12 +52,14 @@ class RestApi:
         api_keys: tuple[str, ...],
         max_body_bytes: int,
         check_website: Callable[[str | None], None],
+        public_url: str | None,
     ) -> None:
         self._service = service
         self._website_id = website_id
         self._api_keys = tuple(key.encode() for key in api_keys)
         self._max_body_bytes = max_body_bytes
         self._check_website = check_website
+        self._public_url = public_url
 
     def routes(self) -> list[Route]:
         """Return the routes, relative to the API's base."""
@@ -87,7 +91,8 @@ class RestApi:
             self._check_key(request)
             self._check_website(request.query_params.get("websiteId"))
             body = await read_body(request, limit_bytes=self._max_body_bytes) if request.method == "POST" else {}
-            return JSONResponse(await operation(Call(request.query_params, body)), headers=NO_STORE)
+            base_url = base_url_of(request.scope, self._public_url)
+            return JSONResponse(await operation(Call(request.query_params, body, base_url)), headers=NO_STORE)
 
         return endpoint
 
@@ -172,7 +177,7 @@ class RestApi:
             before_id=call.optional_id("lastMessageId"),
             limit=call.number("count", default=50, largest=MAX_PAGE_ITEMS),
         )
-        return present_history(history, None)
+        return present_history(history, None, call.base_url)
 
     async def _list_changes(self, call: Call) -> Json:
         changes = await self._service.messages.changes_for_api(
@@ -180,11 +185,11 @@ class RestApi:
             cursor=call.query.get("cursor"),
             limit=call.number("count", default=100, largest=MAX_PAGE_ITEMS),
         )
-        return present_changes(changes, None)
+        return present_changes(changes, None, call.base_url)
 
     async def _find_message(self, call: Call) -> Json:
         message = await self._service.messages.find_for_api(call.id("messageId"))
-        return {"chatroom_id": message.chatroom_id, "message": present_message(message, None)}
+        return {"chatroom_id": message.chatroom_id, "message": present_message(message, None, call.base_url)}
 
     async def _send_message(self, call: Call) -> Json:
         message = await self._service.messages.post_by_api(
@@ -194,13 +199,13 @@ class RestApi:
             sender_flag=call.body.get("sender_flag", 0),
             sender_name=call.body.get("sender_name"),
         )
-        return present_message(message, None)
+        return present_message(message, None, call.base_url)
 
     async def _update_message(self, call: Call) -> Json:
         message = await self._service.messages.edit_by_api(
             call.id("chatroomId"), call.id("messageId"), call.body.get("content")
         )
-        return present_message(message, None)
+        return present_message(message, None, call.base_url)
 
     async def _delete_message(self, call: Call) -> Json:
         await self._service.messages.delete_by_api(call.id("chatroomId"), call.id("messageId"))
@@ -210,7 +215,7 @@ class RestApi:
         message = await self._service.messages.whisper_by_api(
             call.id("chatroomId"), call.body.get("content"), sender_id=self._visitor_id(call.body.get("sender_id"))
         )
-        return present_message(message, None)
+        return present_message(message, None, call.base_url)
 
     # Visitors
 

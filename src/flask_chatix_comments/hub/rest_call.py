@@ -26,11 +26,12 @@ STATUS_BY_ERROR = {NotFoundError: 404, NotAllowedError: 403, NameTakenError: 409
 
 
 class Call:
-    """A request, parsed: its query and its body."""
+    """A request, parsed: its query and its body, and where it reached the hub."""
 
-    def __init__(self, query: Mapping[str, str], body: Mapping[str, Any]) -> None:
+    def __init__(self, query: Mapping[str, str], body: Mapping[str, Any], base_url: str) -> None:
         self.query = query
         self.body = body
+        self.base_url = base_url
 
     def id(self, name: str) -> str:
         """Return an id of the query."""
@@ -84,13 +85,13 @@ async def read_body(request: Request, *, limit_bytes: int) -> Mapping[str, Any]:
 async def refusal_to_response(_: Request, exc: Exception) -> Response:
     """Answer what was raised on purpose."""
     if isinstance(exc, RequestRefusedError):
-        return _error(exc.status_code, str(exc))
+        return _error(exc.status_code, str(exc), retry_after_s=exc.retry_after_s)
     if isinstance(exc, StoreError):
         return _error(503, "The hub's database cannot be used right now.")
     status = next(status for kind, status in STATUS_BY_ERROR.items() if isinstance(exc, kind))
     return _error(status, str(exc))
 
 
-def _error(status_code: int, message: str) -> Response:
-    headers = {"Retry-After": "1"} if status_code in (429, 503) else {}
+def _error(status_code: int, message: str, *, retry_after_s: int | None = None) -> Response:
+    headers = {"Retry-After": str(retry_after_s or 1)} if status_code in (429, 503) else {}
     return JSONResponse({"error": message}, status_code=status_code, headers=NO_STORE | headers)

@@ -18,6 +18,7 @@ from pathlib import Path
 from ..errors import ConfigError, HubLockedError, HubPortError, HubStartError, StoreError
 from ..process_lock import ProcessLock
 from .config import HubConfig
+from .folder import UploadFolder
 from .store.sql import SqlStore
 
 #: So many connections wait in the system until they are accepted.
@@ -28,7 +29,7 @@ BACKLOG = 2048
 def ready_to_serve(
     config: HubConfig, host: str, port: int, lock_path: Path
 ) -> Iterator[tuple[socket.socket, SqlStore]]:
-    """Take the lock, the port and the database; give them back in the end.
+    """Take the lock, the port, the database and the folder of files; give them back in the end.
 
     Raises:
         HubStartError: One of them cannot be had.
@@ -69,14 +70,27 @@ def open_store(config: HubConfig) -> SqlStore:
     """Return the store of the configuration's database, open.
 
     Raises:
-        HubStartError: The database cannot be used.
+        HubStartError: The database cannot be used, or the folder of files.
     """
+    _check_folder(config)
     try:
         store = SqlStore(config.database_url)
         store.open()
     except (StoreError, ConfigError) as exc:
         raise HubStartError(f"The built-in hub cannot start. {exc} The setting is CHATIX_HUB_DATABASE_URL.") from exc
     return store
+
+
+def _check_folder(config: HubConfig) -> None:
+    if config.uploads is None:
+        return
+    try:
+        UploadFolder(config.uploads.folder).open()
+    except OSError as exc:
+        raise HubStartError(
+            f"The built-in hub cannot start. Its folder of files cannot be used: {config.uploads.folder}:"
+            f" {exc.strerror}. The setting is CHATIX_HUB_FILES."
+        ) from exc
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -11,7 +11,7 @@ import pytest
 from flask_chatix_comments.errors import ChatroomNotFoundError, StoreError
 from flask_chatix_comments.hub.config import HubConfig
 from flask_chatix_comments.hub.service import attendance
-from flask_chatix_comments.hub.service.messages import Draft
+from flask_chatix_comments.hub.service.drafts import Draft
 from flask_chatix_comments.hub.store.base import Hold
 from flask_chatix_comments.hub.store.sql import SqlStore
 from tests.hub.support import Clock, World

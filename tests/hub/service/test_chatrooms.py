@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from flask_chatix_comments.errors import ChatroomNotFoundError, InvalidArgumentError
+from flask_chatix_comments.hub.backplane.base import ChatroomChanged, ChatroomStep
+from flask_chatix_comments.models import Chatroom
 from tests.hub.support import World
 
 pytestmark = pytest.mark.anyio
+
+MUCH_LATER = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 async def test_the_same_external_id_gives_the_same_chatroom(world: World) -> None:
@@ -206,3 +211,19 @@ async def test_counts_of_messages(world: World) -> None:
     for bad in (None, "x", [1], ["x"] * 501):
         with pytest.raises(InvalidArgumentError):
             await world.service.chatrooms.count_messages(bad)
+
+
+async def test_a_chatroom_that_went_for_good_meanwhile(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = await world.room()
+    await world.service.chatrooms.delete(room)
+    find = world.store.find_chatroom
+
+    async def purge_after(chatroom_id: str) -> Any:
+        found = await find(chatroom_id)
+        await world.store.purge_chatrooms(deleted_before=MUCH_LATER, now=MUCH_LATER)
+        return found
+
+    monkeypatch.setattr(world.store, "find_chatroom", purge_after)
+    with pytest.raises(ChatroomNotFoundError):
+        await world.service.chatrooms.restore(room)
+    assert world.events[-1] == ChatroomChanged(ChatroomStep.DELETED, Chatroom(room, "A post", is_deleted=True))

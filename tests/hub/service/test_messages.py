@@ -15,7 +15,9 @@ from flask_chatix_comments.errors import (
     StoreError,
 )
 from flask_chatix_comments.hub.backplane.base import MessagePosted
-from flask_chatix_comments.hub.service.messages import Draft, format_cursor, parse_cursor
+from flask_chatix_comments.hub.service.drafts import Draft
+from flask_chatix_comments.hub.service.messages import format_cursor, parse_cursor
+from flask_chatix_comments.hub.service.uploads import NOT_YOURS
 from flask_chatix_comments.hub.service.visitors import ProfileUpdate
 from flask_chatix_comments.hub.store.base import Cursor
 from flask_chatix_comments.hub.store.sql import SqlStore
@@ -25,6 +27,7 @@ from tests.hub.support import START, Visit, World
 pytestmark = pytest.mark.anyio
 
 NOT_FOUND = "There is no such chatroom."
+KINDS = "type is 0 for text, 4 for an image, 5 for a file."
 FORGED = {"sender_id": "boss", "sender_flag": 1, "sender_name": "Boss", "sent_at": 1, "seq": 99, "edited_at": 7}
 
 
@@ -52,6 +55,10 @@ async def test_a_message_is_the_hubs_word_not_the_clients(world: World) -> None:
         "sender_name": "Ada",
         "edited_at": None,
         "seq": 1,
+        "file_name": None,
+        "file_size": None,
+        "width": None,
+        "height": None,
         "client_key": "my-key",
     }
     assert message["uuid"] != "my-key"
@@ -90,11 +97,14 @@ async def test_a_repeated_send_of_what_was_removed_is_refused(world: World) -> N
         ({"type": 0}, "The text of a message is missing."),
         ({"type": 0, "content": {"a": 1}}, "The text of a message is missing."),
         ({"type": 0, "content": "x" * 10_001}, "A message has at most 10000 characters, this one has 10001."),
-        ({"content": "x"}, "This hub takes text only."),
-        ({"type": False, "content": "x"}, "This hub takes text only."),
-        ({"type": "0", "content": "x"}, "This hub takes text only."),
-        ({"type": 4, "original_url": "https://x/y"}, "This hub takes text only."),
-        ({"type": 5, "file_url": "https://x/y"}, "This hub takes text only."),
+        ({"content": "x"}, KINDS),
+        ({"type": False, "content": "x"}, KINDS),
+        ({"type": "0", "content": "x"}, KINDS),
+        ({"type": 6, "content": "x"}, KINDS),
+        ({"type": 4}, "The URL of the file is missing."),
+        ({"type": 5, "original_url": "https://x/y"}, "The URL of the file is missing."),
+        ({"type": 4, "original_url": "https://x/y"}, NOT_YOURS),
+        ({"type": 5, "file_url": "https://x/y"}, NOT_YOURS),
         ({"type": 0, "content": "x", "uuid": 7}, "The message's uuid is not an id."),
         ({"type": 0, "content": "x", "uuid": "k" * 101}, "The message's uuid is not an id."),
     ],

@@ -31,7 +31,8 @@ def shape(path: Path) -> dict[str, object]:
     """Return what there is in a database: its tables with their columns, and its indexes."""
     with closing(sqlite3.connect(path)) as connection:
         names = connection.execute("SELECT type, name FROM sqlite_master ORDER BY name").fetchall()
-        tables = {name: connection.execute(f"PRAGMA table_info({name})").fetchall() for kind, name in names}
+        # A column that was added later stands behind the others.
+        tables = {name: {row[1:6] for row in connection.execute(f"PRAGMA table_info({name})")} for kind, name in names}
     return {"names": names, "tables": tables}
 
 

@@ -65,9 +65,9 @@ async def test_chatrooms_are_found_changed_and_listed(store: SqlStore) -> None:
     assert await store.find_chatroom_by_external_id("post-1") == one
     assert await store.find_chatroom_by_external_id("post-2") is None
     changed = replace(one, title="Gamma", is_private=False, is_closed=True, is_deleted=True)
-    assert await store.update_chatroom(changed) == changed
+    assert await store.update_chatroom(changed, now=NOW) == changed
     assert await store.find_chatroom("c1") == changed
-    assert await store.update_chatroom(Chatroom("c3", "?")) is None
+    assert await store.update_chatroom(Chatroom("c3", "?"), now=NOW) is None
     assert await store.list_chatrooms(page=1, items_per_page=10, include_deleted=True) == ([changed, two], 2)
     assert await store.list_chatrooms(page=1, items_per_page=10, include_deleted=False) == ([two], 1)
     assert await store.list_chatrooms(page=2, items_per_page=1, include_deleted=True) == ([two], 2)
@@ -141,7 +141,7 @@ async def test_the_memory_of_chatrooms_is_bounded_and_never_stale(
     for number in range(4):
         assert await store.find_chatroom(f"c{number}") == Chatroom(f"c{number}", "old")
     # A reader that began before the change must not put the old row back.
-    found, _ = await asyncio.gather(store.find_chatroom("c0"), store.update_chatroom(Chatroom("c0", "new")))
+    found, _ = await asyncio.gather(store.find_chatroom("c0"), store.update_chatroom(Chatroom("c0", "new"), now=NOW))
     assert found is not None
     assert await store.find_chatroom("c0") == Chatroom("c0", "new")
     assert await store.find_chatroom("c0") == Chatroom("c0", "new")
@@ -196,11 +196,11 @@ async def test_client_keys_are_forgotten_in_time(store: SqlStore, room: str) -> 
 async def test_no_message_enters_a_chatroom_that_is_gone_or_closed(store: SqlStore, room: str) -> None:
     assert await store.append_message(draft(1, room="nowhere"), now=NOW) is None
     await store.append_message(draft(1, client_key="key"), now=NOW)
-    await store.update_chatroom(Chatroom(room, "A post", is_closed=True))
+    await store.update_chatroom(Chatroom(room, "A post", is_closed=True), now=NOW)
     assert await store.append_message(draft(2), now=NOW) is None
     known = await store.append_message(draft(3, client_key="key"), now=NOW)
     assert known is not None and not known.is_new
-    await store.update_chatroom(Chatroom(room, "A post", is_deleted=True))
+    await store.update_chatroom(Chatroom(room, "A post", is_deleted=True), now=NOW)
     assert await store.append_message(draft(4), now=NOW) is None
     assert await store.count_messages([room]) == {}
 
@@ -357,7 +357,7 @@ async def test_a_page_of_history_is_no_larger_than_it_must_be(
 async def test_what_is_read_says_whether_the_room_is_closed(store: SqlStore, room: str, is_closed: bool) -> None:
     chatroom = await store.find_chatroom(room)
     assert chatroom is not None
-    await store.update_chatroom(replace(chatroom, is_closed=is_closed))
+    await store.update_chatroom(replace(chatroom, is_closed=is_closed), now=NOW)
     assert (await store.page_before(room, None, limit=1, with_whispers=False)).is_closed is is_closed
     assert (await store.changes_since(room, Cursor(), limit=1, with_whispers=False)).is_closed is is_closed
 

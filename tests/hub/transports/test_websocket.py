@@ -126,9 +126,10 @@ class Calls:
 
 
 @asynccontextmanager
-async def connected(hub: Hub, visitor_id: str) -> AsyncIterator[Socket]:
+async def connected(hub: Hub, visitor_id: str, *, host: str | None = None) -> AsyncIterator[Socket]:
     ticket = sign_ticket(hub.clock, visitor_id)
-    socket = Socket(hub, query_of(ticket, await negotiated(hub, ticket)), [])
+    headers = [] if host is None else [(b"host", host.encode())]
+    socket = Socket(hub, query_of(ticket, await negotiated(hub, ticket)), headers)
     socket.start()
     assert (await socket.sent())["type"] == "websocket.accept"
     socket.receive(HANDSHAKE)
@@ -144,6 +145,25 @@ async def new_room(hub: Hub) -> str:
 
 async def count_members(hub: Hub, room: str) -> int:
     return int((await hub.get("/chatroom/get", chatroomId=room)).json()["number_of_visitors"])
+
+
+async def test_files_are_told_on_the_host_by_which_each_came(hub: Hub) -> None:
+    room = await new_room(hub)
+    async with (
+        connected(hub, "ada", host="blog.example:5001") as ada,
+        connected(hub, "bob", host="[2001:db8::1]") as bob,
+        connected(hub, "eve") as eve,
+    ):
+        for socket in (ada, bob, eve):
+            assert await socket.call("ConnectToChatroom", room) == {"is_success": True}
+        query = {"websiteId": "local", "visitorId": sign_ticket(hub.clock, "ada"), "chatroomId": room}
+        uploaded = await hub.client.post("/file/save", params=query, files={"formFile": ("a.txt", b"x")})
+        path = uploaded.json()["fileUrl"].partition("/v1/")[2]
+        sent = await ada.call("SaveChatroomMessage", {"type": 5, "file_url": uploaded.json()["fileUrl"]}, room)
+        assert sent["file_url"] == f"http://blog.example:5001/v1/{path}"
+        for socket, base_url in ((bob, "http://[2001:db8::1]/v1"), (eve, "http://localhost/v1")):
+            event = (await socket.records())[0]
+            assert event["arguments"][0]["file_url"] == f"{base_url}/{path}"
 
 
 async def test_a_talk(hub: Hub) -> None:

@@ -39,7 +39,7 @@ class Attendance:
 
     # Connections
 
-    async def connect(self, connection_id: str, ticket: VisitorTicket, ticket_text: str) -> Caller:
+    async def connect(self, connection_id: str, ticket: VisitorTicket, ticket_text: str, base_url: str) -> Caller:
         """Note that a visitor has opened a connection."""
         visitor_id = ticket.visitor_id
         async with self._turn_of(visitor_id):
@@ -53,7 +53,7 @@ class Attendance:
                 await self._visitors.tell_rights(profile)
             if before.is_manager and not profile.is_manager:
                 await self._leave_private(visitor_id)
-        return Caller(connection_id, ticket, ticket_text)
+        return Caller(connection_id, ticket, ticket_text, base_url)
 
     async def _enter(self, profile: Profile) -> None:
         until = self._context.clock() + self._context.config.grace_s
@@ -81,6 +81,17 @@ class Attendance:
         """Return a chatroom in which the visitor is."""
         room = await self._chatrooms.get_visible(caller, chatroom_id)
         if not self._membership.is_member(caller.visitor_id, chatroom_id):
+            raise NotAllowedError("Join the chatroom first.")
+        return room
+
+    async def require_visitor(self, visitor_id: str, chatroom_id: str) -> Chatroom:
+        """Return a chatroom in which the visitor is, with a connection or without one."""
+        room = await self._chatrooms.get_stored(chatroom_id)
+        is_member = await self._is_member(visitor_id, chatroom_id)
+        may_know = is_member or not room.is_private or self._visitors.is_manager(visitor_id)
+        if room.is_deleted or not may_know:
+            raise ChatroomNotFoundError("There is no such chatroom.")
+        if not is_member:
             raise NotAllowedError("Join the chatroom first.")
         return room
 

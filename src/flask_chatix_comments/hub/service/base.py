@@ -37,6 +37,8 @@ class Context:
     Attributes:
         clock: Seconds since 1970.
         new_id: Makes an id that nobody can guess.
+        remove_files: Removes the files of an upload, by its id; raises ``OSError`` when it cannot. It waits for
+            the disk. ``None``: there are no files.
         visitor_turns: Taken by whatever changes a visitor's profile or memberships.
         chatroom_turns: Taken by whatever changes a chatroom's title or flags.
     """
@@ -47,6 +49,7 @@ class Context:
     backplane: Backplane
     clock: Callable[[], float]
     new_id: Callable[[], str]
+    remove_files: Callable[[str], None] | None = None
     visitor_turns: Turns = field(default_factory=Turns)
     chatroom_turns: Turns = field(default_factory=Turns)
 
@@ -61,12 +64,14 @@ class Caller:
 
     Attributes:
         ticket_text: What the visitor is to itself: the credential with which it can come back.
+        base_url: Where it reached the hub, up to ``/v1``: there it will find files as well.
         typed_at: When it last said that it is typing.
     """
 
     connection_id: str
     ticket: VisitorTicket
     ticket_text: str = field(repr=False)
+    base_url: str
     typed_at: float = float("-inf")
 
     @property

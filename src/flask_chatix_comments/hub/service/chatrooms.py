@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from ...errors import ChatroomNotFoundError, InvalidArgumentError
@@ -15,6 +16,7 @@ from ..backplane.base import ChatroomChanged, ChatroomStep
 from .base import Caller, Context
 from .visitors import Visitors
 
+IS_CLOSED = "This chatroom is closed: it can be read, but not written."
 MAX_EXTERNAL_ID_CHARS = 255
 MAX_COUNTED = 500
 
@@ -130,7 +132,7 @@ class Chatrooms:
         return await self._change(chatroom_id, ChatroomStep.UPDATED, _checked_changes(changes))
 
     async def delete(self, chatroom_id: str) -> None:
-        """Take a chatroom away from everybody; it can be restored."""
+        """Take a chatroom away from everybody; it can be restored for a while, see ``HubConfig.restore_s``."""
         await self._change(chatroom_id, ChatroomStep.DELETED, {"is_deleted": True})
 
     async def restore(self, chatroom_id: str) -> Chatroom:
@@ -145,13 +147,22 @@ class Chatrooms:
                 await self._store.name_chatroom(chatroom_id, after.external_id)
             # The external id is the site's own: no visitor hears of it.
             if after != replace(before, external_id=after.external_id):
-                await self._store.update_chatroom(after)
+                if await self._store.update_chatroom(after, now=self._context.now()) is None:
+                    # It was deleted for good meanwhile.
+                    raise ChatroomNotFoundError("There is no such chatroom.")
                 if after.is_private and not before.is_private:
                     await self._expel_strangers(chatroom_id)
                 # Nobody knows of a deleted chatroom, so nobody hears that its title has changed.
                 if not (before.is_deleted and after.is_deleted):
                     await self._tell(step, after)
         return await self._described_for_api(after)
+
+    async def purge(self) -> None:
+        """Delete for good what was deleted so long ago that it cannot be restored any more."""
+        restore_s = self._context.config.restore_s
+        if restore_s is not None:
+            now = self._context.now()
+            await self._store.purge_chatrooms(deleted_before=now - timedelta(seconds=restore_s), now=now)
 
     async def count_messages(self, chatroom_ids: object) -> dict[str, int]:
         """Return how many messages each of the living chatrooms has; others are left out."""

@@ -6,63 +6,60 @@ Whispers are for managers: they are in no visitor's history, changes, events, co
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from ...errors import ChatroomNotFoundError, InvalidArgumentError, NotAllowedError, NotFoundError
 from ...models import Message, MessageType, Profile, SenderFlag
 from ..backplane.base import MessageDeleted, MessageEdited, MessagePosted, Typing
-from ..limits import MAX_PAGE_ITEMS, check_content, check_id, check_name, check_number, check_url
-from ..store.base import Changes, Cursor, History
+from ..limits import MAX_PAGE_ITEMS, check_content, check_id, check_name, check_number
+from ..store.base import Changes, Cursor, History, Upload
 from .attendance import Attendance
 from .base import Caller, Context
-from .chatrooms import Chatrooms
+from .chatrooms import IS_CLOSED, Chatrooms
+from .drafts import Draft, facts_of, links_of, type_of, url_of
+from .uploads import NOT_YOURS, TAKEN, Uploads
 from .visitors import Visitors
 
 NO_SUCH_MESSAGE = "There is no such message."
-IS_CLOSED = "This chatroom is closed: it can be read, but not written."
 TYPING_INTERVAL_S = 1.0
 
 _CURSOR = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,15}))?")
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What somebody wants to post, as it came: nothing is checked yet.
-
-    Attributes:
-        client_key: The sender's idempotency key.
-    """
-
-    type: Any = MessageType.TEXT
-    content: Any = None
-    client_key: Any = None
-    thumb_100_url: Any = None
-    thumb_300_url: Any = None
-    original_url: Any = None
-    file_url: Any = None
-
-
 class Messages:
     """Post, edit, delete and read messages."""
 
-    def __init__(self, context: Context, visitors: Visitors, chatrooms: Chatrooms, attendance: Attendance) -> None:
+    def __init__(
+        self,
+        context: Context,
+        visitors: Visitors,
+        chatrooms: Chatrooms,
+        attendance: Attendance,
+        uploads: Uploads,
+    ) -> None:
         self._context = context
         self._store = context.store
         self._visitors = visitors
         self._chatrooms = chatrooms
         self._attendance = attendance
+        self._uploads = uploads
 
     # Visitors
 
-    async def post(self, caller: Caller, chatroom_id: str, draft: Draft) -> Message:
-        """Store a visitor's message, then tell everybody else in the chatroom."""
+    async def post(self, caller: Caller, chatroom_id: str | None, draft: Draft) -> Message:
+        """Store a visitor's message, then tell everybody else in the chatroom.
+
+        Args:
+            chatroom_id: ``None`` for a file: it is posted where it was uploaded to.
+        """
+        upload = None
+        if type_of(draft) is not MessageType.TEXT:
+            upload = await self._uploads.get_own(url_of(draft), caller.visitor_id, chatroom_id)
+            chatroom_id = upload.chatroom_id
+        chatroom_id = check_id(chatroom_id, name="The chatroom's id")
         await self._attendance.require_member(caller, chatroom_id)
-        if draft.type != MessageType.TEXT or isinstance(draft.type, bool):
-            raise InvalidArgumentError("This hub takes text only.")
         profile = await self._visitors.get(caller.visitor_id)
-        return await self._append_by(profile, self._checked(chatroom_id, draft), caller)
+        return await self._append_by(profile, self._checked(chatroom_id, draft, upload), upload, caller)
 
     async def whisper(self, caller: Caller, chatroom_id: str, draft: Draft) -> Message:
         """Store a manager's message for managers only, then tell the others of them in the chatroom."""
@@ -70,9 +67,10 @@ class Messages:
         profile = await self._visitors.get(caller.visitor_id)
         if not profile.is_manager:
             raise NotAllowedError("Only managers can whisper.")
-        return await self._append_by(profile, replace(self._checked(chatroom_id, draft), is_whisper=True), caller)
+        whisper = replace(self._checked(chatroom_id, draft, None), is_whisper=True)
+        return await self._append_by(profile, whisper, None, caller)
 
-    async def _append_by(self, profile: Profile, message: Message, caller: Caller) -> Message:
+    async def _append_by(self, profile: Profile, message: Message, upload: Upload | None, caller: Caller) -> Message:
         message = replace(
             message,
             sender_id=profile.visitor_id,
@@ -80,7 +78,7 @@ class Messages:
             sender_flag=SenderFlag.MANAGER if profile.is_manager else SenderFlag.VISITOR,
         )
         await self._visitors.remember(profile.visitor_id)
-        return await self._append(message, by_connection_id=caller.connection_id)
+        return await self._append(message, upload, by_connection_id=caller.connection_id)
 
     async def edit(self, caller: Caller, chatroom_id: str, message_id: str, content: object) -> Message:
         """Change the text of one's own message for a while after posting; managers: of any, any time."""
@@ -140,15 +138,18 @@ class Messages:
         await self._chatrooms.get_stored(chatroom_id)
         if sender_flag not in (0, 1) or isinstance(sender_flag, bool):
             raise InvalidArgumentError("sender_flag is 0 for a visitor, 1 for a manager.")
-        message = await self._signed(self._checked(chatroom_id, draft), sender_id, sender_name)
-        return await self._append(replace(message, sender_flag=SenderFlag(sender_flag)), by_connection_id=None)
+        upload = None
+        if type_of(draft) is not MessageType.TEXT:
+            upload = await self._uploads.find_for_api(url_of(draft), chatroom_id)
+        message = await self._signed(self._checked(chatroom_id, draft, upload), sender_id, sender_name)
+        return await self._append(replace(message, sender_flag=SenderFlag(sender_flag)), upload, by_connection_id=None)
 
     async def whisper_by_api(self, chatroom_id: str, content: object, *, sender_id: str) -> Message:
         """Store a message that only managers will see, in somebody's name."""
         await self._chatrooms.get_stored(chatroom_id)
-        message = await self._signed(self._checked(chatroom_id, Draft(content=content)), sender_id, None)
+        message = await self._signed(self._checked(chatroom_id, Draft(content=content), None), sender_id, None)
         whisper = replace(message, sender_flag=SenderFlag.MANAGER, is_whisper=True)
-        return await self._append(whisper, by_connection_id=None)
+        return await self._append(whisper, None, by_connection_id=None)
 
     async def _signed(self, message: Message, sender_id: str, sender_name: object) -> Message:
         name = check_name(sender_name, max_chars=self._context.config.max_name_chars)
@@ -190,47 +191,36 @@ class Messages:
 
     # Both
 
-    def _checked(self, chatroom_id: str, draft: Draft) -> Message:
-        """Return a message by nobody in particular."""
-        if draft.type not in tuple(MessageType) or isinstance(draft.type, bool):
-            raise InvalidArgumentError("type is 0 for text, 4 for an image, 5 for a file.")
+    def _checked(self, chatroom_id: str, draft: Draft, upload: Upload | None) -> Message:
+        """Return a message by nobody in particular, about an upload or about what the draft says."""
         client_key = draft.client_key
         message = Message(
             message_id=self._context.new_id(),
             chatroom_id=chatroom_id,
-            type=MessageType(draft.type),
+            type=type_of(draft),
             sender_flag=SenderFlag.VISITOR,
             sender_id="",
             sent_at=self._context.now(),
             client_key=None if client_key is None else check_id(client_key, name="The message's uuid"),
         )
-        match message.type:
-            case MessageType.TEXT:
-                limit = self._context.config.max_message_chars
-                return replace(message, content=check_content(draft.content, max_chars=limit))
-            case MessageType.IMAGE:
-                message = replace(
-                    message,
-                    thumb_100_url=check_url(draft.thumb_100_url),
-                    thumb_300_url=check_url(draft.thumb_300_url),
-                    original_url=check_url(draft.original_url),
-                )
-            case MessageType.FILE:
-                message = replace(message, file_url=check_url(draft.file_url))
-        if message.original_url is None and message.file_url is None:
-            raise InvalidArgumentError("The URL of the file is missing.")
-        return message
+        if message.type is MessageType.TEXT:
+            limit = self._context.config.max_message_chars
+            return replace(message, content=check_content(draft.content, max_chars=limit))
+        return replace(message, **(links_of(draft) if upload is None else facts_of(upload, message.type)))
 
-    async def _append(self, message: Message, *, by_connection_id: str | None) -> Message:
-        appended = await self._store.append_message(message, now=self._context.now())
+    async def _append(self, message: Message, upload: Upload | None, *, by_connection_id: str | None) -> Message:
+        upload_id = upload.upload_id if upload is not None else None
+        appended = await self._store.append_message(message, now=self._context.now(), upload_id=upload_id)
         if appended is None:
             room = await self._chatrooms.get_stored(message.chatroom_id)
             if room.is_deleted:
                 raise ChatroomNotFoundError("There is no such chatroom.")
-            raise NotAllowedError(IS_CLOSED)
+            raise NotAllowedError(IS_CLOSED if room.is_closed else NOT_YOURS)
         stored = appended.message
         if appended.is_new:
             await self._context.backplane.publish(MessagePosted(stored, by_connection_id))
+        elif upload is not None and stored.sender_id != message.sender_id:
+            raise NotAllowedError(TAKEN)
         elif stored.is_deleted or stored.is_whisper != message.is_whisper:
             raise NotAllowedError("This message was stored, and has been removed since.")
         return stored
@@ -258,6 +248,8 @@ class Messages:
         # Somebody else may just have deleted it.
         if deleted is not None:
             await self._context.backplane.publish(MessageDeleted(deleted))
+            if message.type is not MessageType.TEXT:
+                await self._uploads.remove_condemned()
 
     async def _history(self, chatroom_id: str, before_id: str | None, limit: int, with_whispers: bool) -> History:
         check_number(limit, name="count", largest=MAX_PAGE_ITEMS)
@@ -287,16 +279,3 @@ def parse_cursor(text: object) -> Cursor:
 def format_cursor(cursor: Cursor) -> str:
     """Return the cursor as text; that of a visitor shows nothing of whispers."""
     return f"{cursor.change}.{cursor.whisper_change}" if cursor.whisper_change else str(cursor.change)
-
-
-def draft_from(data: Mapping[str, Any], *, default_type: MessageType | None = None) -> Draft:
-    """Take from a Message object what a sender may decide; its ``uuid`` is an idempotency key."""
-    return Draft(
-        type=data.get("type", default_type),
-        content=data.get("content"),
-        client_key=data.get("uuid"),
-        thumb_100_url=data.get("thumb_100_url"),
-        thumb_300_url=data.get("thumb_300_url"),
-        original_url=data.get("original_url"),
-        file_url=data.get("file_url"),
-    )

@@ -9,6 +9,7 @@ from .attendance import Attendance
 from .base import Context
 from .chatrooms import Chatrooms
 from .messages import Messages
+from .uploads import Uploads
 from .visitors import ProfileUpdate, Visitors
 
 CLIENT_KEYS_KEPT = timedelta(days=30)
@@ -22,6 +23,7 @@ class ChatService:
         visitors: Who somebody is.
         chatrooms: What chatrooms there are.
         attendance: Who is in them.
+        uploads: What files there are.
         messages: What is said.
     """
 
@@ -32,7 +34,8 @@ class ChatService:
             context, self.visitors, expel_strangers=lambda chatroom_id: self.attendance.expel_strangers(chatroom_id)
         )
         self.attendance = Attendance(context, self.visitors, self.chatrooms)
-        self.messages = Messages(context, self.visitors, self.chatrooms, self.attendance)
+        self.uploads = Uploads(context, self.attendance)
+        self.messages = Messages(context, self.visitors, self.chatrooms, self.attendance, self.uploads)
         self._clean_at = 0.0
 
     def now(self) -> datetime:
@@ -63,3 +66,5 @@ class ChatService:
         if now >= self._clean_at:
             self._clean_at = now + CLEANING_INTERVAL_S
             await self._context.store.forget_client_keys(before=self._context.now() - CLIENT_KEYS_KEPT)
+            await self.chatrooms.purge()
+            await self.uploads.expire()

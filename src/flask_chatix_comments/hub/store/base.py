@@ -84,6 +84,52 @@ class Changes:
     is_closed: bool
 
 
+class UploadState(enum.StrEnum):
+    """What became of an uploaded file."""
+
+    #: No message names it yet.
+    WAITING = "waiting"
+    POSTED = "posted"
+    #: Its message or its chatroom is gone for good, or no message ever came: its files have to go.
+    CONDEMNED = "condemned"
+    #: Its files are gone.
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that a visitor has uploaded to a chatroom.
+
+    Attributes:
+        media_type: What it is served as.
+        width_px, height_px: Of an image as it is shown.
+    """
+
+    upload_id: str
+    chatroom_id: str
+    visitor_id: str
+    is_image: bool
+    media_type: str
+    file_name: str
+    file_bytes: int
+    width_px: int | None
+    height_px: int | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UploadTotals:
+    """What a visitor has uploaded in a time, whatever became of it.
+
+    Attributes:
+        first_at: When the first of it came; ``None``: there is nothing.
+    """
+
+    count: int
+    file_bytes: int
+    first_at: datetime | None
+
+
 class MessageStore(Protocol):
     """Storage only: who may do what is decided by the service."""
 
@@ -104,8 +150,14 @@ class MessageStore(Protocol):
     async def find_chatroom_by_external_id(self, external_id: str) -> Chatroom | None:
         """Return the chatroom, deleted or not."""
 
-    async def update_chatroom(self, chatroom: Chatroom) -> Chatroom | None:
-        """Store title and flags of a chatroom that exists."""
+    async def update_chatroom(self, chatroom: Chatroom, *, now: datetime) -> Chatroom | None:
+        """Store title and flags of a chatroom that exists; *now* is since when it is deleted, if that is new."""
+
+    async def purge_chatrooms(self, *, deleted_before: datetime, now: datetime) -> list[str]:
+        """Delete for good, with all that is in them, the chatrooms that were deleted before a time; return which.
+
+        Their uploads are condemned. Of a chatroom that does not say since when it is deleted, it is *now*.
+        """
 
     async def name_chatroom(self, chatroom_id: str, external_id: str | None) -> None:
         """Give a chatroom an external id, or none; a chatroom that had it before has none from now on."""
@@ -127,11 +179,15 @@ class MessageStore(Protocol):
 
     # Messages
 
-    async def append_message(self, draft: Message, *, now: datetime) -> Appended | None:
+    async def append_message(self, draft: Message, *, now: datetime, upload_id: str | None = None) -> Appended | None:
         """Store a message under the chatroom's next number; ``None`` when the chatroom is gone or closed.
 
         Number and time are taken under the chatroom's row lock: ``sent_at`` is *now*, or the time of the
         previous message if that is later. ``seq``, ``change`` and ``sent_at`` of *draft* do not count.
+
+        Args:
+            upload_id: The upload that the message is about. One upload has one message: it is what is
+                returned when there is one. ``None`` is returned when the upload is condemned.
         """
 
     async def find_message(self, chatroom_id: str, message_id: str) -> Message | None:
@@ -144,7 +200,10 @@ class MessageStore(Protocol):
         """Change the text of a message that lives; ``None`` when there is none."""
 
     async def delete_message(self, chatroom_id: str, message_id: str) -> Message | None:
-        """Delete a message for good, except that it was there; ``None`` when there is none alive."""
+        """Delete a message for good, except that it was there; ``None`` when there is none alive.
+
+        Its upload is condemned.
+        """
 
     async def page_before(
         self, chatroom_id: str, before: Message | None, *, limit: int, with_whispers: bool
@@ -159,6 +218,29 @@ class MessageStore(Protocol):
 
     async def forget_client_keys(self, *, before: datetime) -> int:
         """Forget the idempotency keys of messages older than *before*; return how many."""
+
+    # Uploads
+
+    async def add_upload(self, upload: Upload) -> None:
+        """Store a new upload, which waits for its message."""
+
+    async def find_upload(self, upload_id: str) -> Upload | None:
+        """Return the upload, unless it is condemned or its chatroom is deleted."""
+
+    async def upload_totals(self, visitor_id: str, *, since: datetime) -> UploadTotals:
+        """Return what the visitor has uploaded since a time."""
+
+    async def condemn_uploads(self, *, unposted_before: datetime) -> int:
+        """Condemn what was uploaded before a time and never posted; return how many."""
+
+    async def condemned_uploads(self) -> list[str]:
+        """Return the ids of all whose files have to go."""
+
+    async def uploads_removed(self, upload_ids: Collection[str]) -> None:
+        """Note that the files of these are gone."""
+
+    async def forget_uploads(self, *, before: datetime) -> int:
+        """Forget those without files that came before a time; return how many."""
 
     # Members
 

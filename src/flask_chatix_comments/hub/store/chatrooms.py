@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
 from ...models import Chatroom
-from .tables import chatroom_from_row, chatrooms, members, to_ms
+from . import uploads
+from .tables import chatroom_from_row, chatrooms, members, messages, to_ms
+
+#: The writer does nothing else meanwhile; what is left is done the next time.
+MAX_PURGED = 100
 
 _by_id = sa.select(chatrooms).where(chatrooms.c.id == sa.bindparam("key"))
 _by_external_id = sa.select(chatrooms).where(chatrooms.c.external_id == sa.bindparam("key"))
@@ -49,10 +54,12 @@ def create(connection: sa.Connection, chatroom: Chatroom, now: datetime) -> Chat
     return chatroom
 
 
-def update(connection: sa.Connection, chatroom: Chatroom) -> Chatroom | None:
+def update(connection: sa.Connection, chatroom: Chatroom, now: datetime) -> Chatroom | None:
     """Store title and flags."""
-    statement = chatrooms.update().where(chatrooms.c.id == chatroom.chatroom_id).values(_changeable(chatroom))
-    return chatroom if connection.execute(statement).rowcount else None
+    deleted_ms = sa.func.coalesce(chatrooms.c.deleted_ms, to_ms(now)) if chatroom.is_deleted else None
+    statement = chatrooms.update().where(chatrooms.c.id == chatroom.chatroom_id)
+    values = _changeable(chatroom) | {"deleted_ms": deleted_ms}
+    return chatroom if connection.execute(statement.values(values)).rowcount else None
 
 
 def name(connection: sa.Connection, chatroom_id: str, external_id: str | None) -> None:
@@ -62,7 +69,20 @@ def name(connection: sa.Connection, chatroom_id: str, external_id: str | None) -
     connection.execute(chatrooms.update().where(chatrooms.c.id == chatroom_id).values(external_id=external_id))
 
 
-def _changeable(chatroom: Chatroom) -> dict[str, str | bool]:
+def purge(connection: sa.Connection, deleted_before: datetime, now: datetime) -> list[str]:
+    """Delete for good what was deleted before a time, with all that is in it; return the ids."""
+    unknown = chatrooms.c.is_deleted & chatrooms.c.deleted_ms.is_(None)
+    connection.execute(chatrooms.update().where(unknown).values(deleted_ms=to_ms(now)))
+    is_over = chatrooms.c.is_deleted & (chatrooms.c.deleted_ms < to_ms(deleted_before))
+    ids = list(connection.scalars(sa.select(chatrooms.c.id).where(is_over).limit(MAX_PURGED)))
+    uploads.condemn_of_chatrooms(connection, ids)
+    for table in (messages, members):
+        connection.execute(table.delete().where(table.c.chatroom_id.in_(ids)))
+    connection.execute(chatrooms.delete().where(chatrooms.c.id.in_(ids)))
+    return ids
+
+
+def _changeable(chatroom: Chatroom) -> dict[str, Any]:
     return {
         "title": chatroom.title,
         "is_private": chatroom.is_private,

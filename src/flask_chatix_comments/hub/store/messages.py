@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ...models import Message
+from . import uploads
 from .base import Appended, Changes, Cursor, History
 from .tables import chatrooms, from_ms, message_from_row, message_to_row, messages, to_ms
 
@@ -44,17 +45,15 @@ _state = sa.select(chatrooms.c.last_change, chatrooms.c.last_whisper_change, cha
 )
 
 
-def append(connection: sa.Connection, draft: Message, now: datetime) -> Appended | None:
+def append(connection: sa.Connection, draft: Message, now: datetime, upload_id: str | None) -> Appended | None:
     """Insert the message under the next numbers of its chatroom."""
     room = connection.execute(_lock_chatroom, {"key": draft.chatroom_id}).first()
     if room is None or room.is_deleted:
         return None
-    if draft.client_key is not None:
-        known = {"room": draft.chatroom_id, "client_key": draft.client_key}
-        row = connection.execute(_by_client_key, known).first()
-        if row:
-            return Appended(message_from_row(row), is_new=False)
-    if room.is_closed:
+    known = _find_known(connection, draft, upload_id)
+    if known is not None:
+        return Appended(known, is_new=False)
+    if room.is_closed or (upload_id is not None and not uploads.post(connection, upload_id, draft)):
         return None
     sent_ms = max(to_ms(now), room.last_sent_ms)
     seq, sub = (room.last_seq, room.last_sub + 1) if draft.is_whisper else (room.last_seq + 1, 0)
@@ -65,6 +64,17 @@ def append(connection: sa.Connection, draft: Message, now: datetime) -> Appended
     connection.execute(_count_on, {"key": draft.chatroom_id, **counters})
     connection.execute(_insert, message_to_row(message, sub=sub))
     return Appended(message, is_new=True)
+
+
+def _find_known(connection: sa.Connection, draft: Message, upload_id: str | None) -> Message | None:
+    """Return what was stored when the same draft came before: under its key, or for its upload."""
+    if draft.client_key is not None:
+        known = {"room": draft.chatroom_id, "client_key": draft.client_key}
+        row = connection.execute(_by_client_key, known).first()
+        if row:
+            return message_from_row(row)
+    message_id = uploads.message_id_of(connection, upload_id) if upload_id is not None else None
+    return find(connection, draft.chatroom_id, message_id) if message_id is not None else None
 
 
 def _next_change(room: sa.Row[*tuple[Any, ...]], message: Message) -> dict[str, int]:
@@ -103,10 +113,17 @@ def delete(connection: sa.Connection, chatroom_id: str, message_id: str) -> Mess
         "thumb_300_url": None,
         "original_url": None,
         "file_url": None,
+        "file_name": None,
+        "file_bytes": None,
+        "width_px": None,
+        "height_px": None,
         "sender_name": None,
         "is_deleted": True,
     }
-    return _alter(connection, chatroom_id, message_id, emptied, is_end=True)
+    deleted = _alter(connection, chatroom_id, message_id, emptied, is_end=True)
+    if deleted is not None:
+        uploads.condemn_of_message(connection, message_id)
+    return deleted
 
 
 def _alter(

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from ...errors import StoreError
 from ...models import is_guest_id
 from ..names import keys_to_protect
-from .tables import metadata, protected_names, schema_info, visitors
+from .tables import metadata, protected_names, schema_info, uploads, visitors
 
 
 def _protect_names(connection: sa.Connection) -> None:
@@ -26,9 +26,23 @@ def _protect_names(connection: sa.Connection) -> None:
         connection.execute(protected_names.insert(), rows)
 
 
+def _take_files(connection: sa.Connection) -> None:
+    """Version 3: messages have files, and deleted chatrooms a time from which they are kept."""
+    uploads.create(connection, checkfirst=True)
+    for column in (
+        "chatrooms ADD COLUMN deleted_ms BIGINT",
+        "messages ADD COLUMN file_name VARCHAR(255)",
+        "messages ADD COLUMN file_bytes BIGINT",
+        "messages ADD COLUMN width_px INTEGER",
+        "messages ADD COLUMN height_px INTEGER",
+    ):
+        connection.exec_driver_sql(f"ALTER TABLE {column}")
+
+
 #: What leads to each version from the one before. Steps stand by themselves: later ones may change the tables again.
 STEPS: Mapping[int, Callable[[sa.Connection], None]] = {
     2: _protect_names,
+    3: _take_files,
 }
 SCHEMA_VERSION = max(STEPS)
 

@@ -20,8 +20,8 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from ...errors import ConfigError, StoreError
 from ...models import Chatroom, Message, Profile
-from . import chatrooms, messages, people
-from .base import Appended, Changes, Cursor, History, Hold
+from . import chatrooms, messages, people, uploads
+from .base import Appended, Changes, Cursor, History, Hold, Upload, UploadTotals
 from .migrations import prepare
 from .writer import DatabaseThreads, database_reason
 
@@ -130,14 +130,24 @@ class SqlStore:
         """See ``MessageStore``."""
         return await self._read(chatrooms.find_by_external_id, external_id)
 
-    async def update_chatroom(self, chatroom: Chatroom) -> Chatroom | None:
+    async def update_chatroom(self, chatroom: Chatroom, *, now: datetime) -> Chatroom | None:
         """See ``MessageStore``."""
         try:
-            return await self._write(chatrooms.update, chatroom)
+            return await self._write(chatrooms.update, chatroom, now)
         finally:
-            # A reader that is under way may have seen the old row: it must not put that back.
-            self._cache_age += 1
-            self._cache.pop(chatroom.chatroom_id, None)
+            self._drop_cached(chatroom.chatroom_id)
+
+    async def purge_chatrooms(self, *, deleted_before: datetime, now: datetime) -> list[str]:
+        """See ``MessageStore``."""
+        purged = await self._write(chatrooms.purge, deleted_before, now)
+        self._drop_cached(*purged)
+        return purged
+
+    def _drop_cached(self, *chatroom_ids: str) -> None:
+        # A reader that is under way may have seen the old row: it must not put that back.
+        self._cache_age += 1
+        for chatroom_id in chatroom_ids:
+            self._cache.pop(chatroom_id, None)
 
     async def name_chatroom(self, chatroom_id: str, external_id: str | None) -> None:
         """See ``MessageStore``."""
@@ -162,9 +172,9 @@ class SqlStore:
 
     # Messages
 
-    async def append_message(self, draft: Message, *, now: datetime) -> Appended | None:
+    async def append_message(self, draft: Message, *, now: datetime, upload_id: str | None = None) -> Appended | None:
         """See ``MessageStore``."""
-        return await self._write(messages.append, draft, now)
+        return await self._write(messages.append, draft, now, upload_id)
 
     async def find_message(self, chatroom_id: str, message_id: str) -> Message | None:
         """See ``MessageStore``."""
@@ -199,6 +209,36 @@ class SqlStore:
     async def forget_client_keys(self, *, before: datetime) -> int:
         """See ``MessageStore``."""
         return await self._write(messages.forget_client_keys, before)
+
+    # Uploads
+
+    async def add_upload(self, upload: Upload) -> None:
+        """See ``MessageStore``."""
+        await self._write(uploads.add, upload)
+
+    async def find_upload(self, upload_id: str) -> Upload | None:
+        """See ``MessageStore``."""
+        return await self._read(uploads.find, upload_id)
+
+    async def upload_totals(self, visitor_id: str, *, since: datetime) -> UploadTotals:
+        """See ``MessageStore``."""
+        return await self._read(uploads.totals, visitor_id, since)
+
+    async def condemn_uploads(self, *, unposted_before: datetime) -> int:
+        """See ``MessageStore``."""
+        return await self._write(uploads.condemn_unposted, unposted_before)
+
+    async def condemned_uploads(self) -> list[str]:
+        """See ``MessageStore``."""
+        return await self._read(uploads.condemned)
+
+    async def uploads_removed(self, upload_ids: Collection[str]) -> None:
+        """See ``MessageStore``."""
+        await self._write(uploads.removed, upload_ids)
+
+    async def forget_uploads(self, *, before: datetime) -> int:
+        """See ``MessageStore``."""
+        return await self._write(uploads.forget, before)
 
     # Members
 

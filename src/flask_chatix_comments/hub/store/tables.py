@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from ...models import Chatroom, Message, MessageType, Profile, SenderFlag
 from ..names import MAX_KEY_CHARS
+from .base import Upload, UploadState
 
 metadata = sa.MetaData()
 _id = sa.String(100)
@@ -38,6 +39,8 @@ chatrooms = sa.Table(
     sa.Column("last_change", sa.BigInteger, nullable=False),
     sa.Column("last_whisper_change", sa.BigInteger, nullable=False),
     sa.Column("last_sent_ms", sa.BigInteger, nullable=False),
+    # Since when it is deleted, as far as that is known.
+    sa.Column("deleted_ms", sa.BigInteger),
     sa.Index("ix_chatrooms_title", "title", "id"),
 )
 
@@ -65,6 +68,10 @@ messages = sa.Table(
     sa.Column("client_key", sa.String(100)),
     sa.Column("is_whisper", sa.Boolean, nullable=False),
     sa.Column("is_deleted", sa.Boolean, nullable=False),
+    sa.Column("file_name", sa.String(255)),
+    sa.Column("file_bytes", sa.BigInteger),
+    sa.Column("width_px", sa.Integer),
+    sa.Column("height_px", sa.Integer),
     sa.UniqueConstraint("chatroom_id", "seq", "sub"),
     sa.UniqueConstraint("chatroom_id", "client_key"),
     sa.Index("ix_messages_change", "chatroom_id", "is_whisper", "change", unique=True),
@@ -104,6 +111,28 @@ protected_names = sa.Table(
     sa.Column("name_key", sa.String(MAX_KEY_CHARS), primary_key=True),
     sa.Column("visitor_id", _id, sa.ForeignKey(visitors.c.id), primary_key=True),
     sa.Index("ix_protected_names_visitor", "visitor_id"),
+)
+
+# A row outlives its message and its chatroom: it says which files have to go, and what a visitor has uploaded
+# in the last hour. So it refers to neither by a foreign key.
+uploads = sa.Table(
+    "uploads",
+    metadata,
+    sa.Column("id", _id, primary_key=True),
+    sa.Column("chatroom_id", _id, nullable=False),
+    sa.Column("visitor_id", _id, nullable=False),
+    sa.Column("message_id", _id, unique=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("is_image", sa.Boolean, nullable=False),
+    sa.Column("media_type", sa.String(100), nullable=False),
+    sa.Column("file_name", sa.String(255), nullable=False),
+    sa.Column("file_bytes", sa.BigInteger, nullable=False),
+    sa.Column("width_px", sa.Integer),
+    sa.Column("height_px", sa.Integer),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Index("ix_uploads_visitor", "visitor_id", "created_ms"),
+    sa.Index("ix_uploads_state", "state", "created_ms"),
+    sa.Index("ix_uploads_chatroom", "chatroom_id"),
 )
 
 
@@ -150,6 +179,10 @@ def message_from_row(row: sa.Row[*tuple[Any, ...]]) -> Message:
         client_key=row.client_key,
         is_whisper=row.is_whisper,
         is_deleted=row.is_deleted,
+        file_name=row.file_name,
+        file_bytes=row.file_bytes,
+        width_px=row.width_px,
+        height_px=row.height_px,
     )
 
 
@@ -175,6 +208,43 @@ def message_to_row(message: Message, *, sub: int) -> dict[str, Any]:
         "client_key": message.client_key,
         "is_whisper": message.is_whisper,
         "is_deleted": False,
+        "file_name": message.file_name,
+        "file_bytes": message.file_bytes,
+        "width_px": message.width_px,
+        "height_px": message.height_px,
+    }
+
+
+def upload_from_row(row: sa.Row[*tuple[Any, ...]]) -> Upload:
+    """Read a row of ``uploads``."""
+    return Upload(
+        upload_id=row.id,
+        chatroom_id=row.chatroom_id,
+        visitor_id=row.visitor_id,
+        is_image=row.is_image,
+        media_type=row.media_type,
+        file_name=row.file_name,
+        file_bytes=row.file_bytes,
+        width_px=row.width_px,
+        height_px=row.height_px,
+        created_at=from_ms(row.created_ms),
+    )
+
+
+def upload_to_row(upload: Upload) -> dict[str, Any]:
+    """Return the values of a new row of ``uploads``."""
+    return {
+        "id": upload.upload_id,
+        "chatroom_id": upload.chatroom_id,
+        "visitor_id": upload.visitor_id,
+        "state": str(UploadState.WAITING),
+        "is_image": upload.is_image,
+        "media_type": upload.media_type,
+        "file_name": upload.file_name,
+        "file_bytes": upload.file_bytes,
+        "width_px": upload.width_px,
+        "height_px": upload.height_px,
+        "created_ms": to_ms(upload.created_at),
     }
 
 

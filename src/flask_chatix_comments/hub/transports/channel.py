@@ -22,6 +22,7 @@ class Channel:
 
     Attributes:
         ticket: Whose connection it is, and until when.
+        base_url: Where its client reached the hub, up to ``/v1``; known once it is attached.
         is_attached: Whether a transport carries it.
     """
 
@@ -39,6 +40,7 @@ class Channel:
         self.negotiation = negotiation
         self.negotiated_at = clock()
         self.is_attached = False
+        self.base_url = ""
         self._limits = limits
         self._clock = clock
         self._has_news = asyncio.Event()
@@ -55,9 +57,10 @@ class Channel:
         """Whether hands have been shaken, and nobody has said goodbye."""
         return self._connection.state is ConnectionState.OPEN
 
-    def attach(self) -> None:
+    def attach(self, base_url: str) -> None:
         """Let a transport carry the channel; the time for the handshake begins."""
         self.is_attached = True
+        self.base_url = base_url
         self._connection = Connection(now=self._clock(), limits=self._limits)
 
     def receive_text(self, text: str) -> list[Invocation]:

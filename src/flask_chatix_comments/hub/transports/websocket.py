@@ -90,7 +90,11 @@ class WebSocketTransport:
                     if not invocations and not channel.is_open:
                         continue
                     caller = await self._dispatcher.connect(
-                        channel.connection_id, channel.ticket, channel.ticket_text, channel.send_record
+                        channel.connection_id,
+                        channel.ticket,
+                        channel.ticket_text,
+                        channel.base_url,
+                        channel.send_record,
                     )
                 late_calls_left = await self._answer(channel, caller, invocations, late_calls_left)
                 # It may have been renewed.

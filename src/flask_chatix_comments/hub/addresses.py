@@ -1,0 +1,98 @@
+"""Where things are: the base by which a reader came, and the paths of uploads below it.
+
+What is stored is a path. It becomes a URL for each reader, on the host that this reader came to: that one
+surely leads here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import MutableMapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from ..models import Message
+
+THUMB_SIDES_PX = (100, 300)
+URL_FIELDS = ("thumb_100_url", "thumb_300_url", "original_url", "file_url")
+
+_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+# A name, an address of IPv4, or one of IPv6 in brackets; and a port.
+_HOST = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]{1,100}){1,10}")
+_UPLOAD_PATH = re.compile(r"/file/([A-Za-z0-9_-]{1,100})/[^/]+")
+
+
+def base_url_of(scope: MutableMapping[str, Any], public_url: str | None) -> str:
+    """Return the base, up to ``/v1``, of the hub as whoever sent this request reaches it.
+
+    Args:
+        scope: Of a route below ``/v1``.
+        public_url: Where all reach it, if that is known.
+    """
+    if public_url is not None:
+        return public_url
+    host = _header(scope, b"host", _HOST) or _own_host(scope)
+    return f"{_SCHEMES[scope.get('scheme', 'http')]}://{host}{quote(_root_of(scope))}"
+
+
+def _header(scope: MutableMapping[str, Any], name: bytes, pattern: re.Pattern[str]) -> str:
+    """Return the value of a header, unless it is missing, there twice or of another form."""
+    values = [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+    return values[0] if len(values) == 1 and pattern.fullmatch(values[0]) else ""
+
+
+def _root_of(scope: MutableMapping[str, Any]) -> str:
+    """Return the path of the base, with the prefix that a proxy has taken off and says so.
+
+    Anybody can say so, and is told such links; nobody else is.
+    """
+    root = str(scope.get("root_path", ""))
+    prefix = _header(scope, b"x-forwarded-prefix", _PREFIX)
+    return root if f"{root}/".startswith(f"{prefix}/") else prefix + root
+
+
+def _own_host(scope: MutableMapping[str, Any]) -> str:
+    """Return where the server listens: for clients that do not say whom they mean to ask."""
+    host, port = scope.get("server") or ("localhost", None)
+    if port is None:
+        # A socket of this machine has no address that a browser could use.
+        return "localhost"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def file_path(upload_id: str, file_name: str) -> str:
+    """Return the path of an uploaded file; its name is there for people and for clients that know no other."""
+    return f"/file/{upload_id}/{quote(file_name, safe='')}"
+
+
+def thumb_path(upload_id: str, side_px: int) -> str:
+    """Return the path of an image in small."""
+    return f"/file/{upload_id}/thumb/{side_px}"
+
+
+def upload_id_in(url: str | None) -> str | None:
+    """Return which upload of ours a URL may name, on whatever host and below whatever prefix."""
+    try:
+        path = urlsplit(url or "").path
+    except ValueError:
+        return None
+    start = path.rfind("/file/")
+    match = _UPLOAD_PATH.fullmatch(path, start) if start >= 0 else None
+    return match[1] if match else None
+
+
+def located(message: Message, base_url: str) -> Message:
+    """Return the message with URLs in place of paths. To its sender, the URL of an upload is its key as well."""
+    paths = {name: getattr(message, name) for name in URL_FIELDS}
+    urls = {name: base_url + path for name, path in paths.items() if path is not None and path.startswith("/")}
+    if not urls:
+        return message
+    key = message.client_key or urls.get("original_url") or urls.get("file_url")
+    return replace(message, client_key=key, **urls)
+
+
+def has_paths(message: Message) -> bool:
+    """Whether the message reads differently on each host."""
+    return any((getattr(message, name) or "").startswith("/") for name in URL_FIELDS)

@@ -1,0 +1,153 @@
+"""Images: looked at, written anew, and made small. It takes time and memory, so a thread of its own calls it.
+
+What is served is what was written here from the pixels: no EXIF, no place, no second picture or text behind
+the end is left, and the image stands upright.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from PIL.ExifTags import Base as ExifTag
+from PIL.JpegImagePlugin import JpegImageFile, get_sampling
+from PIL.PngImagePlugin import PngImageFile
+
+from ..errors import RequestRefusedError
+
+logger = logging.getLogger(__name__)
+
+#: Progressive images have about ten. Each is a pass over all pixels, and a hundred bytes are enough to ask for one.
+MAX_JPEG_SCANS = 100
+#: Wide colours need some hundred bytes; more is something else.
+MAX_PROFILE_BYTES = 65_536
+THUMB_QUALITY = 80
+#: Where the original says nothing of use.
+JPEG_QUALITY = 90
+#: On photographs half the time of the usual 6, and a tenth more bytes.
+PNG_COMPRESSION = 4
+
+# Pieces of 16 MB, its own choice, Pillow gets from a heap that keeps them. Larger ones the system takes back.
+Image.core.set_block_size(64 * 1024 * 1024)  # type: ignore[attr-defined]  # Pillow, "Block allocator"
+
+_DAMAGED = "This image is damaged."
+_PIECE_BYTES = 1024 * 1024
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_JPEG_MODES = frozenset({"L", "RGB"})
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The size of an image as it is shown."""
+
+    width_px: int
+    height_px: int
+
+
+def rewrite_image(source: Path, target: Path, thumbs: dict[int, Path], *, media_type: str, max_pixels: int) -> Size:
+    """Write the image of *source* to *target*, and small ones of it, as WebP, beside.
+
+    Args:
+        thumbs: Where each goes, by the length of its longer side; an image that is smaller stays as it is.
+        media_type: What *source* is: ``image/jpeg`` or ``image/png``, and so will be *target*.
+
+    Raises:
+        RequestRefusedError: It is too large, or cannot be read.
+    """
+    try:
+        return _rewrite(source, target, thumbs, media_type=media_type, max_pixels=max_pixels)
+    except (RequestRefusedError, MemoryError):
+        raise
+    except Exception as exc:
+        if isinstance(exc, OSError) and exc.errno is not None:
+            # The disk's, not the image's.
+            raise
+        # Pillow raises nearly anything over what strangers have made.
+        logger.info("An image cannot be read: %s: %s", type(exc).__name__, exc)
+        raise RequestRefusedError(422, _DAMAGED) from exc
+
+
+def _rewrite(source: Path, target: Path, thumbs: dict[int, Path], *, media_type: str, max_pixels: int) -> Size:
+    # Not Image.open: its limit of pixels belongs to the whole process, and what a JPEG may be else is of no use here.
+    with PngImageFile(source) if media_type == "image/png" else JpegImageFile(source) as opened:
+        _check_pixels(opened, max_pixels)
+        options: dict[str, Any] = {"compress_level": PNG_COMPRESSION}
+        if isinstance(opened, JpegImageFile):
+            _check_scans(source)
+            options = _jpeg_options(opened)
+        opened.load()
+        profile = opened.info.get("icc_profile") or b""
+        kept = {"icc_profile": profile} if len(profile) <= MAX_PROFILE_BYTES else {}
+        image = _upright(opened)
+    # The encoders take more from there than is good: comments, and texts.
+    image.info = {key: value for key, value in image.info.items() if key == "transparency"}
+    if media_type == "image/jpeg" and image.mode not in _JPEG_MODES:
+        image, kept = image.convert("RGB"), {}
+    image.save(target, "PNG" if media_type == "image/png" else "JPEG", **options, **kept)
+    for side_px, path in thumbs.items():
+        _write_thumb(image, path, side_px, kept)
+    return Size(*image.size)
+
+
+def _check_pixels(image: Image.Image, max_pixels: int) -> None:
+    pixels = image.width * image.height
+    if pixels > max_pixels:
+        message = f"An image has at most {_millions(max_pixels)} pixels, this one has {_millions(pixels)}."
+        raise RequestRefusedError(422, message)
+
+
+def _millions(number: int) -> str:
+    return f"{number / 1_000_000:.3g} million" if number >= 100_000 else str(number)
+
+
+def _check_scans(source: Path) -> None:
+    """Refuse an image that would keep the machine busy for hours."""
+    count, last = 0, b""
+    with source.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            count += (last + piece).count(b"\xff\xda")
+            last = piece[-1:]
+    if count > MAX_JPEG_SCANS:
+        raise RequestRefusedError(422, _DAMAGED)
+
+
+def _jpeg_options(image: JpegImageFile) -> dict[str, Any]:
+    """Return how to write the image with as little loss as can be: with its own tables."""
+    if image.mode not in _JPEG_MODES:
+        return {"quality": JPEG_QUALITY}
+    sampling = get_sampling(image)
+    return {"qtables": image.quantization} | ({"subsampling": sampling} if sampling >= 0 else {})
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return the image as its orientation says it should be seen."""
+    try:
+        orientation = image.getexif().get(ExifTag.Orientation)
+    except Exception:
+        # It is damaged, and so it says nothing.
+        return image
+    method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return image if method is None else image.transpose(method)
+
+
+def _write_thumb(image: Image.Image, path: Path, side_px: int, kept: dict[str, bytes]) -> None:
+    scale = min(1.0, side_px / max(image.size))
+    size = tuple(max(1, round(length * scale)) for length in image.size)
+    if image.mode.startswith("I;16"):
+        # Converted as they are, all but the darkest greys would be white.
+        image = image.point(lambda value: value * (1 / 257))
+    has_alpha = "A" in image.getbands() or "transparency" in image.info
+    small = image if image.mode in ("RGB", "RGBA") else image.convert("RGBA" if has_alpha else "RGB")
+    small = small.resize((size[0], size[1]), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    small.save(path, "WEBP", quality=THUMB_QUALITY, **kept)

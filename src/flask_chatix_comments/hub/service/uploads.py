@@ -1,0 +1,182 @@
+"""Who may upload what, where and how much; which upload a message may name; and when files have to go.
+
+A file is uploaded first and posted then, in a message that names its URL. It goes with its message. One that
+is never posted goes after a while. Those of a deleted chatroom are out of reach at once, and there as long as
+the chatroom can be restored: they go with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from ...errors import InvalidArgumentError, NotAllowedError, NotFoundError, RequestRefusedError
+from ..addresses import upload_id_in
+from ..config import UploadConfig
+from ..store.base import Upload, UploadTotals
+from .attendance import Attendance
+from .base import Context, Turns
+from .chatrooms import IS_CLOSED
+
+QUOTA_TIME = timedelta(hours=1)
+#: Uploads on their way at the same time.
+MAX_UNDER_WAY = 100
+MAX_UNDER_WAY_PER_VISITOR = 5
+
+NO_FILES = "Files cannot be attached here."
+NO_SUCH_FILE = "There is no such file."
+NOT_YOURS = "This file cannot be posted here, or not any more. Please attach it again."
+TAKEN = "This file is part of another message."
+BUSY = "Many files are on their way already. Please try again in a moment."
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    """What a visitor is uploading right now."""
+
+    count: int = 0
+    file_bytes: int = 0
+
+
+class Uploads:
+    """The rules of files."""
+
+    def __init__(self, context: Context, attendance: Attendance) -> None:
+        self._context = context
+        self._store = context.store
+        self._attendance = attendance
+        self._under_way: dict[str, _UnderWay] = {}
+        # Between the look at what a visitor has uploaded and the note that there will be more, nothing may happen.
+        self._turns = Turns()
+
+    # Uploading
+
+    @asynccontextmanager
+    async def slot(self, visitor_id: str, chatroom_id: str, *, file_bytes: int) -> AsyncIterator[None]:
+        """Let a visitor upload one file of at most so many bytes, for as long as the context lasts.
+
+        Raises:
+            RequestRefusedError: There have been too many, or too much.
+            InvocationError: The visitor may not write there.
+        """
+        config = self._context.config.uploads
+        if config is None or not config.is_open:
+            raise NotAllowedError(NO_FILES)
+        room = await self._attendance.require_visitor(visitor_id, chatroom_id)
+        if room.is_closed:
+            raise NotAllowedError(IS_CLOSED)
+        async with self._turns.of(visitor_id):
+            since = self._context.now() - QUOTA_TIME
+            self._check_quota(config, visitor_id, file_bytes, await self._store.upload_totals(visitor_id, since=since))
+            under_way = self._under_way.setdefault(visitor_id, _UnderWay())
+            under_way.count += 1
+            under_way.file_bytes += file_bytes
+        try:
+            yield
+        finally:
+            under_way.count -= 1
+            under_way.file_bytes -= file_bytes
+            if not under_way.count:
+                del self._under_way[visitor_id]
+
+    @property
+    def bytes_under_way(self) -> int:
+        """How much the uploads that have a slot may need on the disk."""
+        return sum(one.file_bytes for one in self._under_way.values())
+
+    def _check_quota(self, config: UploadConfig, visitor_id: str, file_bytes: int, totals: UploadTotals) -> None:
+        mine = self._under_way.get(visitor_id, _UnderWay())
+        everybody = sum(one.count for one in self._under_way.values())
+        if mine.count >= MAX_UNDER_WAY_PER_VISITOR or everybody >= MAX_UNDER_WAY:
+            raise RequestRefusedError(429, BUSY)
+        if totals.count + mine.count >= config.files_per_hour:
+            files = "1 file" if config.files_per_hour == 1 else f"{config.files_per_hour} files"
+            raise self._quota_refusal(f"You can attach {files} in an hour.", totals)
+        if totals.file_bytes + mine.file_bytes + file_bytes > config.bytes_per_hour:
+            raise self._quota_refusal(f"You can attach {megabytes(config.bytes_per_hour)} in an hour.", totals)
+
+    def _quota_refusal(self, rule: str, totals: UploadTotals) -> RequestRefusedError:
+        """Say when there will be room: once the first upload is an hour old."""
+        first_at = totals.first_at or self._context.now()
+        wait_s = max(1, math.ceil((first_at + QUOTA_TIME - self._context.now()).total_seconds()))
+        minutes = math.ceil(wait_s / 60)
+        when = "in a minute" if minutes == 1 else f"in {minutes} minutes"
+        return RequestRefusedError(429, f"{rule} Please try again {when}.", retry_after_s=wait_s)
+
+    async def record(self, upload: Upload) -> None:
+        """Note a file that has come."""
+        await self._store.add_upload(upload)
+
+    # Reading
+
+    async def get(self, upload_id: str) -> Upload:
+        """Return an upload that may be served. Its URL is what lets anybody in who has it."""
+        upload = await self._store.find_upload(upload_id)
+        if upload is None:
+            raise NotFoundError(NO_SUCH_FILE)
+        return upload
+
+    # Posting
+
+    async def get_own(self, url: str | None, visitor_id: str, chatroom_id: str | None) -> Upload:
+        """Return the upload that a visitor's message names.
+
+        Args:
+            chatroom_id: Where it is to be posted; ``None``: where it was uploaded to, since chatix-core
+                forgets that (Q1 in docs/sdk-quirks.md).
+        """
+        upload = await self._find(url)
+        if upload is None or upload.visitor_id != visitor_id or chatroom_id not in (None, upload.chatroom_id):
+            raise NotAllowedError(NOT_YOURS)
+        return upload
+
+    async def find_for_api(self, url: str | None, chatroom_id: str) -> Upload | None:
+        """Return the upload that a message of the site names; ``None``: the URL leads elsewhere."""
+        upload = await self._find(url)
+        if upload is not None and upload.chatroom_id != chatroom_id:
+            raise InvalidArgumentError("This file was uploaded to another chatroom.")
+        return upload
+
+    async def _find(self, url: str | None) -> Upload | None:
+        upload_id = upload_id_in(url)
+        return await self._store.find_upload(upload_id) if upload_id is not None else None
+
+    # Time
+
+    async def expire(self) -> None:
+        """Let go of what was never posted, and forget what no longer counts."""
+        config, now = self._context.config.uploads, self._context.now()
+        if config is not None:
+            await self._store.condemn_uploads(unposted_before=now - timedelta(seconds=config.lifetime_s))
+        await self._store.forget_uploads(before=now - QUOTA_TIME)
+        await self.remove_condemned()
+
+    async def remove_condemned(self) -> None:
+        """Remove the files that have to go. What cannot be removed is tried again the next time."""
+        remove, removed = self._context.remove_files, []
+        if remove is None:
+            return
+        for upload_id in await self._store.condemned_uploads():
+            try:
+                await asyncio.to_thread(remove, upload_id)
+            except OSError as exc:
+                logger.error("The uploaded file %s could not be removed: %s", upload_id, exc.strerror)
+            else:
+                removed.append(upload_id)
+        await self._store.uploads_removed(removed)
+
+
+def megabytes(number_bytes: int) -> str:
+    """Return a size for people."""
+    if number_bytes < 1024:
+        return f"{number_bytes} bytes"
+    if number_bytes < 1024 * 1024:
+        return f"{number_bytes // 1024} KB"
+    return f"{number_bytes / 1024 / 1024:.4g} MB"

@@ -1,0 +1,47 @@
+-- A hub's database as version 1 made it, with a talk in it.
+CREATE TABLE schema_info (version INTEGER NOT NULL, PRIMARY KEY (version));
+CREATE TABLE chatrooms (
+  number INTEGER NOT NULL, id VARCHAR(100) NOT NULL, external_id VARCHAR(255), title VARCHAR(255) NOT NULL,
+  is_private BOOLEAN NOT NULL, is_deleted BOOLEAN NOT NULL, is_closed BOOLEAN NOT NULL, created_ms BIGINT NOT NULL,
+  message_count INTEGER NOT NULL, last_seq BIGINT NOT NULL, last_sub INTEGER NOT NULL, last_change BIGINT NOT NULL,
+  last_whisper_change BIGINT NOT NULL, last_sent_ms BIGINT NOT NULL,
+  PRIMARY KEY (number), UNIQUE (id), UNIQUE (external_id)
+);
+CREATE INDEX ix_chatrooms_title ON chatrooms (title, id);
+CREATE TABLE visitors (
+  id VARCHAR(100) NOT NULL, name VARCHAR(255), email VARCHAR(255), fields TEXT NOT NULL, is_manager BOOLEAN NOT NULL,
+  is_persistent BOOLEAN NOT NULL, said_ms BIGINT NOT NULL, PRIMARY KEY (id)
+);
+CREATE INDEX ix_visitors_manager ON visitors (is_manager);
+CREATE TABLE messages (
+  id VARCHAR(100) NOT NULL, chatroom_id VARCHAR(100) NOT NULL, seq BIGINT NOT NULL, sub INTEGER NOT NULL,
+  change BIGINT NOT NULL, type SMALLINT NOT NULL, content TEXT NOT NULL, thumb_100_url TEXT, thumb_300_url TEXT,
+  original_url TEXT, file_url TEXT, sender_flag SMALLINT NOT NULL, sender_id VARCHAR(100) NOT NULL,
+  sender_name VARCHAR(255), sent_ms BIGINT NOT NULL, edited_ms BIGINT, client_key VARCHAR(100),
+  is_whisper BOOLEAN NOT NULL, is_deleted BOOLEAN NOT NULL,
+  PRIMARY KEY (id), UNIQUE (chatroom_id, seq, sub), UNIQUE (chatroom_id, client_key),
+  FOREIGN KEY(chatroom_id) REFERENCES chatrooms (id)
+);
+CREATE INDEX ix_messages_sender ON messages (chatroom_id, sender_id);
+CREATE UNIQUE INDEX ix_messages_change ON messages (chatroom_id, is_whisper, change);
+CREATE INDEX ix_messages_sent ON messages (sent_ms);
+CREATE TABLE members (
+  chatroom_id VARCHAR(100) NOT NULL, visitor_id VARCHAR(100) NOT NULL, hold VARCHAR(16) NOT NULL,
+  is_manager BOOLEAN NOT NULL, PRIMARY KEY (chatroom_id, visitor_id),
+  FOREIGN KEY(chatroom_id) REFERENCES chatrooms (id)
+);
+CREATE INDEX ix_members_hold ON members (hold);
+CREATE INDEX ix_members_visitor ON members (visitor_id);
+INSERT INTO schema_info VALUES (1);
+INSERT INTO chatrooms VALUES (1, 'room', 'post', 'A post', 0, 0, 0, 1700000000000, 2, 2, 0, 3, 0, 1700000002000);
+INSERT INTO chatrooms VALUES (2, 'gone', NULL, 'An old post', 0, 1, 0, 1600000000000, 0, 0, 0, 0, 0, 0);
+INSERT INTO visitors VALUES ('ada', 'Ada', NULL, '{}', 0, 1, 1700000000000);
+INSERT INTO messages VALUES (
+  'm1', 'room', 1, 0, 3, 0, 'Hello, edited', NULL, NULL, NULL, NULL, 0, 'ada', 'Ada', 1700000001000, 1700000003000,
+  'key-1', 0, 0
+);
+INSERT INTO messages VALUES (
+  'm2', 'room', 2, 0, 2, 5, '', NULL, NULL, NULL, 'https://elsewhere.example/a.pdf', 1, 'boss', 'Boss', 1700000002000,
+  NULL, NULL, 0, 0
+);
+INSERT INTO members VALUES ('room', 'ada', 'lasting', 0);

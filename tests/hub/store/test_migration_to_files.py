@@ -1,0 +1,103 @@
+"""A database of the time before files is opened, and nothing in it is lost."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from flask_chatix_comments.hub.store.base import Hold
+from flask_chatix_comments.hub.store.sql import SqlStore
+from flask_chatix_comments.models import Chatroom, Message, MessageType, SenderFlag
+from tests.hub.store.test_uploads import upload
+
+pytestmark = pytest.mark.anyio
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+SCHEMA_1 = Path(__file__).with_name("schema_1.sql")
+
+
+@pytest.fixture
+def old_database(tmp_path: Path) -> Path:
+    path = tmp_path / "hub.sqlite3"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(SCHEMA_1.read_text())
+    return path
+
+
+async def opened(path: Path) -> SqlStore:
+    store = SqlStore(f"sqlite:///{path}")
+    store.open()
+    return store
+
+
+async def test_an_old_database_keeps_its_comments(old_database: Path) -> None:
+    store = await opened(old_database)
+    page = await store.page_before("room", None, limit=10, with_whispers=True)
+    assert page.messages == [
+        Message(
+            message_id="m1",
+            chatroom_id="room",
+            type=MessageType.TEXT,
+            sender_flag=SenderFlag.VISITOR,
+            sender_id="ada",
+            sender_name="Ada",
+            sent_at=datetime.fromtimestamp(1_700_000_001, UTC),
+            edited_at=datetime.fromtimestamp(1_700_000_003, UTC),
+            content="Hello, edited",
+            seq=1,
+            change=3,
+            client_key="key-1",
+        ),
+        Message(
+            message_id="m2",
+            chatroom_id="room",
+            type=MessageType.FILE,
+            sender_flag=SenderFlag.MANAGER,
+            sender_id="boss",
+            sender_name="Boss",
+            sent_at=datetime.fromtimestamp(1_700_000_002, UTC),
+            file_url="https://elsewhere.example/a.pdf",
+            seq=2,
+            change=2,
+        ),
+    ]
+    assert await store.find_chatroom("room") == Chatroom("room", "A post", external_id="post")
+    assert await store.memberships("ada") == {"room": Hold.LASTING}
+    assert await store.find_visitor("ada") is not None
+    await store.close()
+
+
+async def test_an_old_database_takes_what_is_new(old_database: Path) -> None:
+    store = await opened(old_database)
+    await store.add_upload(upload("u1", chatroom_id="room"))
+    draft = Message(
+        message_id="m3",
+        chatroom_id="room",
+        type=MessageType.FILE,
+        sender_flag=SenderFlag.VISITOR,
+        sender_id="ada",
+        sent_at=NOW,
+        file_url="/file/u1/a.pdf",
+        file_name="a.pdf",
+        file_bytes=12,
+        width_px=3,
+        height_px=4,
+    )
+    appended = await store.append_message(draft, now=NOW, upload_id="u1")
+    assert appended is not None
+    assert (appended.message.seq, appended.message.change) == (3, 4)
+    assert await store.find_message("room", "m3") == appended.message
+    await store.close()
+
+
+async def test_what_was_deleted_then_counts_from_now(old_database: Path) -> None:
+    store = await opened(old_database)
+    month = timedelta(days=30)
+    assert await store.purge_chatrooms(deleted_before=NOW - month, now=NOW) == []
+    assert await store.purge_chatrooms(deleted_before=NOW, now=NOW + month) == []
+    assert await store.purge_chatrooms(deleted_before=NOW + timedelta(seconds=1), now=NOW + month) == ["gone"]
+    await store.close()
