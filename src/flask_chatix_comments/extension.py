@@ -113,8 +113,8 @@ class ChatixComments(RoomMethods):
             ApiError: The hub does not answer.
         """
         state = get_state()
-        identity = state.visitors.identify(visitor, cookie=None, ticket=None)
-        if identity.visitor_id is not None:
+        if not state.config.is_hosted:
+            identity = state.visitors.identify(visitor, cookie=None, ticket=None)
             state.announce(identity, visitor, is_news=True)
 
     def load_posts(self) -> Iterable[Post]:
