@@ -226,6 +226,14 @@ class TestShowAndList:
     def test_list_for_people(self, site: Site) -> None:
         assert run(site, "list").stdout == "a\troom-2\topen\t3\tA\nb\troom-1\topen\t3\tBé\n"
 
+    def test_each_post_is_one_line(self, make_site: Callable[..., Site]) -> None:
+        site = make_site()
+        site.state.rooms.ensure(Post("a\tb\nc", "The 🌊"))
+        (line,) = run(site, "list").stdout.splitlines()
+        assert line.split("\t")[0] == "a b c"
+        (row,) = json.loads(run(site, "list", "--json").stdout.encode("ascii"))
+        assert (row["post_id"], row["title"]) == ("a\tb\nc", "The 🌊")
+
     def test_an_empty_registry(self, make_site: Callable[..., Site]) -> None:
         site = make_site()
         assert (run(site, "list").stdout, json.loads(run(site, "list", "--json").stdout)) == ("", [])

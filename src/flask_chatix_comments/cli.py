@@ -14,7 +14,17 @@ import click
 
 from . import cli_hub, cli_rooms  # noqa: F401 - to be imported is to add its commands
 from .backfill import BackfillResult, Outcome, backfill, read_posts
-from .cli_support import as_json_option, chatix, explained, note, print_array, print_json, read_post_id, require_api
+from .cli_support import (
+    as_json_option,
+    chatix,
+    explained,
+    note,
+    one_line,
+    print_array,
+    print_json,
+    read_post_id,
+    require_api,
+)
 from .errors import ApiError, ApiStatusError, PostError, RoomMissingError
 from .models import Post
 from .room_info import RoomInfo, all_rooms, one_room, visitor_counts
@@ -138,7 +148,8 @@ def list_command(as_json: bool) -> None:
         click.echo("\t".join(LIST_HEADER))
     for room in rooms:
         visitors = "?" if room.number_of_visitors is None else room.number_of_visitors
-        click.echo("\t".join([room.post_id, room.chatroom_id or "-", room.state, str(visitors), room.title]))
+        fields = [one_line(room.post_id), room.chatroom_id or "-", room.state, str(visitors), one_line(room.title)]
+        click.echo("\t".join(fields))
 
 
 @chatix.command("show")

@@ -60,15 +60,15 @@ def one_line(text: str) -> str:
 
 
 def print_json(data: Any) -> None:
-    """Print one JSON document on one line."""
-    click.echo(json.dumps(data, ensure_ascii=False))
+    """Print one JSON document on one line, in ASCII: whatever the terminal's encoding, it is whole."""
+    click.echo(json.dumps(data))
 
 
 def print_array(rows: Iterator[dict[str, Any]]) -> None:
     """Print a JSON array row by row: there may be many."""
     separator = "["
     for row in rows:
-        click.echo(separator + json.dumps(row, ensure_ascii=False), nl=False)
+        click.echo(separator + json.dumps(row), nl=False)
         separator = ",\n"
     click.echo("]" if separator == ",\n" else "[]")
 
