@@ -1,7 +1,7 @@
 import type ChatixCore from "chatix-core/src/js/chatixcore.js";
 import type { Access } from "../site";
 import { hearAlso } from "./callbacks";
-import { LineError, MissingError, START_TIMEOUT_MS } from "./chat";
+import { LineError, MissingError, RefusedError, START_TIMEOUT_MS } from "./chat";
 import { DocumentedChat } from "./documented-chat";
 import {
   findHub,
@@ -14,6 +14,8 @@ import {
   pageCore,
   untilThere,
 } from "./page-widget";
+import type { Transfer } from "./shims/upload";
+import type { UploadedFile } from "./upload";
 
 const WIDGET_TIMEOUT_MS = 15_000;
 const LOOK_AGAIN_MS = 15_000;
@@ -39,6 +41,12 @@ export class WidgetChat extends DocumentedChat {
   #isInUse = false;
   /** Whether the widget has ended its connection on purpose: then it is not for us to start it. */
   #isStopped = false;
+
+  /** Q1: what the SDK forgets when it posts a file can only be put right from inside. */
+  override async upload(file: File, transfer: Transfer): Promise<UploadedFile> {
+    if (isHidden(this.core)) throw new RefusedError("Files cannot be attached here.");
+    return super.upload(file, transfer);
+  }
 
   /** The widget's uploads tell nobody how far they are. */
   protected override async watch(): Promise<void> {}

@@ -330,6 +330,13 @@ describe("a build that hides its connection", () => {
     chat.depart(false);
   });
 
+  test("takes no files, as they would be posted to no room (Q1)", async () => {
+    const chat = await started();
+    const transfer = { signal: new AbortController().signal, progressed() {} };
+    await expect(chat.upload(new File(["x"], "x.txt"), transfer)).rejects.toBeInstanceOf(RefusedError);
+    chat.depart(false);
+  });
+
   test("is missed when it gives no sign of life, and used again when it does", async () => {
     const chat = await started();
     await vi.advanceTimersByTimeAsync(30_000);
