@@ -111,7 +111,6 @@ export class Composer {
   setVisitor(visitor: Visitor, limits: Limits): void {
     this.#limits = limits;
     this.#arrangeFiles();
-    this.#showWhisper();
     const isGuest = !visitor.isSignedIn;
     this.#nameField.hidden = !isGuest;
     this.#identity.hidden = isGuest;
@@ -140,7 +139,8 @@ export class Composer {
   }
 
   #arrangeFiles(): void {
-    this.#attachments.limits = this.#mayPost ? this.#limits.files : null;
+    // A file is posted for all to see.
+    this.#attachments.limits = this.#mayPost && !this.#whisper.isOn ? this.#limits.files : null;
   }
 
   /** Show what becomes of the comment; what is in the boxes stays until it is acknowledged. */
@@ -165,8 +165,7 @@ export class Composer {
     this.element.classList.toggle("chatix-whisper", isOn);
     this.#textLabel.textContent = what;
     this.#text.placeholder = what;
-    // A file is posted for all to see.
-    this.#attachments.limits = isOn ? null : this.#limits.files;
+    this.#arrangeFiles();
     this.#showButton();
   }
 

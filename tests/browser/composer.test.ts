@@ -285,6 +285,18 @@ describe("whispers", () => {
     expect(drafts).toHaveLength(1);
   });
 
+  test("take none either when the thread is opened again, and a closed thread takes none at all", () => {
+    box().click();
+    composer.mayPost = true;
+    expect(look().takesFiles).toBe(false);
+    composer.mayPost = false;
+    box().click();
+    composer.setVisitor(manager, limits);
+    expect(look().takesFiles).toBe(false);
+    composer.mayPost = true;
+    expect(look().takesFiles).toBe(true);
+  });
+
   test("that are half written go with the right to whisper, and never become comments", () => {
     box().click();
     type("About this reader: ");

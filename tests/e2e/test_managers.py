@@ -44,7 +44,6 @@ def sign_in(reader: Reader, site: Site, name: str) -> None:
     page = reader.open(f"{site.url}/sign-in/")
     page.get_by_role("button", name=name).click()
     expect(page.get_by_role("main")).to_contain_text(f"You are signed in as {name}")
-    page.close()
 
 
 @pytest.fixture

@@ -127,6 +127,7 @@ CASES: dict[str, list[tuple[Json, Json | None, int]]] = {
         ({"visitorId": "boss"}, {"name": "Boss", "is_persistent": True, "is_manager": True}, 200),
         ({"visitorId": "kim"}, {"name": None, "email": None, "fields": None}, 200),
         ({"visitorId": "ada"}, {"is_manager": 1}, 400),
+        ({"visitorId": "g-1"}, {"name": "BOSS"}, 409),
     ],
 }  # fmt: skip
 
