@@ -28,11 +28,13 @@ from flask_chatix_comments.extension import get_state
 from flask_chatix_comments.hub.web_protocols import HttpProtocol, WebSocketProtocol
 from flask_chatix_comments.hub.web_server import SHUTDOWN_S
 from flask_chatix_comments.operations import OPERATIONS, merge_operations
+from flask_chatix_comments.wire import HubEvent, HubMethod
 from tests.documents import blocks
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 HOSTED = (ROOT / "docs/hosted-service.md").read_text()
+EXTENSIONS = (ROOT / "docs/hub-extensions.md").read_text()
 HUB_REST = (ROOT / "docs/hub-rest.md").read_text()
 OPENAPI = json.loads((ROOT / "docs/hub-openapi.json").read_text())
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
@@ -165,6 +167,16 @@ def test_the_example_requests_are_in_the_description() -> None:
     # The SDK's own, and no part of the API.
     assert re.findall(url, upload) == ["/file/save"]
     assert OPENAPI["servers"][0]["url"] == "http://127.0.0.1:5001/v1"
+
+
+# The hub's extensions
+
+
+def test_the_extensions_that_are_described_are_the_hubs() -> None:
+    named = [name for cells in rows(EXTENSIONS, "`[A-Z].*") for name in re.findall(r"`([A-Z]\w+)`", cells[0])]
+    known = {str(name) for name in [*HubMethod, *HubEvent]}
+    assert len(named) == len(set(named)) >= 9
+    assert [name for name in named if name not in known] == []
 
 
 # Command line
