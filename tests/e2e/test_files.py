@@ -116,7 +116,7 @@ def test_text_and_files_are_seen_live_by_others_and_after_a_reload(
     post(page, "Two pictures and a table")
     for reader_page in (page, other_page):
         expect(articles(reader_page)).to_have_count(4)
-        texts = [article.inner_text().split("\n")[-1] for article in articles(reader_page).all()]
+        texts = articles(reader_page).locator(".chatix-text").all_inner_texts()
         assert texts[0] == "Two pictures and a table"
         assert texts[3].replace("\xa0", " ").endswith("2 kB")
     other_page.reload()
