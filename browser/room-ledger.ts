@@ -87,6 +87,11 @@ export class RoomLedger {
     });
   }
 
+  /** What is noted while this section is in the room. */
+  get entry(): LedgerEntry | null {
+    return this.#entry;
+  }
+
   /** Note that this section has joined the room. */
   write(entry: LedgerEntry): void {
     this.#entry = entry;
@@ -99,6 +104,11 @@ export class RoomLedger {
   erase(): void {
     this.stop();
     this.#attempt((storage) => storage.removeItem(this.#key));
+  }
+
+  /** Note that it has not left after all, and that the next start has to see to it. */
+  leaveBehind(entry: LedgerEntry): void {
+    this.#store(entry);
   }
 
   /** Let go of lock and heartbeat, but leave the entry to the next start. */
@@ -117,11 +127,11 @@ export class RoomLedger {
   }
 
   #beat(): void {
-    const entry = this.#entry;
-    if (entry)
-      this.#attempt((storage) =>
-        storage.setItem(this.#key, JSON.stringify({ ...entry, seenAt: Date.now() })),
-      );
+    if (this.#entry) this.#store(this.#entry);
+  }
+
+  #store(entry: LedgerEntry): void {
+    this.#attempt((storage) => storage.setItem(this.#key, JSON.stringify({ ...entry, seenAt: Date.now() })));
   }
 
   #release(): void {

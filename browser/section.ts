@@ -108,10 +108,15 @@ export class Section {
   /** The element goes away, the page stays: there is time to hear the leave acknowledged. */
   close(): void {
     const chat = this.#halt();
+    const { entry } = this.#ledger;
     this.#clearLedger(chat);
     const leaves = this.#mayLeave();
     if (chat && leaves) {
-      const left = chat.leave().catch(() => this.#beacon());
+      const left = chat.leave().catch(() => {
+        this.#beacon();
+        // The line that was open was dead: who is known by it alone is taken out at the next start.
+        if (entry?.mode === "hosted" && !entry.isBySite) this.#ledger.leaveBehind(entry);
+      });
       void left.then(() => chat.depart(false));
     } else {
       chat?.depart(false);

@@ -1096,6 +1096,18 @@ describe("on the hosted service", () => {
     expect(ledger()).toHaveLength(1);
   });
 
+  test("an element that goes over a line that was dead all the while leaves it to the next start", async () => {
+    await openLive();
+    const [entry] = ledger();
+    hub.isSilent = true;
+    section.close();
+    await until(() => expect(hub.callsOf("DisconnectFromChatroom")).toHaveLength(1));
+    expect(ledger()).toEqual([]);
+    hub.kill();
+    await until(() => expect(ledger()).toHaveLength(1));
+    expect(ledger()[0]).toMatchObject({ chatroomId: entry?.chatroomId, isBySite: false });
+  });
+
   test("what could not be said over an open line stays in the ledger", async () => {
     await openLive();
     hub.kill();

@@ -18,6 +18,10 @@ pytestmark = pytest.mark.anyio
 
 HEAD = b"POST /v1/x HTTP/1.1\r\nHost: hub.example\r\nContent-Length: 1000000\r\n\r\n"
 WHOLE = b"GET /v1/x HTTP/1.1\r\nHost: hub.example\r\n\r\n"
+UPGRADE = (
+    b"GET /v1/chat HTTP/1.1\r\nHost: hub.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
 
 
 class Loop:
@@ -77,6 +81,9 @@ class Transport(asyncio.Transport):
     def write(self, data: Any) -> None:
         self.written += bytes(data)
 
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
+
     def is_closing(self) -> bool:
         return self._end is not None
 
@@ -100,10 +107,18 @@ class Server:
         self.loop = Loop()
         self.reads_bodies = True
         self.state = ServerState()
-        self.config = uvicorn.Config(self._app, interface="asgi3", ws="none", log_config=None, http=HttpProtocol)
+        self.config = uvicorn.Config(
+            self._app, interface="asgi3", ws=WebSocketProtocol, log_config=None, http=HttpProtocol
+        )
         self.config.load()
 
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.accept"})
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
+            return
         while self.reads_bodies and (await receive()).get("more_body"):
             pass
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
@@ -141,6 +156,21 @@ async def test_a_request_that_does_not_come_to_its_end(server: Server, sent: byt
     server.loop.advance(2)
     assert transport.how_it_ended() == "aborted"
     await server.stop()
+
+
+@pytest.mark.parametrize("pieces", [(UPGRADE,), (UPGRADE[:20], UPGRADE[20:]), (UPGRADE[:-1], UPGRADE[-1:])])
+async def test_a_websocket_is_no_request_that_is_late(server: Server, pieces: tuple[bytes, ...]) -> None:
+    protocol, transport = server.connect()
+    for piece in pieces:
+        protocol.data_received(piece)
+    await server.work()
+    assert transport.written.startswith(b"HTTP/1.1 101 ")
+    # No further than to its first ping.
+    server.loop.advance(REQUEST_S + 2)
+    assert transport.how_it_ended() is None
+    assert isinstance(transport.protocol, WebSocketProtocol)
+    transport.protocol.connection_lost(None)
+    await server.work()
 
 
 async def test_a_head_that_drips(server: Server) -> None:

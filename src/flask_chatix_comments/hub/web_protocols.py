@@ -60,6 +60,7 @@ class HttpProtocol(H11Protocol):
 
     _request_timer: asyncio.TimerHandle | None = None
     _answer_timer: asyncio.TimerHandle | None = None
+    _is_handed_over = False
     _body_bytes = 0
     _since = 0.0
 
@@ -84,13 +85,15 @@ class HttpProtocol(H11Protocol):
         if self.conn.their_state is h11.SEND_BODY and not self._is_answered():
             self._body_bytes += len(data)
         super().data_received(data)
-        if self.conn.their_state not in _WAITING_FOR_CLIENT:
+        # h11 waits for the body of a WebSocket's request, and will never learn that there is none.
+        if self._is_handed_over or self.conn.their_state not in _WAITING_FOR_CLIENT:
             self._stop_waiting()
         elif self._request_timer is None and not self.transport.is_closing():
             self._wait_for_request()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        """Hand the connection over."""
+        """Hand the connection over: from now on it is the WebSocket's to end."""
+        self._is_handed_over = True
         self._stop_waiting()
         self._unset_answer_timer()
         super().handle_websocket_upgrade(event)
