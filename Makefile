@@ -105,7 +105,7 @@ demo: .venv/.demo $(BUNDLE)
 test: test-browser-code test-python
 
 test-python: .venv/.dev $(BUNDLE) node_modules/.chatix-comments-dev tests/interop/node_modules/.chatix-comments chromium nginx
-	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses=auto --cov --cov-report=term $(PYTEST_ARGS)
 
 test-browser-code: node_modules/.chatix-comments-dev
 	npm test --silent

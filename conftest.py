@@ -16,7 +16,10 @@ hypothesis.settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the browser tests last: Playwright keeps an event loop running, in which asyncio.run() refuses to work."""
+    """Put the browser tests last: Playwright keeps an event loop running, in which asyncio.run() refuses to work.
+
+    Of several processes each gets its tests in this order too: `pyproject.toml` has them handed out one by one.
+    """
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 

@@ -21,6 +21,9 @@ LOCK_FILES = [
     ROOT / "tests/interop/package-lock.json",
 ]
 
+# What is built is built once, by whichever process runs these.
+pytestmark = pytest.mark.xdist_group("packaging")
+
 
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:

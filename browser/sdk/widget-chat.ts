@@ -45,10 +45,10 @@ export class WidgetChat extends DocumentedChat {
   /** Q1: what the SDK forgets when it posts a file can only be put right from inside. */
   override async upload(file: File, transfer: Transfer): Promise<UploadedFile> {
     if (isHidden(this.core)) throw new RefusedError("Files cannot be attached here.");
-    return super.upload(file, transfer);
+    return unlessAborted(super.upload(file, transfer), transfer.signal);
   }
 
-  /** The widget's uploads tell nobody how far they are. */
+  /** The widget's uploads tell nobody how far they are, and cannot be stopped: they are only not waited for. */
   protected override async watch(): Promise<void> {}
 
   override isOf(): boolean {
@@ -165,6 +165,21 @@ export class WidgetChat extends DocumentedChat {
     if (!this.#isInUse) return;
     const isThere = pageCore() === core && (!isHidden(core) || (await hasSignOfLife(core)));
     if (!isThere) this.#lose();
+  }
+}
+
+/** The service drops what was uploaded and not posted. */
+async function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
+  let stop = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(new LineError("The file is not wanted any more.", false));
+  });
+  signal.addEventListener("abort", stop);
+  if (signal.aborted) stop();
+  try {
+    return await Promise.race([answer, aborted]);
+  } finally {
+    signal.removeEventListener("abort", stop);
   }
 }
 

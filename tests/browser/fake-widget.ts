@@ -29,7 +29,15 @@ export class FakePageHub {
 
 export class FakeCore {
   hub: FakePageHub | undefined = new FakePageHub();
-  chat: { websiteId: string; connection: { hubConnection?: FakePageHub | undefined } } | undefined;
+  chat:
+    | {
+        websiteId: string;
+        connection: { hubConnection?: FakePageHub | undefined };
+        sendChatroomFileMessage: (file: File, room: string) => Promise<Json[]>;
+      }
+    | undefined;
+  /** What an upload comes to. */
+  readonly uploaded = vi.fn(async (_file: File): Promise<Json[]> => []);
   readonly visitor = { uuid: "widget-visitor", name: null as string | null, getUuid: () => "widget-visitor" };
   onConnected: () => void = () => {};
   onDisconnected: () => void = () => {};
@@ -55,7 +63,7 @@ export class FakeCore {
 
   constructor(websiteId = "site") {
     const connection = Object.defineProperty({}, "hubConnection", { get: () => this.hub });
-    this.chat = { websiteId, connection };
+    this.chat = { websiteId, connection, sendChatroomFileMessage: (file) => this.uploaded(file) };
   }
 }
 

@@ -35,7 +35,7 @@ describe("addresses", () => {
 });
 
 describe("imports", () => {
-  const sdk = "/work/node_modules/chatix-core/src/js/connection.js";
+  const sdk = "/blog/node_modules/chatix-core/src/js/connection.js";
 
   test("of the SDK are redirected, on every system", () => {
     for (const name of ["@aspnet/signalr", "axios", "lz-string", "./screenBroadcast"]) {
@@ -45,7 +45,7 @@ describe("imports", () => {
   });
 
   test("of anybody else, and all others of the SDK, are not", () => {
-    expect(redirect("axios", "/work/browser/section.ts")).toBeUndefined();
+    expect(redirect("axios", "/blog/browser/section.ts")).toBeUndefined();
     expect(redirect("axios", undefined)).toBeUndefined();
     expect(redirect("./message", sdk)).toBeUndefined();
   });

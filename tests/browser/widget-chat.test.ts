@@ -128,6 +128,52 @@ describe("the widget's SDK object", () => {
   });
 });
 
+describe("an upload", () => {
+  const transfer = { signal: new AbortController().signal, progressed() {} };
+
+  test("is handed back as the message that holds it", async () => {
+    const chat = await started();
+    const draft = { ...message("m3", ""), file_url: "/files/x" };
+    core.uploaded.mockResolvedValue([draft]);
+    const uploaded = await chat.upload(new File(["x"], "x.txt"), transfer);
+    expect(uploaded).toEqual({ url: "/files/x", draft });
+    chat.depart(false);
+  });
+
+  test.each(["before it began", "in between"])("that was given up %s is not waited for", async (when) => {
+    const chat = await started();
+    core.uploaded.mockReturnValue(new Promise(() => {}));
+    const ending = new AbortController();
+    if (when === "before it began") ending.abort();
+    const upload = chat.upload(new File(["x"], "x.txt"), { ...transfer, signal: ending.signal });
+    const failure = expect(upload).rejects.toBeInstanceOf(LineError);
+    await vi.advanceTimersByTimeAsync(10);
+    ending.abort();
+    await failure;
+    expect(heard).toEqual([]);
+    chat.depart(false);
+  });
+
+  test("that fails after it was given up is nobody's news", async () => {
+    const chat = await started();
+    let fail: (error: Error) => void = () => {};
+    core.uploaded.mockReturnValue(
+      new Promise((_, reject) => {
+        fail = reject;
+      }),
+    );
+    const ending = new AbortController();
+    const upload = chat.upload(new File(["x"], "x.txt"), { ...transfer, signal: ending.signal });
+    const failure = expect(upload).rejects.toThrow("not wanted");
+    await vi.advanceTimersByTimeAsync(10);
+    ending.abort();
+    await failure;
+    fail(new Error("too late"));
+    await vi.advanceTimersByTimeAsync(10);
+    chat.depart(false);
+  });
+});
+
 describe("waiting for the widget", () => {
   test.each([
     ["there is none", () => putOnPage(undefined), "this page has no chatixWidget.core"],

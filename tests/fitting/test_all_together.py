@@ -125,7 +125,10 @@ def test_two_readers_of_a_cached_page_talk_under_a_strict_policy(
     answer = site.test_client().get("/posts/swifts/")
     policy = dict(part.strip().split(" ", 1) for part in answer.headers["Content-Security-Policy"].split(";"))
     origin = urlsplit(chatix_hub.url).netloc
-    assert policy == DEFAULT_CSP_POLICY | {"connect-src": f"'self' http://{origin} ws://{origin}"}
+    assert policy == DEFAULT_CSP_POLICY | {
+        "connect-src": f"'self' http://{origin} ws://{origin}",
+        "img-src": f"'self' http://{origin}",
+    }
     assert "Set-Cookie" not in answer.headers
     assert site.test_client().post("/contact").status_code == 400
     with site.app_context():
