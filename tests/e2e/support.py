@@ -17,12 +17,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Locator, Page, expect
 
+from example_site import create_app
 from flask_chatix_comments.api import ChatixApi
 from flask_chatix_comments.hub.config import HubConfig, UploadConfig
 from flask_chatix_comments.hub.server import HubThread
+from flask_chatix_comments.state import get_state
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -132,16 +135,12 @@ class Site:
 
     def api(self) -> ChatixApi:
         """Return the REST client that the site itself would use, with its keys."""
-        code = (
-            "import json; from example_site import create_app;"
-            "state = create_app().extensions['chatix_comments'];"
-            "print(json.dumps([state.api_url, state.config.website_id, state.keys.hub_api[0]]))"
-        )
-        answer = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, env=self.environment, capture_output=True, text=True, check=True
-        )
-        url, website_id, key = json.loads(answer.stdout)
-        return ChatixApi(url, website_id=website_id, api_key=key)
+        with mock.patch.dict(os.environ, self.environment):
+            app = create_app()
+        state = get_state(app)
+        with contextlib.closing(state), app.app_context():
+            assert state.api_url is not None
+            return ChatixApi(state.api_url, website_id=state.config.website_id, api_key=state.keys.hub_api[0])
 
 
 @contextlib.contextmanager
