@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 BROWSER_SOURCES := package-lock.json package.json hatch_build.py $(shell find browser -type f 2>/dev/null)
 BUNDLE := src/flask_chatix_comments/static/chatix_comments/manifest.json
 
-.PHONY: help demo test test-python test-browser-code bench lint docs format lock screenshots clean chromium nginx
+.PHONY: help demo test test-python test-browser-code bench lint docs format lock screenshots clean chromium nginx databases
 
 help:
 	@echo "make demo    the example site with live comments (PORT, HUB_PORT, DEMO_DATA)"
@@ -86,6 +86,9 @@ nginx:
 	  echo "The tests of the ways to run need nginx and openssl. Run: sudo apt-get install nginx openssl   (or set NGINX=/path/to/nginx)"; exit 1; \
 	fi
 
+databases:
+	@tools/install_databases.sh
+
 # -- Using --------------------------------------------------------------------------------------------
 
 # What the demo's commands need to find its site: PORT, and the others where they are not what follows from it.
@@ -104,7 +107,7 @@ demo: .venv/.demo $(BUNDLE)
 
 test: test-browser-code test-python
 
-test-python: .venv/.dev $(BUNDLE) node_modules/.chatix-comments-dev tests/interop/node_modules/.chatix-comments chromium nginx
+test-python: .venv/.dev $(BUNDLE) node_modules/.chatix-comments-dev tests/interop/node_modules/.chatix-comments chromium nginx databases
 	$(BIN)/python -m pytest --numprocesses=auto --cov --cov-report=term $(PYTEST_ARGS)
 
 test-browser-code: node_modules/.chatix-comments-dev

@@ -12,9 +12,18 @@ from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
 from flask_chatix_comments import ChatixComments, testing
+from tests.databases import DatabaseServers
 from tests.flask_support import SECRET, Clock, FakeApi, Site
 
 chatix_hub = testing.chatix_hub
+
+
+@pytest.fixture(scope="session")
+def database_servers() -> Iterator[DatabaseServers]:
+    """PostgreSQL and MariaDB, which start when the first test asks for one of them."""
+    servers = DatabaseServers()
+    yield servers
+    servers.stop()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The registry's contract, on SQLite."""
+"""The registry's contract, on SQLite, PostgreSQL and MariaDB."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
@@ -22,6 +22,10 @@ from flask_chatix_comments import database
 from flask_chatix_comments.database import Database
 from flask_chatix_comments.errors import ChatroomTakenError, PostNotRegisteredError, RegistryError
 from flask_chatix_comments.registry import Claim, RegistryEntry, RoomRegistry, RoomState, create_registry_engine
+from tests.databases import KINDS
+
+if TYPE_CHECKING:
+    from tests.databases import DatabaseServers
 
 pytest_plugins = ("tests.rooms_fixtures",)
 
@@ -32,6 +36,18 @@ def claim(registry: RoomRegistry, post_id: str = "7", *, lease_s: float = 30, **
     claim = registry.claim(post_id, lease_s=lease_s, **values)
     assert isinstance(claim, Claim)
     return claim
+
+
+@pytest.fixture(params=KINDS)
+def database_url(request: pytest.FixtureRequest, database_servers: DatabaseServers, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    return database_servers.fresh_url(request.param, tmp_path)
+
+
+@pytest.fixture
+def file_url(tmp_path: Path) -> str:
+    """An SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'registry.sqlite'}"
 
 
 @pytest.fixture
@@ -553,8 +569,8 @@ class TestFailures:
 
 
 class TestEngine:
-    def test_of_a_file_is_prepared(self, database_url: str) -> None:
-        engine = create_registry_engine(database_url)
+    def test_of_a_file_is_prepared(self, file_url: str) -> None:
+        engine = create_registry_engine(file_url)
         assert [pragma(engine, name) for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")] == [
             "wal",
             2,
@@ -581,8 +597,8 @@ class TestEngine:
         create_registry_engine("postgresql://h/d")
         assert made == {"pool_pre_ping": True, "isolation_level": "READ COMMITTED"}
 
-    def test_leaves_inherited_connections_alone(self, database_url: str) -> None:
-        engine = create_registry_engine(database_url)
+    def test_leaves_inherited_connections_alone(self, file_url: str) -> None:
+        engine = create_registry_engine(file_url)
         with engine.connect() as connection:
             inherited: Any = connection.connection.dbapi_connection
         database._abandon_connections()
@@ -737,9 +753,9 @@ assert is_used.wait(30)
 """
 
 
-def test_a_process_that_ends_leaves_the_whole_registry_in_its_file(database_url: str) -> None:
-    process = start(ENDING, database_url)
+def test_a_process_that_ends_leaves_the_whole_registry_in_its_file(file_url: str) -> None:
+    process = start(ENDING, file_url)
     process.communicate(timeout=60)
     assert process.returncode == 0
-    file = Path(str(make_url(database_url).database))
+    file = Path(str(make_url(file_url).database))
     assert not file.with_name(f"{file.name}-wal").exists()
