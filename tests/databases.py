@@ -84,6 +84,18 @@ class DatabaseServer(ABC):
             for statement in statements:
                 connection.exec_driver_sql(statement)
 
+    def count_waiting(self) -> int:
+        """Return how many statements wait for another's lock."""
+        with self._admin.connect() as connection:
+            return int(connection.exec_driver_sql(self._waiting).scalar_one())
+
+    def drop_connections(self) -> None:
+        """End all connections but our own, as a restart would."""
+        with self._admin.connect() as connection:
+            for (number,) in connection.exec_driver_sql(self._others).all():
+                with contextlib.suppress(sa.exc.DBAPIError):  # It has gone by itself.
+                    connection.exec_driver_sql(self._drop.format(number))
+
     @property
     @abstractmethod
     def admin_url(self) -> str:
@@ -93,8 +105,17 @@ class DatabaseServer(ABC):
     def url(self, name: str) -> str:
         """Return the URL of one of the databases or schemas."""
 
+    @abstractmethod
+    def read_only(self, url: str) -> str:
+        """Return the URL whose connections refuse to write, as those of a replica do."""
+
+    #: Makes of one connection such a one.
+    make_read_only: str
     _unit: str
     _end_signal: int
+    _waiting: str
+    _others: str
+    _drop: str
 
     @abstractmethod
     def _initialize(self) -> None: ...
@@ -120,6 +141,10 @@ class PostgresServer(DatabaseServer):
     name = "PostgreSQL"
     _unit = "SCHEMA"
     _end_signal = 3  # SIGQUIT: at once.
+    make_read_only = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"
+    _waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    _others = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    _drop = "SELECT pg_terminate_backend({}, 5000)"
 
     @property
     def admin_url(self) -> str:
@@ -127,6 +152,9 @@ class PostgresServer(DatabaseServer):
 
     def url(self, name: str) -> str:
         return f"{self.admin_url}?options={quote(f'-csearch_path={name}')}"
+
+    def read_only(self, url: str) -> str:
+        return f"{url}{quote(' -cdefault_transaction_read_only=on')}"
 
     def _initialize(self) -> None:
         password_file = self._folder / "password"
@@ -162,6 +190,10 @@ class MariaServer(DatabaseServer):
     name = "MariaDB"
     _unit = "DATABASE"
     _end_signal = 9  # SIGKILL: it would tidy up first.
+    make_read_only = "SET SESSION TRANSACTION READ ONLY"
+    _waiting = "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
+    _others = "SELECT id FROM information_schema.processlist WHERE user = 'tests' AND id <> connection_id()"
+    _drop = "KILL {}"
 
     @property
     def admin_url(self) -> str:
@@ -169,6 +201,9 @@ class MariaServer(DatabaseServer):
 
     def url(self, name: str) -> str:
         return f"mariadb+pymysql://{_USER}:{self.password}@127.0.0.1:{self.port}/{name}?charset=utf8mb4"
+
+    def read_only(self, url: str) -> str:
+        return f"{url}&init_command={quote(self.make_read_only)}"
 
     def _initialize(self) -> None:
         self._run(

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -25,7 +26,7 @@ from flask_chatix_comments.registry import Claim, RegistryEntry, RoomRegistry, R
 from tests.databases import KINDS
 
 if TYPE_CHECKING:
-    from tests.databases import DatabaseServers
+    from tests.databases import DatabaseServer, DatabaseServers
 
 pytest_plugins = ("tests.rooms_fixtures",)
 
@@ -36,6 +37,10 @@ def claim(registry: RoomRegistry, post_id: str = "7", *, lease_s: float = 30, **
     claim = registry.claim(post_id, lease_s=lease_s, **values)
     assert isinstance(claim, Claim)
     return claim
+
+
+def try_to_claim(registry: RoomRegistry) -> Claim | RegistryEntry:
+    return registry.claim("7", title="", is_private=False, owner="me", lease_s=30)
 
 
 @pytest.fixture(params=KINDS)
@@ -56,6 +61,14 @@ def other(database_url: str) -> Iterator[RoomRegistry]:
     registry = RoomRegistry(create_registry_engine(database_url))
     yield registry
     registry.close()
+
+
+def until(condition: Callable[[], bool], *, timeout_s: float = 60) -> None:
+    """Wait for *condition*."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to pass"
+        time.sleep(0.12)  # MariaDB's tables of locks are made anew only when nobody has looked for 0.1 s.
 
 
 @contextlib.contextmanager
@@ -358,6 +371,158 @@ HOSTILE_IDS = [
 ]
 
 
+@pytest.fixture(params=["postgresql", "mariadb"])
+def server(request: pytest.FixtureRequest, database_servers: DatabaseServers) -> DatabaseServer:
+    """A database server, for what SQLite has none of."""
+    return database_servers.get(request.param)
+
+
+class TestInterference:
+    """What a database does to a statement, though there is nothing wrong with it."""
+
+    @pytest.fixture
+    def server_url(self, server: DatabaseServer) -> str:
+        return server.fresh_url()
+
+    @pytest.fixture
+    def one(self, server_url: str) -> Iterator[RoomRegistry]:
+        registry = RoomRegistry(create_registry_engine(server_url))
+        yield registry
+        registry.close()
+
+    @pytest.fixture
+    def two(self, server_url: str) -> Iterator[RoomRegistry]:
+        registry = RoomRegistry(create_registry_engine(server_url))
+        yield registry
+        registry.close()
+
+    def test_of_two_that_wait_for_a_third_one_gets_the_claim(
+        self, server: DatabaseServer, server_url: str, one: RoomRegistry, two: RoomRegistry
+    ) -> None:
+        """MariaDB gives both a shared lock when the third goes: a deadlock."""
+        one.find("7"), two.find("7")
+        engine = sa.create_engine(server_url)
+        with ThreadPoolExecutor(2) as threads, engine.connect() as third:
+            row = {"post_id": "7", "title": "", "is_private": False, "state": "creating", "claim_number": 1}
+            third.execute(sa.insert(database.chatrooms).values(**row, created_at=0, updated_at=0))
+            try:
+                taken = [threads.submit(try_to_claim, registry) for registry in (one, two)]
+                until(lambda: server.count_waiting() == 2)
+            finally:
+                third.rollback()
+            outcomes = [future.result(60) for future in taken]
+        engine.dispose()
+        assert sorted(isinstance(outcome, Claim) for outcome in outcomes) == [False, True]
+
+    def test_a_connection_that_is_lost_is_opened_again(self, server: DatabaseServer, one: RoomRegistry) -> None:
+        for start, deed in (
+            ("INSERT", lambda: claim(one)),
+            ("UPDATE", lambda: link(one, "8")),
+            ("DELETE", lambda: one.unlink(one.get("8"))),
+        ):
+            with before(one, f"{start}", server.drop_connections):
+                deed()
+        assert [entry.post_id for entry in one.entries()] == ["7"]
+
+    def test_it_is_not_tried_for_ever(self, server: DatabaseServer, server_url: str) -> None:
+        pauses: list[float] = []
+        registry = RoomRegistry(create_registry_engine(server_url), sleep=pauses.append)
+        registry.find("7")
+        with before(registry, "INSERT", server.drop_connections, times=7), pytest.raises(RegistryError, match="runs"):
+            claim(registry)
+        assert len(pauses) == 6 and sum(pauses) < 2
+        registry.close()
+
+    def test_a_row_that_somebody_holds_is_waited_for(
+        self, server: DatabaseServer, server_url: str, one: RoomRegistry
+    ) -> None:
+        held = claim(one)
+        engine = sa.create_engine(server_url)
+        with ThreadPoolExecutor(1) as threads, engine.connect() as somebody:
+            try:
+                somebody.execute(sa.update(database.chatrooms).values(title="Held"))
+                recorded = threads.submit(one.record, held, "room-1")
+                until(lambda: server.count_waiting() == 1)
+                assert not recorded.done()
+            finally:
+                somebody.commit()
+            assert (recorded.result(60).chatroom_id, recorded.result().title) == ("room-1", "Held")
+        engine.dispose()
+
+    def test_nobody_who_stands_still_holds_a_row(self, one: RoomRegistry, two: RoomRegistry) -> None:
+        """Between statement and answer the database has committed it already."""
+        two.find("7")
+        seen: list[RegistryEntry | None] = []
+
+        def stand_still(conn: object, cursor: object, statement: str, *rest: object) -> None:
+            if statement.startswith(("INSERT", "UPDATE")):
+                seen.append(two.find("7"))
+                assert two.claim("7", title="", is_private=False, owner="two", lease_s=0) == seen[-1]
+
+        sa.event.listen(one.database.engine, "after_cursor_execute", stand_still)
+        one.record(claim(one), "room-1")
+        sa.event.remove(one.database.engine, "after_cursor_execute", stand_still)
+        assert [entry and entry.chatroom_id for entry in seen] == [None, "room-1"]
+
+    def test_a_replica_is_told_apart(self, server: DatabaseServer, server_url: str, one: RoomRegistry) -> None:
+        one.find("7")
+        replica = RoomRegistry(create_registry_engine(server.read_only(server_url)), sleep=lambda _: None)
+        assert replica.find("7") is None
+        with pytest.raises(RegistryError, match="claimed on the primary: see that CHATIX_DATABASE_URL") as raised:
+            claim(replica)
+        assert server.password not in str(raised.value)
+        replica.close()
+
+    def test_a_replica_that_was_the_primary_is_left(
+        self, server: DatabaseServer, server_url: str, one: RoomRegistry
+    ) -> None:
+        """As after a failover: the connection that is open leads to the old primary, a new one to the new."""
+        one.find("7")
+        with one.database.engine.connect() as connection:
+            connection.exec_driver_sql(server.make_read_only)
+            connection.commit()
+        assert claim(one).number == 1
+
+
+class TestLostAnswers:
+    """The database has done it, and the connection ends before we learn so."""
+
+    @pytest.fixture
+    def lose_answer(self, registry: RoomRegistry) -> Iterator[None]:
+        registry.find("7")
+        left = 1
+
+        def lose(conn: object, cursor: object, statement: str, *rest: object) -> None:
+            nonlocal left
+            if left and statement.startswith(("INSERT", "UPDATE", "DELETE")):
+                left = 0
+                if registry.database.engine.dialect.name == "sqlite":
+                    cursor.connection.commit()  # type: ignore[attr-defined] # sqlite3's
+                raise sa.exc.OperationalError(statement, None, Exception("gone"), connection_invalidated=True)
+
+        sa.event.listen(registry.database.engine, "after_cursor_execute", lose)
+        yield
+        sa.event.remove(registry.database.engine, "after_cursor_execute", lose)
+        assert not left
+
+    def test_to_a_first_claim(self, registry: RoomRegistry, lose_answer: None) -> None:
+        won = claim(registry, is_private=True)
+        assert (won.post_id, won.title, won.is_private, won.number) == ("7", "Seven", True, 1)
+        assert registry.record(won, "room-1").chatroom_id == "room-1"
+
+    def test_to_a_claim_that_takes_over(self, registry: RoomRegistry, other: RoomRegistry, lose_answer: None) -> None:
+        claim(other, lease_s=0)
+        won = claim(registry)
+        assert won.number == 2
+        assert registry.record(won, "room-1").chatroom_id == "room-1"
+
+    def test_to_the_record(self, registry: RoomRegistry, other: RoomRegistry, lose_answer: None) -> None:
+        assert registry.record(claim(other), "room-1").chatroom_id == "room-1"
+
+    def test_to_a_link(self, registry: RoomRegistry, lose_answer: None) -> None:
+        assert link(registry).chatroom_id == "room-1"
+
+
 class TestLookup:
     def test_of_an_unknown_post(self, registry: RoomRegistry) -> None:
         assert registry.find("x") is None
@@ -586,16 +751,14 @@ class TestEngine:
         assert len(ids) == 1
         registry.close()
 
-    def test_of_a_server_checks_its_connections(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        made: dict[str, Any] = {}
-
-        def create_engine(url: object, **options: Any) -> Engine:
-            made.update(options)
-            return sa.create_mock_engine("sqlite://", executor=print)  # type: ignore[return-value] # stands in
-
-        monkeypatch.setattr(sa, "create_engine", create_engine)
-        create_registry_engine("postgresql://h/d")
-        assert made == {"pool_pre_ping": True, "isolation_level": "READ COMMITTED"}
+    def test_of_a_server_checks_its_connections(self, server: DatabaseServer) -> None:
+        engine = create_registry_engine(server.fresh_url())
+        with engine.connect() as connection:
+            assert connection.get_isolation_level() == "READ COMMITTED"
+        server.drop_connections()
+        with engine.connect() as connection:
+            assert connection.exec_driver_sql("SELECT 1").scalar_one() == 1
+        engine.dispose()
 
     def test_leaves_inherited_connections_alone(self, file_url: str) -> None:
         engine = create_registry_engine(file_url)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Dialect, Engine, make_url
+from sqlalchemy.engine import URL, Dialect, Engine, ExceptionContext, make_url
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -33,6 +33,10 @@ MAX_BROWSER_CHARS = 64
 MAX_SERVICE_ID_CHARS = 2000
 _MYSQL = frozenset({"mysql", "mariadb"})
 DIALECTS = _MYSQL | {"sqlite", "postgresql"}
+# Deadlocks, and what could not be put in order beside other transactions: PostgreSQL's SQLSTATE, MariaDB's numbers.
+_ASKED_AGAIN = frozenset({"40001", "40P01", 1213, 1020})
+# Nothing may be written here: it is a replica, or was made one.
+_READ_ONLY = frozenset({"25006", 1290, 1792, 1836})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -178,7 +182,7 @@ def _names(site: sa.MetaData) -> set[str]:
     return {table.name for table in site.tables.values() if table.schema == site.schema}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Database:
     """What the registry works on.
 
@@ -204,6 +208,14 @@ class Database:
                 "Set CHATIX_DATABASE_URL to one of them."
             )
 
+    @functools.cached_property
+    def committing_engine(self) -> Engine:
+        """The engine, for single statements that the database commits by itself."""
+        # SQLite's locks are files', which end with their process. An engine for it may have rules of its own for
+        # when a transaction begins, which are left alone.
+        is_sqlite = self.engine.dialect.name == "sqlite"
+        return self.engine if is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
     @property
     def place(self) -> str:
         """Where it is, without user name or password."""
@@ -212,11 +224,17 @@ class Database:
             return url.database or ":memory:"
         return f"{url.host or 'local'}/{url.database}"
 
+    def is_passing(self, exc: BaseException | None) -> bool:
+        """Tell whether a statement that failed may well succeed when it is sent again."""
+        return isinstance(exc, DBAPIError) and (exc.connection_invalidated or _error_code(exc) in _ASKED_AGAIN)
+
     def explain(self, exc: Exception) -> str:
         """Say what is wrong and what to do, without user name or password."""
         reason = str(exc.orig) if isinstance(exc, DBAPIError) else str(exc)
         first_line = (reason.splitlines() or [type(exc).__name__])[0]
-        return f"The room registry in {self.place} failed: {first_line}. {self._remedy(first_line)}"
+        is_read_only = isinstance(exc, DBAPIError) and _error_code(exc) in _READ_ONLY
+        remedy = self._primary_remedy() if is_read_only else self._remedy(first_line)
+        return f"The room registry in {self.place} failed: {first_line}. {remedy}"
 
     def explain_missing(self, names: Iterable[str]) -> str:
         """Say which tables are not there, and how to get them."""
@@ -225,6 +243,10 @@ class Database:
             "flask db migrate, if no migration has them yet, and flask db upgrade; or let the site make them: "
             "CHATIX_CREATE_TABLES=true."
         )
+
+    def _primary_remedy(self) -> str:
+        setting = "CHATIX_DATABASE_BIND names the bind" if self.is_shared else "CHATIX_DATABASE_URL names the server"
+        return f"Chatrooms are claimed on the primary: see that {setting} that takes writes, not a read replica."
 
     def _remedy(self, reason: str) -> str:
         if "locked" in reason and self.is_shared:
@@ -237,6 +259,15 @@ class Database:
         if self.engine.dialect.name != "sqlite":
             return f"Check that the database runs and that {setting} names it and a user who may write."
         return "Check that this file and its folder can be written, or set CHATIX_DATABASE_URL to another."
+
+
+def _error_code(exc: DBAPIError) -> object:
+    """Return what the database calls an error: PostgreSQL's SQLSTATE, MariaDB's number."""
+    orig: Any = exc.orig
+    for name in ("sqlstate", "pgcode"):
+        if code := getattr(orig, name, None):
+            return code
+    return orig.args[0] if getattr(orig, "args", ()) else None
 
 
 def create_registry_engine(database_url: str) -> Engine:
@@ -263,6 +294,8 @@ def create_registry_engine(database_url: str) -> Engine:
         sa.event.listen(engine, "connect", _prepare_sqlite)
         if _is_file(url):
             sa.event.listen(engine, "do_connect", functools.partial(_create_private, str(url.database)))
+    else:
+        sa.event.listen(engine, "handle_error", _leave_replica)
     _guard_ends()
     _engines.add(engine)
     return engine
@@ -286,6 +319,12 @@ def _sqlite_options(url: URL) -> dict[str, Any]:
 
 
 _SERVER_OPTIONS: dict[str, Any] = {"pool_pre_ping": True, "isolation_level": "READ COMMITTED"}
+
+
+def _leave_replica(context: ExceptionContext) -> None:
+    """After a failover, connect anew: the server that we are connected to has become a replica."""
+    if isinstance(context.sqlalchemy_exception, DBAPIError) and _error_code(context.sqlalchemy_exception) in _READ_ONLY:
+        context.is_disconnect = True
 
 
 def _create_private(file: str, *_: object) -> None:

@@ -5,15 +5,18 @@ processes that want it one goes to the API. A claim is a row without ``chatroom_
 a lease. When the lease ends, someone else may take the claim over; what the first one then brings is
 refused, since its token is no longer in the row.
 
-Every write is one conditional statement in a transaction of its own, and only the database's clock
-judges a lease: clocks of hosts differ.
+Every write is one conditional statement that the database commits by itself: whoever dies, or stands still, holds no
+lock. Such a statement may be sent again when a deadlock or a lost connection has swallowed its fate. Only the
+database's clock judges a lease: clocks of hosts differ.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import random
 import secrets
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -38,7 +41,8 @@ __all__ = ["Claim", "RegistryEntry", "RoomRegistry", "RoomState", "create_regist
 
 # Each attempt lost means that someone else won, so that the next one finds their claim.
 _CLAIM_ATTEMPTS = 10
-
+# After deadlocks and lost connections; one more try than pauses.
+_PAUSES_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 _NO_CLAIM = {"claim_token": None, "claim_owner": None, "claim_expires_at": None}
 _has_no_lease = sa.or_(chatrooms.c.claim_expires_at.is_(None), chatrooms.c.claim_expires_at <= DatabaseNow())
@@ -52,12 +56,14 @@ class RoomRegistry:
     Args:
         source: An engine of our own; or what finds the database on first use, since a site may set up its
             own after us.
+        sleep: Waits between two tries of one write, in seconds.
     """
 
-    def __init__(self, source: Engine | Callable[[], Database]) -> None:
+    def __init__(self, source: Engine | Callable[[], Database], *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._find = functools.partial(Database, source) if isinstance(source, Engine) else source
         self._found: list[Database] = []
         self._has_tables = False
+        self._sleep = sleep
 
     @property
     def database(self) -> Database:
@@ -106,8 +112,12 @@ class RoomRegistry:
         Returns:
             The claim; or the entry as it is, when there is a chatroom or someone else holds a claim.
         """
+        token = secrets.token_hex(16)
         for _ in range(_CLAIM_ATTEMPTS):
             row = self._read_one(chatrooms.c.post_id == post_id, post_id)
+            if row is not None and row.claim_token == token:
+                # Written, but the connection was lost before we learned it.
+                return Claim(post_id, row.title, row.is_private, token, row.claim_number)
             if row is not None and (row.chatroom_id is not None or not row.has_no_lease):
                 return entry_from_row(row)
             claim = Claim(
@@ -115,7 +125,7 @@ class RoomRegistry:
                 title=title,
                 # A stale page that still says "public" must not open what another says is private.
                 is_private=is_private or (row is not None and row.is_private),
-                token=secrets.token_hex(16),
+                token=token,
                 number=1 if row is None else row.claim_number + 1,
             )
             if self._write_claim(claim, owner=owner, lease_s=lease_s):
@@ -255,13 +265,13 @@ class RoomRegistry:
         """
         _check_visitor_key(visitor_key)
         query = sa.select(visitors.c.visitor_id).where(visitors.c.visitor_key == visitor_key)
-        with self._transaction() as connection:
+        with self._statement() as connection:
             known = connection.execute(query).scalar_one_or_none()
         if known is not None:
             return str(known)
         fresh = {"visitor_key": visitor_key, "visitor_id": secrets.token_hex(16), "created_at": DatabaseNow()}
         self._insert(sa.insert(visitors).values(**fresh))
-        with self._transaction() as connection:  # Someone else may have inserted theirs first.
+        with self._statement() as connection:  # Someone else may have inserted theirs first.
             return str(connection.execute(query).scalar_one())
 
     def find_service_id(self, visitor_key: str, browser_id: str) -> str | None:
@@ -271,7 +281,7 @@ class RoomRegistry:
             RegistryError: The key is empty, longer than 255 characters or cannot be stored.
         """
         _check_visitor_key(visitor_key)
-        with self._transaction() as connection:
+        with self._statement() as connection:
             query = sa.select(hosted_visitors.c.service_id).where(*_browser_of(visitor_key, browser_id))
             found = connection.execute(query).scalar_one_or_none()
         return None if found is None else str(found)
@@ -303,13 +313,12 @@ class RoomRegistry:
 
     def _read_one(self, condition: sa.ColumnElement[bool], post_id: str | None = None) -> sa.Row[Any] | None:
         query = sa.select(chatrooms, _has_no_lease.label("has_no_lease")).where(condition)
-        with self._transaction(post_id) as connection:
+        with self._statement(post_id) as connection:
             return connection.execute(query).one_or_none()
 
     def _write(self, statement: sa.Update | sa.Delete, post_id: str | None = None) -> bool:
         """Run *statement*; tell whether it met its row."""
-        with self._transaction(post_id) as connection:
-            return connection.execute(statement).rowcount > 0
+        return self._run(lambda connection: connection.execute(statement).rowcount > 0, post_id)
 
     def _register(self, statement: sa.Update | sa.Insert, post_id: str, chatroom_id: str) -> bool:
         """Run *statement*, which gives *post_id* a chatroom; tell whether it did.
@@ -317,7 +326,8 @@ class RoomRegistry:
         Raises:
             ChatroomTakenError: The chatroom belongs to another post.
         """
-        with self._transaction(post_id) as connection:
+
+        def register(connection: Connection) -> bool:
             try:
                 return connection.execute(statement).rowcount > 0
             except IntegrityError as exc:
@@ -328,9 +338,12 @@ class RoomRegistry:
                     return False  # The post has got its row meanwhile.
                 raise taken(chatroom_id, post_id=post_id, owner=owner) from exc
 
+        return self._run(register, post_id)
+
     def _insert(self, statement: sa.Insert, post_id: str | None = None) -> bool:
         """Run *statement*; tell whether the row is new."""
-        with self._transaction(post_id) as connection:
+
+        def insert(connection: Connection) -> bool:
             try:
                 connection.execute(statement)
             except IntegrityError:
@@ -338,12 +351,40 @@ class RoomRegistry:
                 return False
             return True
 
+        return self._run(insert, post_id)
+
+    def _run(self, work: Callable[[Connection], bool], post_id: str | None) -> bool:
+        """Do *work*, one conditional statement, as often as the database asks for it."""
+        for pause_s in _PAUSES_S:
+            try:
+                with self._statement(post_id) as connection:
+                    return work(connection)
+            except RegistryError as exc:
+                if not self.database.is_passing(exc.__cause__):
+                    raise
+            # At random, lest two that are in each other's way meet again.
+            self._sleep(pause_s * random.uniform(0.5, 1.5))
+        with self._statement(post_id) as connection:
+            return work(connection)
+
     @contextlib.contextmanager
     def _transaction(self, post_id: str | None = None) -> Iterator[Connection]:
+        """Lend a connection for statements that count together, or not at all."""
+        with self._connected(lambda database: database.engine, post_id) as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _statement(self, post_id: str | None = None) -> Iterator[Connection]:
+        """Lend a connection for one statement, which the database commits by itself."""
+        with self._connected(lambda database: database.committing_engine, post_id) as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _connected(self, engine_of: Callable[[Database], Engine], post_id: str | None) -> Iterator[Connection]:
         database = self.database
         try:
             self._prepare_tables(database, post_id)
-            with database.engine.connect() as connection:
+            with engine_of(database).connect() as connection:
                 yield connection
                 connection.commit()
         except (SQLAlchemyError, UnicodeEncodeError) as exc:
