@@ -111,7 +111,9 @@ class FakeService:
         rooms = list(self.rooms.values())
         if self.keeps_external_ids and "externalId" in query:
             rooms = self._known(query["externalId"])
-        return httpx.Response(200, json={"items": rooms, "page": 1, "items_per_page": 100, "total": len(rooms)})
+        page, per_page = int(query["page"]), int(query["itemsPerPage"])
+        items = rooms[(page - 1) * per_page : page * per_page]
+        return httpx.Response(200, json={"items": items, "page": page, "total": len(rooms)})
 
     def _chatroom_update(self, query: dict[str, str], body: dict[str, Any]) -> httpx.Response:
         room = self.rooms[query["chatroomId"]]

@@ -39,6 +39,8 @@ NAMES = [
     "RoomState",
     "SweepFailure",
     "SweepResult",
+    "SyncOutcome",
+    "SyncResult",
     "TokenError",
     "Visitor",
 ]
@@ -68,16 +70,18 @@ PUBLIC_METHODS = [
 ]
 METHODS_BY_HAND = ["close", "delete", "delete_message", "link", "messages", "reopen", "restore", "sweep", "unlink"]
 
+UPKEEP_METHODS = ["move", "sync"]
+
 
 def test_what_the_extension_offers() -> None:
     names = [name for name in dir(flask_chatix_comments.ChatixComments) if not name.startswith("_")]
-    assert names == sorted([*PUBLIC_METHODS, *METHODS_BY_HAND, "show", "visitor_loader"])
+    assert names == sorted([*PUBLIC_METHODS, *METHODS_BY_HAND, *UPKEEP_METHODS, "show", "visitor_loader"])
 
 
 def test_every_command_is_a_method_too() -> None:
     in_python = {name.replace("-", "_") for name in chatix.commands}
     # A server is not called, but run.
-    assert in_python - {"list", "hub"} <= {*PUBLIC_METHODS, *METHODS_BY_HAND, "show"}
+    assert in_python - {"list", "hub"} <= {*PUBLIC_METHODS, *METHODS_BY_HAND, *UPKEEP_METHODS, "show"}
 
 
 def test_what_else_may_be_imported() -> None:

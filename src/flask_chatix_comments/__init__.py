@@ -25,6 +25,7 @@ from .registry import RoomState
 from .room_info import RoomInfo
 from .room_keeper import RoomChange
 from .room_messages import DeletedMessage
+from .room_sync import SyncOutcome, SyncResult
 from .sweep import SweepFailure, SweepResult
 
 __version__ = "0.1.0"
@@ -57,6 +58,8 @@ __all__ = [
     "RoomState",
     "SweepFailure",
     "SweepResult",
+    "SyncOutcome",
+    "SyncResult",
     "TokenError",
     "Visitor",
 ]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from . import cli_hub, cli_rooms  # noqa: F401 - to be imported is to add its commands
-from .backfill import BackfillResult, Outcome, backfill, read_posts
+from . import cli_hub, cli_rooms, cli_upkeep  # noqa: F401 - to be imported is to add its commands
+from .backfill import BackfillResult, FileFormat, Outcome, backfill
+from .cli_posts import from_file_options, posts_of
 from .cli_support import (
     as_json_option,
     chatix,
@@ -25,8 +25,7 @@ from .cli_support import (
     read_post_id,
     require_api,
 )
-from .errors import ApiError, ApiStatusError, PostError, RoomMissingError
-from .models import Post
+from .errors import ApiError, ApiStatusError, RoomMissingError
 from .room_info import RoomInfo, all_rooms, one_room, visitor_counts
 from .room_troubles import GONE_STATUSES, missing
 from .state import AppState, get_state
@@ -42,20 +41,13 @@ LIST_HEADER = ("POST", "CHATROOM", "STATE", "VISITORS", "TITLE")
 
 
 @chatix.command("backfill")
-@click.option(
-    "--from-file",
-    "path",
-    metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
-    help="JSON lines or CSV with id and title; - for stdin.",
-)
-@click.option("--format", "file_format", type=click.Choice(["jsonl", "csv"]), help="Of FILE; else seen from its start.")
+@from_file_options
 @click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
 @click.option("--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="API calls at once.")
 @as_json_option
 @explained
 def backfill_command(
-    path: str | None, file_format: Literal["jsonl", "csv"] | None, dry_run: bool, concurrency: int, as_json: bool
+    path: str | None, file_format: FileFormat | None, dry_run: bool, concurrency: int, as_json: bool
 ) -> None:
     """Make the chatrooms of all posts that have none yet.
 
@@ -63,7 +55,7 @@ def backfill_command(
     """
     state = get_state()
     bad_lines: list[str] = []
-    with _posts(state, path, file_format, bad_lines) as posts:
+    with posts_of(state, path, file_format, bad_lines) as posts:
         if not dry_run:
             require_api(state)
         results = backfill(state.rooms, posts, concurrency=concurrency, dry_run=dry_run)
@@ -72,33 +64,6 @@ def backfill_command(
     _print_summary(counts, failures, as_json=as_json)
     if failures:
         sys.exit(1)
-
-
-@contextlib.contextmanager
-def _posts(
-    state: AppState, path: str | None, file_format: Literal["jsonl", "csv"] | None, bad_lines: list[str]
-) -> Iterator[Iterable[Post]]:
-    """Yield the posts to work on; what is wrong with single lines of a file goes to *bad_lines*."""
-    if path is None:
-        yield state.loaders.load_posts()
-        return
-
-    def note_bad_line(error: PostError) -> None:
-        bad_lines.append(str(error))
-        note(str(error))
-
-    with _open(path) as stream:
-        yield read_posts(stream, format=file_format, on_error=note_bad_line)
-
-
-def _open(path: str) -> AbstractContextManager[TextIO]:
-    """Open FILE as UTF-8, whatever the terminal's locale says; csv wants its line ends untouched."""
-    if path == "-":
-        return contextlib.nullcontext(io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", newline=""))
-    try:
-        return open(path, encoding="utf-8", newline="")
-    except OSError as exc:
-        raise click.ClickException(f"{path}: {exc.strerror}") from exc
 
 
 def _consume(

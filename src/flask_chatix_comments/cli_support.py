@@ -1,12 +1,14 @@
 """What the modules of ``flask chatix ...`` share: the group, errors, notes, JSON, and whether the hub is there.
 
-Data goes to stdout, everything else to stderr. Exit status: 0 done, 1 something failed, 2 wrong usage.
+Data goes to stdout, everything else to stderr. Exit status: 0 done, 1 something failed, 2 wrong usage, 3 ``check``
+has found what is not repaired, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import functools
 import json
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
@@ -16,6 +18,10 @@ from flask.cli import AppGroup
 from .errors import ChatixCommentsError
 from .models import may_be_in_name, normalize_post_id
 from .state import HUB_START_TIMEOUT_S, AppState
+
+#: The exit statuses that are neither 0, 1 nor 2; the second one is what shells say of SIGINT.
+TROUBLES_REMAIN = 3
+INTERRUPTED = 130
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,7 +43,7 @@ _HUB_ELSEWHERE = (
 
 
 def explained(command: Callable[P, T]) -> Callable[P, T]:
-    """Turn our errors into one line on stderr and exit status 1."""
+    """Turn our errors into one line on stderr and exit status 1, and Ctrl-C into what it means."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -45,6 +51,9 @@ def explained(command: Callable[P, T]) -> Callable[P, T]:
             return command(*args, **kwargs)
         except ChatixCommentsError as exc:
             raise click.ClickException(one_line(str(exc))) from exc
+        except KeyboardInterrupt:
+            note("Interrupted. What is done is done, nothing is half done, and the same command again does the rest.")
+            sys.exit(INTERRUPTED)
 
     return run
 

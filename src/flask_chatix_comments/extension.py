@@ -23,6 +23,7 @@ from .room_info import RoomInfo, all_rooms, one_room, visitor_counts
 from .room_methods import RoomMethods
 from .rooms import RoomService
 from .state import EXTENSION_KEY, AppState, Loaders, PostsLoader, VisitorLoader, get_state
+from .upkeep_methods import UpkeepMethods
 
 if TYPE_CHECKING:
     import httpx
@@ -37,7 +38,7 @@ PostsLoaderT = TypeVar("PostsLoaderT", bound=PostsLoader)
 logger = logging.getLogger(__name__)
 
 
-class ChatixComments(RoomMethods):
+class ChatixComments(RoomMethods, UpkeepMethods):
     """A live comment section for each post of a Flask blog.
 
     ::

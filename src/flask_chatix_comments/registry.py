@@ -36,6 +36,7 @@ from .database import (
 )
 from .errors import ChatroomTakenError, PostNotRegisteredError, RegistryError
 from .registry_rows import Claim, RegistryEntry, RoomState, entry_from_row
+from .registry_upkeep import RegistryUpkeep
 
 __all__ = ["Claim", "RegistryEntry", "RoomRegistry", "RoomState", "create_registry_engine"]
 
@@ -48,7 +49,7 @@ _NO_CLAIM = {"claim_token": None, "claim_owner": None, "claim_expires_at": None}
 _has_no_lease = sa.or_(chatrooms.c.claim_expires_at.is_(None), chatrooms.c.claim_expires_at <= DatabaseNow())
 
 
-class RoomRegistry:
+class RoomRegistry(RegistryUpkeep):
     """Reads and writes the registry's tables. Safe for threads and processes.
 
     Every method raises ``RegistryError`` when the database cannot do what is asked.

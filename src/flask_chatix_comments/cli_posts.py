@@ -1,0 +1,62 @@
+"""Where a command gets its posts from: the site's loader, or a file."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, TextIO, TypeVar
+
+import click
+
+from .backfill import FileFormat, read_posts
+from .cli_support import note
+from .errors import PostError
+from .models import Post
+from .state import AppState
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+def from_file_options(command: C) -> C:
+    """Add the options that name a file of posts: ``path`` and ``file_format``."""
+    path = click.option(
+        "--from-file",
+        "path",
+        metavar="FILE",
+        type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+        help="JSON lines or CSV with id and title; - for stdin.",
+    )
+    file_format = click.option(
+        "--format", "file_format", type=click.Choice(["jsonl", "csv"]), help="Of FILE; else seen from its start."
+    )
+    return path(file_format(command))
+
+
+@contextlib.contextmanager
+def posts_of(
+    state: AppState, path: str | None, file_format: FileFormat | None, bad_lines: list[str]
+) -> Iterator[Iterable[Post]]:
+    """Yield the posts to work on; what is wrong with single lines of a file goes to *bad_lines*."""
+    if path is None:
+        yield state.loaders.load_posts()
+        return
+
+    def note_bad_line(error: PostError) -> None:
+        bad_lines.append(str(error))
+        note(str(error))
+
+    with open_text(path) as stream:
+        yield read_posts(stream, format=file_format, on_error=note_bad_line)
+
+
+def open_text(path: str) -> AbstractContextManager[TextIO]:
+    """Open FILE as UTF-8, whatever the terminal's locale says; csv wants its line ends untouched."""
+    if path == "-":
+        return contextlib.nullcontext(io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", newline=""))
+    try:
+        return open(path, encoding="utf-8", newline="")
+    except OSError as exc:
+        raise click.ClickException(f"{path}: {exc.strerror}") from exc

@@ -1,0 +1,49 @@
+"""What ``ChatixComments`` does to keep registry, service and site together: the commands' counterparts in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from .models import Post, PostIdLike, normalize_post_id
+from .room_keeper import RoomChange
+from .room_mover import RoomMover
+from .room_sync import CONCURRENCY, Synchronizer, SyncResult, sync_all
+from .state import get_state
+
+
+class UpkeepMethods:
+    """Keeps chatrooms and posts of the current application together."""
+
+    def move(self, old_id: PostIdLike, new_id: PostIdLike) -> RoomChange:
+        """Give a post's chatroom to another post ID: the post's own ID has changed.
+
+        Raises:
+            PostError: There can be no such post.
+            PostNotRegisteredError: The old ID has no chatroom.
+            RoomError: The new ID has comments of its own, or another reason, which the message tells.
+            ApiError, RegistryError: A failure on the way; the same call again ends what was begun.
+        """
+        state = get_state()
+        mover = RoomMover(state.registry, state.api, is_hosted=state.config.is_hosted)
+        return mover.move(normalize_post_id(old_id), normalize_post_id(new_id))
+
+    def sync(self, posts: Iterable[Post] | None = None, *, concurrency: int = CONCURRENCY) -> Iterator[SyncResult]:
+        """Let the chatrooms of *posts* have the posts' titles, and the registry know whether they are deleted.
+
+        Nothing happens until the result is iterated. One post's failure does not stop the others.
+
+        Args:
+            posts: By default all that ``posts_loader`` yields. For those of a call, such as one that was just renamed,
+                the service is asked one by one; for the whole site its chatrooms are fetched first.
+
+        Raises:
+            ConfigError: No posts are given and there is no ``posts_loader``.
+            ApiError: The service does not list its chatrooms.
+        """
+        state = get_state()
+        is_hosted = state.config.is_hosted
+        if posts is not None:
+            return Synchronizer(state.registry, state.api(), is_hosted=is_hosted).run(posts, concurrency=concurrency)
+        return sync_all(
+            state.registry, state.api(), state.loaders.load_posts(), is_hosted=is_hosted, concurrency=concurrency
+        )

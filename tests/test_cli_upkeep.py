@@ -1,0 +1,186 @@
+"""``flask chatix move``, ``sync`` and their like, against the real hub."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from flask_chatix_comments import ChatixComments, Post, PostError, RoomState, SyncOutcome, cli_progress, cli_support
+from flask_chatix_comments.api import ChatixApi
+from flask_chatix_comments.models import SenderFlag
+from flask_chatix_comments.testing import HubForTests
+from tests.flask_support import Site
+
+
+def run(site: Site, *arguments: str, **options: Any) -> Result:
+    return site.app.test_cli_runner().invoke(args=["chatix", *arguments], **options)
+
+
+def run_json(site: Site, *arguments: str, status: int = 0) -> Any:
+    """Run a command and return its one JSON document."""
+    result = run(site, *arguments, "--json")
+    assert result.exit_code == status, result.output
+    return json.loads(result.stdout)
+
+
+def error_of(result: Result) -> str:
+    """Return the error of a command that failed: one line on stderr, and nothing on stdout."""
+    assert (result.exit_code, result.stdout) == (1, "")
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    return line.removeprefix("Error: ")
+
+
+@pytest.fixture
+def site(make_site: Callable[..., Site], chatix_hub: HubForTests) -> Site:
+    """A site with the real hub, and the post "p" with a chatroom."""
+    site = make_site(extension=ChatixComments(), **chatix_hub.settings)
+    site.state.rooms.ensure(Post("p", "Päivä"))
+    return site
+
+
+@pytest.fixture
+def api(site: Site) -> ChatixApi:
+    return site.state.api()
+
+
+@pytest.fixture
+def room(site: Site) -> str:
+    return str(site.state.registry.get("p").chatroom_id)
+
+
+def say(api: ChatixApi, chatroom_id: str, text: str = "Hello") -> None:
+    api.send_message(chatroom_id, sender_id="ada", sender_flag=SenderFlag.VISITOR, content=text)
+
+
+class TestMove:
+    def test_takes_the_comments_along(self, site: Site, api: ChatixApi, room: str) -> None:
+        say(api, room)
+        result = run(site, "move", "p", "q")
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert result.stdout == f"The chatroom {room} of the post 'p' is that of 'q' now.\n"
+        (message,) = run_json(site, "messages", "q")
+        assert message["content"] == "Hello"
+        # The hub, too, knows it by the new name.
+        assert api.get_chatroom(room).external_id == "q"
+        assert site.state.rooms.ensure(Post("p")).chatroom_id != room
+
+    def test_as_json(self, site: Site, room: str) -> None:
+        assert run_json(site, "move", "p", "q") == {
+            "post_id": "q",
+            "chatroom_id": room,
+            "title": "Päivä",
+            "is_private": False,
+            "state": "open",
+            "is_changed": True,
+            "note": None,
+        }
+
+    def test_refuses_to_merge(self, site: Site, api: ChatixApi, room: str) -> None:
+        other = str(site.state.rooms.ensure(Post("q")).chatroom_id)
+        say(api, other)
+        assert "Two threads cannot become one" in error_of(run(site, "move", "p", "q"))
+        assert (site.state.registry.get("p").chatroom_id, site.state.registry.get("q").chatroom_id) == (room, other)
+
+    def test_a_reader_came_too_early(self, site: Site, api: ChatixApi, room: str) -> None:
+        """The site has changed the ID, and somebody read the post before the command was run."""
+        other = str(site.state.rooms.ensure(Post("q")).chatroom_id)
+        result = run(site, "move", "p", "q")
+        assert (result.exit_code, result.stderr) == (
+            0,
+            f"The chatroom {other} that it had, in which nobody had written, is deleted.\n",
+        )
+        assert site.state.registry.get("q").chatroom_id == room
+        assert api.get_chatroom(other).is_deleted
+
+    def test_in_python(self, site: Site, room: str) -> None:
+        with site.app.app_context():
+            assert site.comments.move("p", 7).post_id == "7"
+            with pytest.raises(PostError):
+                site.comments.move("", "q")
+        assert site.state.registry.get("7").chatroom_id == room
+
+    def test_wrong_usage(self, site: Site) -> None:
+        assert run(site, "move", "p").exit_code == 2
+        assert "POST_ID must not be empty" in error_of(run(site, "move", "p", ""))
+        assert "No chatroom is registered for the post 'nothing'" in error_of(run(site, "move", "nothing", "q"))
+
+
+class TestSync:
+    @pytest.fixture
+    def site(self, site: Site) -> Site:
+        site.comments.posts_loader(lambda: [Post("p", "Uusi päivä"), Post("none")])
+        return site
+
+    def test_a_new_title(self, site: Site, api: ChatixApi, room: str) -> None:
+        first, again = run(site, "sync"), run(site, "sync")
+        assert (first.exit_code, first.stdout, first.stderr) == (0, "1 retitled, 1 no chatroom\n", "")
+        assert (again.exit_code, again.stdout) == (0, "1 unchanged, 1 no chatroom\n")
+        assert api.get_chatroom(room).title == "Uusi päivä"
+
+    def test_of_a_file(self, site: Site, api: ChatixApi, tmp_path: Path, room: str) -> None:
+        path = tmp_path / "posts.jsonl"
+        path.write_text('{"id": "p", "title": "Third"}\nnonsense\n')
+        summary = run_json(site, "sync", "--from-file", str(path), status=1)
+        assert (summary["retitled"], summary["failed"], summary["is_complete"]) == (1, 1, True)
+        assert summary["failures"] == [{"post_id": None, "outcome": "failed", "error": "Line 2: It is not JSON."}]
+        assert api.get_chatroom(room).title == "Third"
+
+    def test_what_was_deleted_at_the_service(self, site: Site, api: ChatixApi, room: str) -> None:
+        api.delete_chatroom(room)
+        assert run_json(site, "sync")["retitled"] == 1
+        assert site.state.registry.get("p").state is RoomState.DELETED
+        api.restore_chatroom(room)
+        assert run(site, "sync").exit_code == 0
+        assert site.state.registry.get("p").state is RoomState.OPEN
+        assert api.get_chatroom(room).title == "Uusi päivä"
+
+    def test_a_vanished_one(self, site: Site) -> None:
+        site.state.registry.link("gone", "room-gone", title="Gone", is_private=False, state=RoomState.OPEN)
+        site.comments.posts_loader(lambda: [Post("gone")])
+        result = run(site, "sync")
+        assert (result.exit_code, result.stdout) == (1, "1 vanished\n")
+        assert result.stderr.startswith("gone: The hub at http://")
+        (failure,) = run_json(site, "sync", status=1)["failures"]
+        assert (failure["post_id"], failure["outcome"]) == ("gone", "vanished")
+
+    def test_interrupted_and_taken_up_again(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        for number in range(20):
+            site.state.rooms.ensure(Post(number, "Old"))
+
+        def interrupted() -> Iterator[Post]:
+            yield from (Post(number, "New") for number in range(10))
+            raise KeyboardInterrupt
+
+        site.comments.posts_loader(interrupted)
+        result = run(site, "sync", "--json", "--concurrency", "2")
+        assert result.exit_code == cli_support.INTERRUPTED
+        assert json.loads(result.stdout)["is_complete"] is False
+        assert result.stderr.startswith("Interrupted.")
+        done = sum(entry.title == "New" for entry in site.state.registry.entries())
+        assert 0 < done <= 10
+        site.comments.posts_loader(lambda: [Post(number, "New") for number in range(20)])
+        summary = run_json(site, "sync")
+        assert (summary["unchanged"], summary["retitled"]) == (done, 20 - done)
+
+    def test_progress_where_there_is_no_terminal(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(cli_progress, "LINE_EVERY", 2)
+        site.comments.posts_loader(lambda: [Post(number) for number in range(5)])
+        assert run(site, "sync").stderr == "Posts: 2 of 5\nPosts: 4 of 5\n"
+
+    def test_in_python(self, site: Site, api: ChatixApi, room: str) -> None:
+        with site.app.app_context():
+            (result,) = site.comments.sync([Post("p", "One")])
+            assert (result.post_id, result.outcome) == ("p", SyncOutcome.RETITLED)
+            assert api.get_chatroom(room).title == "One"
+            assert {result.outcome for result in site.comments.sync()} == {
+                SyncOutcome.RETITLED,
+                SyncOutcome.NO_CHATROOM,
+            }
+
+    def test_no_loader(self, make_site: Callable[..., Site]) -> None:
+        assert error_of(run(make_site(), "sync")).startswith("posts_loader: is not registered;")

@@ -1,0 +1,252 @@
+"""A post's ID changes: with a real database, and a chat service that fails on order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from flask_chatix_comments.errors import (
+    ApiConnectionError,
+    PostNotRegisteredError,
+    RegistryError,
+    RoomError,
+    RoomMissingError,
+)
+from flask_chatix_comments.models import Post
+from flask_chatix_comments.registry import Claim, RoomState
+from flask_chatix_comments.room_keeper import RoomChange
+from flask_chatix_comments.room_mover import RoomMover
+from flask_chatix_comments.rooms import RoomService
+
+if TYPE_CHECKING:
+    from flask_chatix_comments.api import ChatixApi
+    from flask_chatix_comments.registry import RoomRegistry
+    from tests.rooms_fixtures import FakeService, Faults
+
+pytest_plugins = ("tests.rooms_fixtures",)
+
+
+@pytest.fixture
+def mover(registry: RoomRegistry, api: ChatixApi) -> RoomMover:
+    return RoomMover(registry, lambda: api, is_hosted=False)
+
+
+@pytest.fixture
+def room(rooms: RoomService, service: FakeService, faults: Faults) -> str:
+    """The chatroom of the post "old", in which somebody has written."""
+    chatroom_id = str(rooms.ensure(Post("old", "Title", is_private=True)).chatroom_id)
+    service.talk(chatroom_id, 2)
+    faults.requests.clear()
+    return chatroom_id
+
+
+def test_the_chatroom_goes_to_the_new_id_with_all_that_is_known_of_it(
+    mover: RoomMover, registry: RoomRegistry, service: FakeService, room: str
+) -> None:
+    before = registry.get("old")
+    change = mover.move("old", "new")
+    assert change == RoomChange("new", room, "Title", True, RoomState.OPEN, is_changed=True)
+    after = registry.get("new")
+    assert (after.chatroom_id, after.title, after.is_private, after.state) == (room, "Title", True, RoomState.OPEN)
+    assert after.created_at == before.created_at
+    assert registry.find("old") is None
+    assert service.rooms[room]["external_id"] == "new"
+    assert len(service.messages[room]) == 2
+
+
+def test_readers_of_the_old_id_do_not_get_it_any_more(mover: RoomMover, rooms: RoomService, room: str) -> None:
+    mover.move("old", "new")
+    assert rooms.ensure(Post("old")).chatroom_id != room
+    assert rooms.ensure(Post("new")).chatroom_id == room
+
+
+def test_back_again(mover: RoomMover, registry: RoomRegistry, service: FakeService, room: str) -> None:
+    mover.move("old", "new")
+    assert mover.move("new", "old").post_id == "old"
+    assert service.rooms[room]["external_id"] == "old"
+    assert [entry.post_id for entry in registry.entries()] == ["old"]
+
+
+def test_to_itself(mover: RoomMover, room: str, faults: Faults) -> None:
+    with pytest.raises(RoomError, match="'old' has this ID already"):
+        mover.move("old", "old")
+    assert faults.requests == []
+
+
+def test_of_a_deleted_one(mover: RoomMover, registry: RoomRegistry, service: FakeService, room: str) -> None:
+    service.rooms[room]["is_deleted"] = True
+    registry.update("old", state=RoomState.DELETED)
+    assert mover.move("old", "new").state is RoomState.DELETED
+
+
+def test_of_a_post_without_chatroom(mover: RoomMover, registry: RoomRegistry, rooms: RoomService) -> None:
+    with pytest.raises(PostNotRegisteredError, match="No chatroom is registered for the post 'old'.$"):
+        mover.move("old", "new")
+    registry.claim("old", title="Old", is_private=False, owner="x", lease_s=60)
+    with pytest.raises(RoomError, match="has no chatroom yet"):
+        mover.move("old", "new")
+
+
+def test_of_what_has_been_moved_already(mover: RoomMover, room: str) -> None:
+    mover.move("old", "new")
+    with pytest.raises(PostNotRegisteredError, match="The post 'new' has one: .* moved already"):
+        mover.move("old", "new")
+
+
+def test_of_one_that_has_vanished(mover: RoomMover, registry: RoomRegistry, service: FakeService, room: str) -> None:
+    del service.rooms[room]
+    with pytest.raises(RoomMissingError, match=f"does not know the chatroom {room} of the post 'old'"):
+        mover.move("old", "new")
+    assert registry.get("old").chatroom_id == room
+
+
+class TestMerging:
+    """The new ID has a chatroom of its own."""
+
+    @pytest.fixture
+    def other(self, rooms: RoomService, room: str) -> str:
+        return str(rooms.ensure(Post("new", "New")).chatroom_id)
+
+    def test_is_refused_where_somebody_has_written(
+        self, mover: RoomMover, registry: RoomRegistry, service: FakeService, room: str, other: str
+    ) -> None:
+        service.talk(other, 1)
+        with pytest.raises(
+            RoomError, match=f"own, {other}, in which there are comments. Two threads cannot become one"
+        ):
+            mover.move("old", "new")
+        assert [entry.chatroom_id for entry in registry.entries()] == [other, room]
+        assert not service.rooms[other]["is_deleted"]
+
+    def test_is_refused_where_it_is_deleted_and_could_be_restored(
+        self, mover: RoomMover, registry: RoomRegistry, other: str
+    ) -> None:
+        registry.update("new", state=RoomState.DELETED)
+        with pytest.raises(RoomError, match="which is deleted and can be restored"):
+            mover.move("old", "new")
+        assert registry.get("new").chatroom_id == other
+
+    def test_an_unused_one_makes_way(
+        self, mover: RoomMover, registry: RoomRegistry, service: FakeService, room: str, other: str
+    ) -> None:
+        change = mover.move("old", "new")
+        assert change.chatroom_id == room
+        assert change.note == f"The chatroom {other} that it had, in which nobody had written, is deleted."
+        assert service.rooms[other]["is_deleted"]
+        assert (service.rooms[room]["external_id"], service.rooms[other]["external_id"]) == ("new", None)
+
+    def test_one_that_has_vanished_makes_way(
+        self, mover: RoomMover, service: FakeService, room: str, other: str
+    ) -> None:
+        del service.rooms[other]
+        assert mover.move("old", "new") == RoomChange("new", room, "Title", True, RoomState.OPEN, is_changed=True)
+
+    def test_what_is_written_at_the_last_moment_is_kept(
+        self, mover: RoomMover, service: FakeService, faults: Faults, room: str, other: str
+    ) -> None:
+        def write(request: httpx.Request) -> None:
+            if request.url.path.endswith("/chatroom/delete"):
+                service.talk(other, 1)
+
+        faults.order(*[write] * 9)
+        change = mover.move("old", "new")
+        assert "/chatroom/restore" in faults.paths
+        assert change.note is not None
+        assert change.note.startswith(f"Somebody has just written in the chatroom {other} that it had.")
+        assert not service.rooms[other]["is_deleted"]
+        assert len(service.messages[other]) == 1
+
+    @pytest.mark.parametrize("count", [0, 1])
+    def test_one_that_only_the_service_knows(
+        self, mover: RoomMover, registry: RoomRegistry, service: FakeService, room: str, other: str, count: int
+    ) -> None:
+        service.talk(other, count)
+        registry.unlink(registry.get("new"))
+        if count:
+            with pytest.raises(RoomError, match=f"own, {other}, in which there are comments"):
+                mover.move("old", "new")
+            assert registry.find("new") is None
+        else:
+            mover.move("old", "new")
+            assert service.rooms[other]["is_deleted"]
+
+
+class TestClaims:
+    def test_somebody_makes_one_at_this_moment(
+        self, mover: RoomMover, registry: RoomRegistry, service: FakeService, room: str
+    ) -> None:
+        """The chatroom that was made is not taken from whoever is about to register it."""
+        claim = registry.claim("new", title="New", is_private=False, owner="x", lease_s=60)
+        made = service.add("New", external_id="new")["id"]
+        with pytest.raises(RoomError, match="Somebody is just making a chatroom for the post 'new'"):
+            mover.move("old", "new")
+        assert isinstance(claim, Claim)
+        assert registry.record(claim, made).chatroom_id == made
+        assert (service.rooms[made]["is_deleted"], service.rooms[made]["external_id"]) == (False, "new")
+        assert registry.get("old").chatroom_id == room
+
+    def test_one_that_has_ended_goes(
+        self, mover: RoomMover, registry: RoomRegistry, service: FakeService, room: str
+    ) -> None:
+        claim = registry.claim("new", title="New", is_private=False, owner="x", lease_s=0)
+        made = service.add("New", external_id="new")["id"]
+        assert mover.move("old", "new").chatroom_id == room
+        assert service.rooms[made]["is_deleted"]
+        assert isinstance(claim, Claim)
+        # Its holder comes late.
+        assert registry.record(claim, "late").chatroom_id == room
+
+    def test_a_change_meanwhile(self, mover: RoomMover, registry: RoomRegistry, faults: Faults, room: str) -> None:
+        def close(request: httpx.Request) -> None:
+            registry.update("old", state=RoomState.CLOSED)
+
+        faults.order(close)
+        with pytest.raises(RoomError, match="changed by somebody else"):
+            mover.move("old", "new")
+        assert registry.find("new") is None
+
+
+class TestFailures:
+    """Wherever it ends, the same call again does the rest."""
+
+    def test_before_anything_is_done(self, mover: RoomMover, registry: RoomRegistry, faults: Faults, room: str) -> None:
+        faults.order(*[httpx.ConnectError("down")] * 3)
+        with pytest.raises(ApiConnectionError):
+            mover.move("old", "new")
+        assert registry.get("old").chatroom_id == room
+
+    def test_before_the_service_knows(
+        self, mover: RoomMover, registry: RoomRegistry, service: FakeService, faults: Faults, room: str
+    ) -> None:
+        def fall(request: httpx.Request) -> None:
+            if request.url.path.endswith("/chatroom/update"):
+                raise httpx.ConnectError("down")
+
+        faults.order(*[fall] * 6)
+        with pytest.raises(RoomError, match="'new' has the chatroom now, but .* Move it once more."):
+            mover.move("old", "new")
+        assert registry.get("new").chatroom_id == room
+        assert service.rooms[room]["external_id"] == "old"
+        faults.order()
+        assert mover.move("old", "new").chatroom_id == room
+        assert service.rooms[room]["external_id"] == "new"
+
+    def test_the_database(self, mover: RoomMover, registry: RoomRegistry, room: str) -> None:
+        registry.database.engine.dispose()
+        with registry.database.engine.connect() as other:
+            other.exec_driver_sql("DROP TABLE chatix_chatrooms")
+            other.commit()
+        with pytest.raises(RegistryError):
+            mover.move("old", "new")
+
+
+def test_a_service_without_names_is_not_told_any(
+    registry: RoomRegistry, api: ChatixApi, service: FakeService, rooms: RoomService, faults: Faults
+) -> None:
+    service.keeps_external_ids = service.is_idempotent = False
+    room = rooms.ensure(Post("old")).chatroom_id
+    faults.requests.clear()
+    assert RoomMover(registry, lambda: api, is_hosted=True).move("old", "new").chatroom_id == room
+    assert "/chatroom/update" not in faults.paths
