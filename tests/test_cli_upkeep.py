@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from flask_chatix_comments import ChatixComments, Post, PostError, RoomState, SyncOutcome, cli_progress, cli_support
+from flask_chatix_comments import (
+    ApiConnectionError,
+    ChatixComments,
+    Post,
+    PostError,
+    RoomState,
+    SyncOutcome,
+    TroubleKind,
+    cli_progress,
+    cli_support,
+)
 from flask_chatix_comments.api import ChatixApi
 from flask_chatix_comments.models import SenderFlag
 from flask_chatix_comments.testing import HubForTests
@@ -51,6 +61,12 @@ def api(site: Site) -> ChatixApi:
 @pytest.fixture
 def room(site: Site) -> str:
     return str(site.state.registry.get("p").chatroom_id)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub that does not answer at once does not come."""
+    monkeypatch.setattr(cli_support, "HUB_START_TIMEOUT_S", 0.0)
 
 
 def say(api: ChatixApi, chatroom_id: str, text: str = "Hello") -> None:
@@ -184,3 +200,80 @@ class TestSync:
 
     def test_no_loader(self, make_site: Callable[..., Site]) -> None:
         assert error_of(run(make_site(), "sync")).startswith("posts_loader: is not registered;")
+
+
+class TestCheck:
+    def test_all_fits(self, site: Site) -> None:
+        result = run(site, "check")
+        assert (result.exit_code, result.stdout, result.stderr) == (0, "1 posts and 1 chatrooms: all fits.\n", "")
+
+    def test_one_line_for_each_trouble(self, site: Site, api: ChatixApi, room: str) -> None:
+        made = api.create_chatroom("Made by\x1b[2J hand").chatroom_id
+        api.delete_chatroom(room)
+        result = run(site, "check", "--concurrency", "1")
+        assert (result.exit_code, result.stderr) == (cli_support.TROUBLES_REMAIN, "")
+        first, second = (line.split("\t") for line in result.stdout.splitlines())
+        assert first[:3] == ["deleted", "p", room]
+        assert first[3].startswith("It was deleted at the service, and is open in the registry. flask chatix sync")
+        assert second[:3] == ["orphan", "-", made]
+        assert "\x1b" not in result.stdout
+
+    def test_as_json(self, site: Site, api: ChatixApi, room: str) -> None:
+        assert run_json(site, "check")["troubles"] == []
+        api.update_chatroom(room, title="Another")
+        site.comments.posts_loader(lambda: [Post("p", "Title")])
+        document = run_json(site, "check", status=cli_support.TROUBLES_REMAIN)
+        (trouble,) = document["troubles"]
+        assert (trouble["kind"], trouble["post_id"], trouble["chatroom_id"]) == ("retitled", "p", room)
+        assert "'Title'" in trouble["detail"]
+        assert (document["posts"], document["chatrooms"], document["failed"]) == (1, 1, 0)
+        assert document["counts"]["retitled"] == 1
+        assert document["is_complete"] is True
+
+    def test_after_sync_all_fits(self, site: Site, api: ChatixApi, room: str) -> None:
+        api.update_chatroom(room, title="Another", is_closed=True)
+        site.comments.posts_loader(lambda: [Post("p", "Title")])
+        assert run_json(site, "check", status=3)["counts"]["closed"] == 1
+        assert run(site, "sync").exit_code == 0
+        assert run(site, "check").exit_code == 0
+
+    def test_after_move_all_fits(self, site: Site) -> None:
+        site.state.rooms.ensure(Post("q"))
+        assert run(site, "move", "p", "q").exit_code == 0
+        assert run(site, "check").exit_code == 0
+
+    def test_interrupted(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        def interrupted() -> Iterator[Post]:
+            yield Post("p")
+            raise KeyboardInterrupt
+
+        site.comments.posts_loader(interrupted)
+        result = run(site, "check", "--json")
+        assert result.exit_code == cli_support.INTERRUPTED
+        assert json.loads(result.stdout)["is_complete"] is False
+        assert result.stderr.startswith("Interrupted: not all was looked at.")
+
+    def test_what_cannot_be_looked_into(self, site: Site, room: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        site.state.registry.link("gone", "g", title="Gone", is_private=False, state=RoomState.OPEN)
+
+        def fail(chatroom_id: str) -> None:
+            raise ApiConnectionError("It is away.", operation="get_chatroom")
+
+        monkeypatch.setattr(site.state.api(), "get_chatroom", fail)
+        result = run(site, "check")
+        assert (result.exit_code, result.stderr) == (1, "")
+        assert result.stdout == "unclear\tgone\tg\tIt could not be looked into. It is away. Check again.\n"
+
+    def test_in_python(self, site: Site, api: ChatixApi, room: str) -> None:
+        with site.app.app_context():
+            assert list(site.comments.check()) == []
+            (trouble,) = site.comments.check([Post("p", "New")])
+            assert trouble.kind is TroubleKind.RETITLED
+            site.comments.posts_loader(lambda: [Post("p", "New")])
+            assert [found.kind for found in site.comments.check()] == [TroubleKind.RETITLED]
+
+    @pytest.mark.usefixtures("impatient")
+    def test_without_a_hub(self, make_site: Callable[..., Site]) -> None:
+        site = make_site()
+        site.api.fail("/health", 503)
+        assert "No hub for the website 'local' answers" in error_of(run(site, "check"))

@@ -28,6 +28,7 @@ from flask_chatix_comments.extension import get_state
 from flask_chatix_comments.hub.web_protocols import HttpProtocol, WebSocketProtocol
 from flask_chatix_comments.hub.web_server import SHUTDOWN_S
 from flask_chatix_comments.operations import OPERATIONS, merge_operations
+from flask_chatix_comments.room_findings import TroubleKind
 from flask_chatix_comments.wire import HubEvent, HubMethod
 from tests.documents import blocks
 
@@ -194,6 +195,12 @@ def test_every_command_is_in_the_readme_and_has_the_options_named_there() -> Non
         assert set(re.findall(r"--[a-z-]+", rest)) <= options_of(name)
     assert {"--dry-run", "--concurrency", "--from-file"} <= options_of("backfill")
     assert all("--json" in options_of(name) for name in chatix.commands)
+
+
+def test_the_troubles_that_are_described_are_those_that_check_finds() -> None:
+    text = (ROOT / "docs/command-line.md").read_text()
+    kinds = [kind for cells in rows(text, "`[a-z`, ]+`") for kind in re.findall(r"`([a-z]+)`", cells[0])]
+    assert sorted(kinds) == sorted(TroubleKind)
 
 
 def test_the_commands_for_the_demo_and_the_smallest_app_work_as_they_stand(tmp_path: Path) -> None:

@@ -50,8 +50,9 @@ FLASK_SIDE = {
         ".neighbours",
     ),
     *(".room_messages", ".sweep", ".room_methods", ".cli_support", ".cli_rooms", ".cli_hub"),
-    *(".room_contents", ".room_mover", ".room_list", ".room_sync", ".upkeep_methods"),
-    *(".cli_posts", ".cli_progress", ".cli_upkeep"),
+    *(".room_contents", ".room_mover", ".room_list", ".room_sync", ".room_findings", ".room_check"),
+    ".upkeep_methods",
+    *(".cli_posts", ".cli_progress", ".cli_upkeep", ".cli_check"),
     *(".view_input", ".leaving", ".views", ".templating", ".cli", ".extension", ".asgi"),
 }
 HUB_INNER = {".errors", ".models", ".tokens", ".hub.service", ".hub.limits", ".hub.names", ".hub.addresses"}
@@ -83,6 +84,11 @@ ALLOWED: dict[str, set[str]] = {
     "room_mover": {".registry", ".room_troubles", ".room_contents", ".room_keeper", ".models", ".errors"},
     "room_list": {".models"},
     "room_sync": {".registry", ".rooms", ".room_troubles", ".room_list", ".in_flight", ".models", ".errors"},
+    "room_findings": {".registry", ".registry_upkeep", ".models"},
+    "room_check": {
+        *(".registry", ".registry_upkeep", ".room_contents", ".room_findings", ".room_list", ".room_sync"),
+        *(".in_flight", ".models", ".errors"),
+    },
     "room_maker": {".models", ".errors"},
     "backfill": {".rooms", ".models", ".errors"},
     "visitors": {".tokens", ".models", ".errors"},
@@ -105,7 +111,9 @@ ALLOWED: dict[str, set[str]] = {
     "views": {"flask", "werkzeug", ".state", ".view_input", ".leaving", ".visitors", ".registry", *BASE},
     "templating": {"flask", "jinja2", "markupsafe", ".state", ".tokens", ".models", ".errors"},
     "room_methods": {".state", ".room_keeper", ".room_messages", ".sweep", ".models"},
-    "upkeep_methods": {".state", ".room_keeper", ".room_mover", ".room_sync", ".models"},
+    "upkeep_methods": {
+        *(".state", ".room_keeper", ".room_mover", ".room_sync", ".room_check", ".room_findings", ".models"),
+    },
     "cli_support": {"click", "flask", ".state", ".models", ".errors"},
     "cli_rooms": {
         *("click", ".cli_support", ".state", ".room_keeper", ".room_messages", ".sweep", ".models"),
@@ -115,9 +123,12 @@ ALLOWED: dict[str, set[str]] = {
     "cli_upkeep": {
         *("click", ".cli_support", ".cli_posts", ".cli_progress", ".state", ".backfill", ".room_mover", ".room_sync"),
     },
+    "cli_check": {
+        *("click", ".cli_support", ".cli_posts", ".cli_progress", ".state", ".room_check", ".room_findings", ".models"),
+    },
     "cli_hub": {"click", ".cli_support", ".config", ".state", ".errors"},
     "cli": {
-        *("click", ".cli_support", ".cli_rooms", ".cli_hub", ".cli_posts", ".cli_upkeep"),
+        *("click", ".cli_support", ".cli_rooms", ".cli_hub", ".cli_posts", ".cli_upkeep", ".cli_check"),
         *(".state", ".room_info", ".room_troubles", ".backfill", ".errors"),
     },
     "extension": {
@@ -195,6 +206,7 @@ LATE: dict[str, set[str]] = {
     "room_mover": {".api"},
     "room_list": {".api"},
     "room_sync": {".api"},
+    "room_check": {".api"},
     "sweep": {".api"},
     "room_info": {".api"},
     "cli": {".api"},

@@ -42,6 +42,8 @@ NAMES = [
     "SyncOutcome",
     "SyncResult",
     "TokenError",
+    "Trouble",
+    "TroubleKind",
     "Visitor",
 ]
 
@@ -70,7 +72,7 @@ PUBLIC_METHODS = [
 ]
 METHODS_BY_HAND = ["close", "delete", "delete_message", "link", "messages", "reopen", "restore", "sweep", "unlink"]
 
-UPKEEP_METHODS = ["move", "sync"]
+UPKEEP_METHODS = ["check", "move", "sync"]
 
 
 def test_what_the_extension_offers() -> None:

@@ -22,6 +22,7 @@ from .errors import (
 from .extension import ChatixComments
 from .models import Chatroom, Message, Post, Visitor
 from .registry import RoomState
+from .room_findings import Trouble, TroubleKind
 from .room_info import RoomInfo
 from .room_keeper import RoomChange
 from .room_messages import DeletedMessage
@@ -61,5 +62,7 @@ __all__ = [
     "SyncOutcome",
     "SyncResult",
     "TokenError",
+    "Trouble",
+    "TroubleKind",
     "Visitor",
 ]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from . import cli_hub, cli_rooms, cli_upkeep  # noqa: F401 - to be imported is to add its commands
+from . import cli_check, cli_hub, cli_rooms, cli_upkeep  # noqa: F401 - to be imported is to add its commands
 from .backfill import BackfillResult, FileFormat, Outcome, backfill
-from .cli_posts import from_file_options, posts_of
+from .cli_posts import concurrency_option, from_file_options, posts_of
 from .cli_support import (
     as_json_option,
     chatix,
@@ -43,7 +43,7 @@ LIST_HEADER = ("POST", "CHATROOM", "STATE", "VISITORS", "TITLE")
 @chatix.command("backfill")
 @from_file_options
 @click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
-@click.option("--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="API calls at once.")
+@concurrency_option
 @as_json_option
 @explained
 def backfill_command(

@@ -19,6 +19,10 @@ from .state import AppState
 
 C = TypeVar("C", bound=Callable[..., Any])
 
+concurrency_option = click.option(
+    "--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="API calls at once."
+)
+
 
 def from_file_options(command: C) -> C:
     """Add the options that name a file of posts: ``path`` and ``file_format``."""

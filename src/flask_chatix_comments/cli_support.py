@@ -75,11 +75,23 @@ def print_json(data: Any) -> None:
 
 def print_array(rows: Iterator[dict[str, Any]]) -> None:
     """Print a JSON array row by row: there may be many."""
+    _print_items(rows)
+    click.echo()
+
+
+def print_array_in(name: str, rows: Iterator[dict[str, Any]], *, rest: Callable[[], dict[str, Any]]) -> None:
+    """Print a JSON object that has an array, row by row, and behind that what is known in the end."""
+    click.echo(f'{{"{name}": ', nl=False)
+    _print_items(rows)
+    click.echo(f", {json.dumps(rest())[1:]}")
+
+
+def _print_items(rows: Iterator[dict[str, Any]]) -> None:
     separator = "["
     for row in rows:
         click.echo(separator + json.dumps(row), nl=False)
         separator = ",\n"
-    click.echo("]" if separator == ",\n" else "[]")
+    click.echo("]" if separator == ",\n" else "[]", nl=False)
 
 
 def read_post_id(text: str) -> str:

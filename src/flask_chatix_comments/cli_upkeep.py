@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from .backfill import FileFormat
-from .cli_posts import from_file_options, posts_of
+from .cli_posts import concurrency_option, from_file_options, posts_of
 from .cli_progress import progress_of, shown
 from .cli_support import (
     INTERRUPTED,
@@ -32,10 +32,6 @@ from .state import get_state
 #: So many failures are kept for the JSON document; all of them are said on stderr.
 MAX_FAILURES = 1_000
 _FAILURES = frozenset({SyncOutcome.VANISHED, SyncOutcome.FAILED})
-
-concurrency_option = click.option(
-    "--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="API calls at once."
-)
 
 
 @chatix.command("move")

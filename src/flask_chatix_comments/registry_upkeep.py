@@ -1,8 +1,12 @@
-"""What the registry's upkeep needs beside finding and claiming: to give a chatroom to another post ID."""
+"""What the upkeep of the registry needs: claims that stick, and chatrooms for another post ID."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -14,11 +18,59 @@ from .registry_rows import RegistryEntry
 _has_no_lease = sa.or_(chatrooms.c.claim_expires_at.is_(None), chatrooms.c.claim_expires_at <= DatabaseNow())
 
 
+@dataclass(frozen=True, slots=True)
+class OpenClaim:
+    """A post whose chatroom somebody makes, or began to make.
+
+    Attributes:
+        owner: Who claimed it; ``None``: the claim was given up, and a chatroom may have been made all the same.
+        updated_at: When it was claimed, or given up.
+        is_under_way: Whether it was claimed or given up so short a time ago that whoever did so may still be at it.
+    """
+
+    post_id: str
+    title: str
+    is_private: bool
+    owner: str | None
+    updated_at: datetime
+    is_under_way: bool
+
+
 class RegistryUpkeep:
     """A part of ``RoomRegistry``."""
 
     def _transaction(self, post_id: str | None = None) -> AbstractContextManager[Connection]:
         raise NotImplementedError
+
+    def count(self) -> int:
+        """Return how many posts the registry has, those whose chatroom is being made too."""
+        with self._transaction() as connection:
+            return connection.execute(sa.select(sa.func.count()).select_from(chatrooms)).scalar_one()
+
+    def claims(self, *, margin_s: float, after: str | None = None, limit: int = 500) -> Sequence[OpenClaim]:
+        """Return up to *limit* posts without chatroom in the order of their IDs, those behind *after*.
+
+        Args:
+            margin_s: How long after its lease a claim still counts as under way.
+        """
+        query = _claims(margin_s).order_by(chatrooms.c.post_id).limit(limit)
+        if after is not None:
+            query = query.where(chatrooms.c.post_id > after)
+        with self._transaction() as connection:
+            return [_claim_from_row(row) for row in connection.execute(query)]
+
+    def find_claim(self, post_id: str, *, margin_s: float) -> OpenClaim | None:
+        """Return the claim of a post that has no chatroom, or ``None``."""
+        query = _claims(margin_s).where(chatrooms.c.post_id == post_id)
+        with self._transaction(post_id) as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else _claim_from_row(row)
+
+    def is_being_made(self, title: str, *, margin_s: float) -> bool:
+        """Whether somebody makes a chatroom of this title at this moment, for whatever post."""
+        query = _claims(margin_s).where(chatrooms.c.title == title, _is_under_way(margin_s)).limit(1)
+        with self._transaction() as connection:
+            return connection.execute(query).first() is not None
 
     def rename(self, entry: RegistryEntry, post_id: str) -> bool:
         """Give the chatroom of *entry* to the post *post_id*, which has none; keep everything else.
@@ -39,6 +91,28 @@ class RegistryUpkeep:
             except IntegrityError:
                 connection.rollback()
             return False
+
+
+def _is_under_way(margin_s: float) -> sa.ColumnElement[bool]:
+    # A claim that was given up has no lease any more; its call may still arrive.
+    last_sign = sa.func.coalesce(chatrooms.c.claim_expires_at, chatrooms.c.updated_at)
+    return last_sign > DatabaseNow() - round(margin_s * 1_000_000)
+
+
+def _claims(margin_s: float) -> sa.Select[Any]:
+    is_under_way = _is_under_way(margin_s).label("is_under_way")
+    return sa.select(chatrooms, is_under_way).where(chatrooms.c.chatroom_id.is_(None))
+
+
+def _claim_from_row(row: sa.Row[Any]) -> OpenClaim:
+    return OpenClaim(
+        post_id=row.post_id,
+        title=row.title,
+        is_private=row.is_private,
+        owner=row.claim_owner,
+        updated_at=row.updated_at,
+        is_under_way=bool(row.is_under_way),
+    )
 
 
 def _is_still(entry: RegistryEntry) -> tuple[sa.ColumnElement[bool], ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from .models import Post, PostIdLike, normalize_post_id
+from .room_check import Inspector
+from .room_findings import Trouble
 from .room_keeper import RoomChange
 from .room_mover import RoomMover
 from .room_sync import CONCURRENCY, Synchronizer, SyncResult, sync_all
@@ -26,6 +28,25 @@ class UpkeepMethods:
         state = get_state()
         mover = RoomMover(state.registry, state.api, is_hosted=state.config.is_hosted)
         return mover.move(normalize_post_id(old_id), normalize_post_id(new_id))
+
+    def check(self, posts: Iterable[Post] | None = None, *, concurrency: int = CONCURRENCY) -> Iterator[Trouble]:
+        """Hold registry, service and site against each other, and yield what does not fit.
+
+        Nothing happens until the result is iterated. A chatroom that is being made at this moment is no trouble.
+
+        Args:
+            posts: The site's, for their titles; by default what ``posts_loader`` yields, if there is one.
+
+        Raises:
+            ApiError: The service does not list its chatrooms.
+            RegistryError: The registry cannot be read.
+        """
+        state = get_state()
+        if posts is None and state.loaders.posts is not None:
+            posts = state.loaders.load_posts()
+        with Inspector(state.registry, state.api(), is_hosted=state.config.is_hosted) as inspector:
+            inspector.fetch(posts)
+            yield from inspector.run(concurrency=concurrency)
 
     def sync(self, posts: Iterable[Post] | None = None, *, concurrency: int = CONCURRENCY) -> Iterator[SyncResult]:
         """Let the chatrooms of *posts* have the posts' titles, and the registry know whether they are deleted.

@@ -1,0 +1,271 @@
+"""Hold registry, service and site against each other, and name what does not fit.
+
+What is fetched in advance only tells where to look: before anything is named, the registry and the service are asked
+again, so that what changes meanwhile is no trouble. A chatroom that somebody is making at this moment is none either.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from .errors import ChatixCommentsError, PostError
+from .in_flight import in_flight
+from .models import Chatroom, Post, normalize_post_id, normalize_title
+from .registry import RegistryEntry, RoomRegistry, RoomState
+from .registry_upkeep import OpenClaim
+from .room_contents import has_messages
+from .room_findings import (
+    Trouble,
+    TroubleKind,
+    trouble_of_claim,
+    trouble_of_duplicate,
+    trouble_of_failure,
+    trouble_of_orphan,
+    trouble_of_post,
+)
+from .room_list import RoomList
+from .room_sync import find_chatroom, state_now
+
+if TYPE_CHECKING:
+    from .api import ChatixApi
+
+logger = logging.getLogger(__name__)
+
+CONCURRENCY = 8
+#: How long after the end of a lease, in seconds, its holder may still be about to register a chatroom or take it back.
+MARGIN_S = 60.0
+_TITLES_AT_ONCE = 1_000
+
+Progress = Callable[[int, int | None], None]
+Suspect = RegistryEntry | OpenClaim | Chatroom
+
+
+def _no_progress(count: int, total: int | None) -> None: ...
+
+
+class Inspector:
+    """Finds what does not fit, once; ``close`` gives the disk back.
+
+    Attributes:
+        posts: How many the registry has, once ``run`` has begun.
+        missing: How many of them name a chatroom that the service has not listed.
+        chatrooms: How many it has listed.
+
+    Args:
+        is_hosted: Whether the service is another than our hub.
+        margin_s: How long after its lease a claim still counts as under way.
+    """
+
+    def __init__(self, registry: RoomRegistry, api: ChatixApi, *, is_hosted: bool, margin_s: float = MARGIN_S) -> None:
+        self._registry = registry
+        self._api = api
+        self._is_hosted = is_hosted
+        self._margin_s = margin_s
+        self._list = RoomList()
+        self.posts = self.missing = self.chatrooms = 0
+
+    def close(self) -> None:
+        """Forget what was fetched."""
+        self._list.close()
+
+    def __enter__(self) -> Inspector:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def fetch(self, posts: Iterable[Post] | None = None, *, progress: Progress = _no_progress) -> None:
+        """Fetch all chatrooms of the service, and what the site calls its posts.
+
+        Args:
+            posts: The site's. Without them a title is what the registry has.
+            progress: Is told how many chatrooms have come, and of how many.
+
+        Raises:
+            ApiError: The service does not list them.
+        """
+        for titles in _batches(_titles(posts or ())):
+            self._list.add_titles(titles)
+        self.chatrooms = self._list.fetch(self._api, progress=progress)
+
+    def run(self, *, concurrency: int = CONCURRENCY, progress: Progress = _no_progress) -> Iterator[Trouble]:
+        """Yield what does not fit, after ``fetch``.
+
+        Args:
+            concurrency: How many API calls at once.
+            progress: Is told how many posts and chatrooms have been looked at, and of how many.
+
+        Raises:
+            RegistryError: The registry cannot be read.
+        """
+        self._note_known()
+        for found in in_flight(self._look_into, self._suspects(progress), concurrency=concurrency):
+            yield from found
+
+    def _note_known(self) -> None:
+        """Note which chatrooms the registry names, and how many of those are not there, as far as that is known."""
+        self.posts = self.missing = 0
+        for entries in self._pages():
+            named = [entry.chatroom_id for entry in entries if entry.chatroom_id is not None]
+            self.posts += len(entries)
+            self.missing += len(named) - self._list.count_of(named)
+
+    # Where to look
+
+    def _suspects(self, progress: Progress) -> Iterator[Suspect]:
+        total, done = self.posts, 0
+        for entries in self._pages():
+            yield from (entry for entry in entries if self._troubles_of(entry, self._listed(entry)))
+            done += len(entries)
+            progress(done, max(total, done))
+        after: str | None = None
+        while claims := self._registry.claims(margin_s=self._margin_s, after=after):
+            yield from (claim for claim in claims if not claim.is_under_way)
+            after = claims[-1].post_id
+        yield from self._list.unknown()
+
+    def _pages(self) -> Iterator[list[RegistryEntry]]:
+        after: str | None = None
+        while entries := list(self._registry.entries(after=after)):
+            yield entries
+            after = entries[-1].post_id
+
+    def _listed(self, entry: RegistryEntry) -> Chatroom | None:
+        return None if entry.chatroom_id is None else self._list.find(entry.chatroom_id)
+
+    # To look
+
+    def _look_into(self, suspect: Suspect) -> list[Trouble]:
+        """Ask again, and return what is the matter; whatever goes wrong is a trouble of its own."""
+        try:
+            return list(self._confirmed(suspect))
+        except ChatixCommentsError as exc:
+            return [_failure(suspect, str(exc))]
+        except Exception as exc:
+            logger.exception("A chatroom could not be checked: %r", suspect)
+            return [_failure(suspect, f"Unexpected {type(exc).__name__}; the log has more.")]
+
+    def _confirmed(self, suspect: Suspect) -> Iterator[Trouble]:
+        match suspect:
+            case RegistryEntry():
+                return self._confirmed_post(suspect.post_id)
+            case OpenClaim():
+                return self._confirmed_claim(suspect.post_id)
+            case Chatroom():
+                return self._confirmed_orphan(suspect.chatroom_id)
+
+    def _confirmed_post(self, post_id: str) -> Iterator[Trouble]:
+        entry = self._registry.find(post_id)
+        if entry is None or entry.chatroom_id is None:
+            return
+        chatroom = find_chatroom(self._api, entry.chatroom_id)
+        for kind in self._troubles_of(entry, chatroom):
+            yield trouble_of_post(kind, entry, chatroom, self._title_of(entry))
+
+    def _troubles_of(self, entry: RegistryEntry, chatroom: Chatroom | None) -> list[TroubleKind]:
+        if entry.chatroom_id is None:
+            return []
+        if chatroom is None:
+            return [TroubleKind.VANISHED]
+        found = [
+            _trouble_of_state(entry, state_now(chatroom, entry, is_hosted=self._is_hosted)),
+            _trouble_of_privacy(entry, chatroom),
+            self._trouble_of_title(entry, chatroom),
+            self._trouble_of_name(entry, chatroom),
+        ]
+        return [kind for kind in found if kind is not None]
+
+    def _title_of(self, entry: RegistryEntry) -> str:
+        return self._list.title_of(entry.post_id) or entry.title
+
+    def _trouble_of_title(self, entry: RegistryEntry, chatroom: Chatroom) -> TroubleKind | None:
+        title = self._title_of(entry)
+        is_titled = entry.title == title and (chatroom.title == title or chatroom.is_deleted)
+        return None if is_titled else TroubleKind.RETITLED
+
+    def _trouble_of_name(self, entry: RegistryEntry, chatroom: Chatroom) -> TroubleKind | None:
+        has_no_names = self._is_hosted and chatroom.external_id is None
+        is_named = chatroom.external_id == entry.post_id or has_no_names or chatroom.is_deleted
+        return None if is_named else TroubleKind.MISNAMED
+
+    def _confirmed_claim(self, post_id: str) -> Iterator[Trouble]:
+        claim = self._registry.find_claim(post_id, margin_s=self._margin_s)
+        if claim is None or claim.is_under_way:
+            return
+        yield trouble_of_claim(claim)
+
+    def _confirmed_orphan(self, chatroom_id: str) -> Iterator[Trouble]:
+        chatroom = find_chatroom(self._api, chatroom_id)
+        if chatroom is None or chatroom.is_deleted:
+            return
+        owner_id = owner_of(chatroom)
+        # In this order: a claim that is not under way any more has registered its chatroom, or never will.
+        if self._may_be_taken_up(chatroom, owner_id) or self._registry.find_chatroom(chatroom_id) is not None:
+            return
+        is_used = has_messages(self._api, chatroom_id)
+        entry = None if owner_id is None else self._registry.find(owner_id)
+        if owner_id is None or entry is None or entry.chatroom_id is None:
+            yield trouble_of_orphan(chatroom, owner_id, is_used=is_used)
+        elif entry.chatroom_id != chatroom_id:
+            yield trouble_of_duplicate(chatroom, owner_id, entry.chatroom_id, is_used=is_used)
+
+    def _may_be_taken_up(self, chatroom: Chatroom, owner_id: str | None) -> bool:
+        """Whether somebody is about to register it: the one who made it, or who came after that one."""
+        if owner_id is None:
+            return self._registry.is_being_made(chatroom.title, margin_s=self._margin_s)
+        claim = self._registry.find_claim(owner_id, margin_s=self._margin_s)
+        return claim is not None and claim.is_under_way
+
+
+def owner_of(chatroom: Chatroom) -> str | None:
+    """Return the post ID under which the service knows a chatroom, if it can be one."""
+    try:
+        return None if chatroom.external_id is None else normalize_post_id(chatroom.external_id)
+    except PostError:
+        return None
+
+
+def _titles(posts: Iterable[Post]) -> Iterator[tuple[str, str]]:
+    for post in posts:
+        try:
+            post_id, title = normalize_post_id(post.id), normalize_title(post.title)
+        except PostError:
+            continue  # It can have no chatroom.
+        if title:
+            yield post_id, title
+
+
+def _batches(titles: Iterator[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    batch: list[tuple[str, str]] = []
+    for title in titles:
+        batch.append(title)
+        if len(batch) == _TITLES_AT_ONCE:
+            yield batch
+            batch = []
+    yield batch
+
+
+def _trouble_of_state(entry: RegistryEntry, state: RoomState) -> TroubleKind | None:
+    if entry.state is state:
+        return None
+    if entry.state is RoomState.DELETED:
+        return TroubleKind.RESTORED
+    return {
+        RoomState.DELETED: TroubleKind.DELETED,
+        RoomState.CLOSED: TroubleKind.CLOSED,
+    }.get(state, TroubleKind.REOPENED)
+
+
+def _trouble_of_privacy(entry: RegistryEntry, chatroom: Chatroom) -> TroubleKind | None:
+    if entry.is_private is chatroom.is_private or chatroom.is_deleted:
+        return None
+    return TroubleKind.EXPOSED if entry.is_private else TroubleKind.HIDDEN
+
+
+def _failure(suspect: Suspect, error: str) -> Trouble:
+    if isinstance(suspect, Chatroom):
+        return trouble_of_failure(owner_of(suspect), suspect.chatroom_id, error)
+    chatroom_id = suspect.chatroom_id if isinstance(suspect, RegistryEntry) else None
+    return trouble_of_failure(suspect.post_id, chatroom_id, error)
