@@ -201,6 +201,10 @@ class Faults(httpx.BaseTransport):
         """Queue what happens to the next requests."""
         self._ordered.extend(faults)
 
+    def clear(self) -> None:
+        """Forget what was ordered and has not happened."""
+        self._ordered.clear()
+
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         request.read()
         self.requests.append(request)

@@ -423,7 +423,7 @@ class TestTroubleAtTheHub:
         site.state.registry.link("lost", "lost-room", title="", is_private=False, state=RoomState.OPEN)
         error = error_of(run(site, command, "lost", "--json"))
         assert "does not know the chatroom lost-room of the post 'lost'" in error
-        assert "unlink the post" in error
+        assert "check --repair makes a new one" in error
         assert site.state.registry.get("lost").state is RoomState.OPEN
         assert run(site, "unlink", "lost").exit_code == 0
 

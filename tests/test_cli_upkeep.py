@@ -18,6 +18,7 @@ from flask_chatix_comments import (
     RoomState,
     SyncOutcome,
     TroubleKind,
+    cli_check,
     cli_progress,
     cli_support,
 )
@@ -277,3 +278,94 @@ class TestCheck:
         site = make_site()
         site.api.fail("/health", 503)
         assert "No hub for the website 'local' answers" in error_of(run(site, "check"))
+
+
+class TestRepair:
+    def test_what_is_repaired_is_said(self, site: Site, api: ChatixApi, room: str) -> None:
+        api.update_chatroom(room, is_closed=True)
+        result = run(site, "check", "--repair")
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert result.stdout == (
+            f"closed\tp\t{room}\tIt is read-only at the service, and open in the registry."
+            " Repaired: Registry and service agree now.\n"
+        )
+        assert site.state.registry.get("p").state is RoomState.CLOSED
+        assert run(site, "check").exit_code == 0
+
+    def test_what_remains(self, site: Site, api: ChatixApi, room: str) -> None:
+        """A second chatroom with comments, for a post that has been linked to another."""
+        say(api, room)
+        other = api.create_chatroom("Other").chatroom_id
+        entry = site.state.registry.get("p")
+        site.state.registry.unlink(entry)
+        site.state.registry.link("p", other, title="Päivä", is_private=False, state=RoomState.OPEN)
+        document = run_json(site, "check", "--repair", status=cli_support.TROUBLES_REMAIN)
+        assert document["counts"] | {"retitled": 1, "duplicate": 1, "misnamed": 1} == document["counts"]
+        assert document["repaired"] == 1
+        assert [message.content for message in api.list_messages(room)] == ["Hello"]
+        # By hand, as it says.
+        assert run(site, "unlink", "p").exit_code == 0
+        assert run(site, "link", "p", room).exit_code == 0
+        assert run_json(site, "messages", "p")[0]["content"] == "Hello"
+
+    def test_a_lost_registry_is_found_again(self, site: Site, api: ChatixApi) -> None:
+        """The hub has the posts' IDs with its chatrooms."""
+        for number in range(30):
+            site.state.rooms.ensure(Post(number, f"Title {number}"))
+        before = {entry.post_id: entry.chatroom_id for entry in site.state.registry.entries()}
+        for entry in site.state.registry.entries():
+            site.state.registry.unlink(entry)
+        document = run_json(site, "check", "--repair")
+        assert (document["counts"]["orphan"], document["repaired"]) == (31, 31)
+        assert {entry.post_id: entry.chatroom_id for entry in site.state.registry.entries()} == before
+        assert run(site, "check").exit_code == 0
+
+    def test_a_lost_hub_takes_a_word_more(self, site: Site) -> None:
+        for number in range(3):
+            site.state.registry.link(str(number), f"x{number}", title="x", is_private=False, state=RoomState.OPEN)
+        document = run_json(site, "check", "--repair", status=cli_support.TROUBLES_REMAIN)
+        assert (document["counts"]["vanished"], document["repaired"]) == (3, 0)
+        document = run_json(site, "check", "--repair", "--replace-all")
+        assert (document["counts"]["vanished"], document["repaired"]) == (3, 3)
+        assert run(site, "check").exit_code == 0
+
+    def test_interrupted_and_taken_up_again(self, site: Site, api: ChatixApi, monkeypatch: pytest.MonkeyPatch) -> None:
+        for number in range(20):
+            made = site.state.rooms.ensure(Post(number, f"Title {number}"))
+            api.update_chatroom(str(made.chatroom_id), title="Another")
+        update, done = ChatixApi.update_chatroom, []
+
+        def interrupted(self: ChatixApi, chatroom_id: str, **changes: Any) -> Any:
+            done.append(chatroom_id)
+            return update(self, chatroom_id, **changes)
+
+        monkeypatch.setattr(ChatixApi, "update_chatroom", interrupted)
+        monkeypatch.setattr(cli_check, "echo", _interrupt_after(5))
+        assert run(site, "check", "--repair", "--concurrency", "1").exit_code == cli_support.INTERRUPTED
+        assert 5 <= len(done) < 20
+        monkeypatch.undo()
+        document = run_json(site, "check", "--repair")
+        assert (document["repaired"], document["counts"]["retitled"]) == (20 - len(done), 20 - len(done))
+        assert run(site, "check").exit_code == 0
+
+    def test_in_python(self, site: Site, api: ChatixApi, room: str) -> None:
+        api.delete_chatroom(room)
+        with site.app.app_context():
+            (trouble,) = site.comments.check(repair=True)
+            assert (trouble.kind, trouble.is_repaired) == (TroubleKind.DELETED, True)
+            assert list(site.comments.check()) == []
+
+    def test_wrong_usage(self, site: Site) -> None:
+        result = run(site, "check", "--replace-all")
+        assert (result.exit_code, result.stdout) == (2, "")
+
+
+def _interrupt_after(count: int) -> Callable[..., None]:
+    """Return a function that is called so often before Ctrl-C is pressed."""
+    left = iter(range(count))
+
+    def echo(*_: object, **__: object) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+
+    return echo

@@ -50,7 +50,7 @@ FLASK_SIDE = {
         ".neighbours",
     ),
     *(".room_messages", ".sweep", ".room_methods", ".cli_support", ".cli_rooms", ".cli_hub"),
-    *(".room_contents", ".room_mover", ".room_list", ".room_sync", ".room_findings", ".room_check"),
+    *(".room_contents", ".room_mover", ".room_list", ".room_sync", ".room_findings", ".room_check", ".room_repair"),
     ".upkeep_methods",
     *(".cli_posts", ".cli_progress", ".cli_upkeep", ".cli_check"),
     *(".view_input", ".leaving", ".views", ".templating", ".cli", ".extension", ".asgi"),
@@ -89,6 +89,18 @@ ALLOWED: dict[str, set[str]] = {
         *(".registry", ".registry_upkeep", ".room_contents", ".room_findings", ".room_list", ".room_sync"),
         *(".in_flight", ".models", ".errors"),
     },
+    "room_repair": {
+        *(
+            ".registry",
+            ".rooms",
+            ".room_contents",
+            ".room_findings",
+            ".room_keeper",
+            ".room_sync",
+            ".models",
+            ".errors",
+        ),
+    },
     "room_maker": {".models", ".errors"},
     "backfill": {".rooms", ".models", ".errors"},
     "visitors": {".tokens", ".models", ".errors"},
@@ -112,7 +124,8 @@ ALLOWED: dict[str, set[str]] = {
     "templating": {"flask", "jinja2", "markupsafe", ".state", ".tokens", ".models", ".errors"},
     "room_methods": {".state", ".room_keeper", ".room_messages", ".sweep", ".models"},
     "upkeep_methods": {
-        *(".state", ".room_keeper", ".room_mover", ".room_sync", ".room_check", ".room_findings", ".models"),
+        *(".state", ".room_keeper", ".room_mover", ".room_sync", ".room_check", ".room_findings", ".room_repair"),
+        ".models",
     },
     "cli_support": {"click", "flask", ".state", ".models", ".errors"},
     "cli_rooms": {
@@ -125,6 +138,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "cli_check": {
         *("click", ".cli_support", ".cli_posts", ".cli_progress", ".state", ".room_check", ".room_findings", ".models"),
+        ".upkeep_methods",
     },
     "cli_hub": {"click", ".cli_support", ".config", ".state", ".errors"},
     "cli": {
@@ -207,6 +221,7 @@ LATE: dict[str, set[str]] = {
     "room_list": {".api"},
     "room_sync": {".api"},
     "room_check": {".api"},
+    "room_repair": {".api"},
     "sweep": {".api"},
     "room_info": {".api"},
     "cli": {".api"},

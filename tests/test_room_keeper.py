@@ -420,7 +420,7 @@ class TestAnyDeed:
         hint = "CHATIX_API_OPERATIONS" if is_hosted else "CHATIX_HUB_DATABASE_URL"
         assert f"at http://api.test/v1 does not know the chatroom {room} of the post '7'." in str(raised.value)
         assert hint in str(raised.value)
-        assert "unlink the post" in str(raised.value)
+        assert "check --repair makes a new one" in str(raised.value)
         assert registry.get("7") == before
 
     @any_deed

@@ -172,6 +172,15 @@ class TestMerging:
             mover.move("old", "new")
             assert service.rooms[other]["is_deleted"]
 
+    def test_one_that_is_another_posts_and_only_has_a_wrong_name_stays(
+        self, mover: RoomMover, registry: RoomRegistry, service: FakeService, rooms: RoomService, room: str
+    ) -> None:
+        third = str(rooms.ensure(Post("third")).chatroom_id)
+        service.rooms[third]["external_id"] = "new"
+        assert mover.move("old", "new").note is None
+        assert not service.rooms[third]["is_deleted"]
+        assert registry.get("third").chatroom_id == third
+
 
 class TestClaims:
     def test_somebody_makes_one_at_this_moment(

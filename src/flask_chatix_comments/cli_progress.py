@@ -50,9 +50,9 @@ class _Lines:
             note(f"{self._label}: {count}" + ("" if total is None else f" of {total}"))
 
 
-def shown(things: Iterator[T], *, label: str, total: int | None) -> Generator[T, None, None]:
-    """Yield *things*, and show how many of them have been taken."""
-    with progress_of(label) as progress:
+def shown(things: Generator[T, None, None], *, label: str, total: int | None) -> Generator[T, None, None]:
+    """Yield *things*, and show how many of them have been taken; to close this closes them."""
+    with progress_of(label) as progress, contextlib.closing(things):
         for count, thing in enumerate(things, start=1):
             yield thing
             progress(count, total)

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from .database import DatabaseNow, chatrooms
-from .registry_rows import RegistryEntry
+from .registry_rows import RegistryEntry, RoomState
 
 _has_no_lease = sa.or_(chatrooms.c.claim_expires_at.is_(None), chatrooms.c.claim_expires_at <= DatabaseNow())
 
@@ -71,6 +71,16 @@ class RegistryUpkeep:
         query = _claims(margin_s).where(chatrooms.c.title == title, _is_under_way(margin_s)).limit(1)
         with self._transaction() as connection:
             return connection.execute(query).first() is not None
+
+    def vacate(self, entry: RegistryEntry) -> bool:
+        """Forget a chatroom that has vanished; whoever comes next makes the post another, as private as that was.
+
+        Returns:
+            Whether it still was that of *entry*.
+        """
+        values = {"chatroom_id": None, "state": RoomState.CREATING.value, "updated_at": DatabaseNow()}
+        with self._transaction(entry.post_id) as connection:
+            return connection.execute(sa.update(chatrooms).where(*_is_still(entry)).values(values)).rowcount > 0
 
     def rename(self, entry: RegistryEntry, post_id: str) -> bool:
         """Give the chatroom of *entry* to the post *post_id*, which has none; keep everything else.

@@ -45,12 +45,18 @@ Suspect = RegistryEntry | OpenClaim | Chatroom
 def _no_progress(count: int, total: int | None) -> None: ...
 
 
+def unchanged(trouble: Trouble) -> Trouble:
+    """Repair nothing."""
+    return trouble
+
+
 class Inspector:
     """Finds what does not fit, once; ``close`` gives the disk back.
 
     Attributes:
         posts: How many the registry has, once ``run`` has begun.
-        missing: How many of them name a chatroom that the service has not listed.
+        named: How many of them have a chatroom.
+        missing: How many of these chatrooms the service has not listed.
         chatrooms: How many it has listed.
 
     Args:
@@ -64,7 +70,7 @@ class Inspector:
         self._is_hosted = is_hosted
         self._margin_s = margin_s
         self._list = RoomList()
-        self.posts = self.missing = self.chatrooms = 0
+        self.posts = self.named = self.missing = self.chatrooms = 0
 
     def close(self) -> None:
         """Forget what was fetched."""
@@ -90,41 +96,65 @@ class Inspector:
             self._list.add_titles(titles)
         self.chatrooms = self._list.fetch(self._api, progress=progress)
 
-    def run(self, *, concurrency: int = CONCURRENCY, progress: Progress = _no_progress) -> Iterator[Trouble]:
+    def run(
+        self,
+        *,
+        repair: Callable[[Trouble], Trouble] = unchanged,
+        concurrency: int = CONCURRENCY,
+        progress: Progress = _no_progress,
+    ) -> Iterator[Trouble]:
         """Yield what does not fit, after ``fetch``.
 
         Args:
+            repair: Is given each trouble at once, in another thread; what it returns is yielded.
             concurrency: How many API calls at once.
-            progress: Is told how many posts and chatrooms have been looked at, and of how many.
+            progress: Is told how many posts have been looked at, and of how many.
 
         Raises:
             RegistryError: The registry cannot be read.
         """
+
+        def look(suspect: Suspect) -> list[Trouble]:
+            return [trouble if trouble.error else repair(trouble) for trouble in self._look_into(suspect)]
+
         self._note_known()
-        for found in in_flight(self._look_into, self._suspects(progress), concurrency=concurrency):
-            yield from found
+        # One after the other: what is repaired of posts and claims may be what would be an orphan.
+        for suspects in (self._suspect_posts(progress), self._suspect_claims(), self._list.unknown()):
+            for found in in_flight(look, suspects, concurrency=concurrency):
+                yield from found
+
+    def title_of(self, post_id: str) -> str | None:
+        """Return what the site calls a post, if it has said so."""
+        return self._list.title_of(post_id)
+
+    @property
+    def are_most_missing(self) -> bool:
+        """Whether more than half of all chatrooms are missing, and more than one."""
+        return self.missing > 1 and 2 * self.missing > self.named
 
     def _note_known(self) -> None:
         """Note which chatrooms the registry names, and how many of those are not there, as far as that is known."""
-        self.posts = self.missing = 0
+        self.posts = self.named = self.missing = 0
         for entries in self._pages():
             named = [entry.chatroom_id for entry in entries if entry.chatroom_id is not None]
             self.posts += len(entries)
+            self.named += len(named)
             self.missing += len(named) - self._list.count_of(named)
 
     # Where to look
 
-    def _suspects(self, progress: Progress) -> Iterator[Suspect]:
+    def _suspect_posts(self, progress: Progress) -> Iterator[Suspect]:
         total, done = self.posts, 0
         for entries in self._pages():
             yield from (entry for entry in entries if self._troubles_of(entry, self._listed(entry)))
             done += len(entries)
             progress(done, max(total, done))
+
+    def _suspect_claims(self) -> Iterator[Suspect]:
         after: str | None = None
         while claims := self._registry.claims(margin_s=self._margin_s, after=after):
             yield from (claim for claim in claims if not claim.is_under_way)
             after = claims[-1].post_id
-        yield from self._list.unknown()
 
     def _pages(self) -> Iterator[list[RegistryEntry]]:
         after: str | None = None

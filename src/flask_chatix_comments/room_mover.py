@@ -95,7 +95,13 @@ class RoomMover:
                 if exc.status_code not in troubles.GONE_STATUSES:
                     raise
         known = api.find_chatroom_by_external_id(new_id)
-        if known is not None and not known.is_deleted and known.chatroom_id not in (entry.chatroom_id, *unused):
+        if (
+            known is not None
+            and not known.is_deleted
+            and known.chatroom_id not in unused
+            # That of another post only loses a name that is not its own.
+            and self._registry.find_chatroom(known.chatroom_id) is None
+        ):
             # The registry has lost it, or whoever made it died.
             if has_messages(api, known.chatroom_id):
                 raise _merge(entry, new_id, known.chatroom_id, what="in which there are comments")

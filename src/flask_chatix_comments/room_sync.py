@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -75,7 +75,7 @@ class Synchronizer:
         self._is_hosted = is_hosted
         self._rooms = rooms
 
-    def run(self, posts: Iterable[Post], *, concurrency: int = CONCURRENCY) -> Iterator[SyncResult]:
+    def run(self, posts: Iterable[Post], *, concurrency: int = CONCURRENCY) -> Generator[SyncResult, None, None]:
         """Yield a result for each post as it is done; one post's failure does not stop the others."""
         return in_flight(self._sync, posts, concurrency=concurrency)
 
@@ -155,7 +155,7 @@ def sync_all(
     is_hosted: bool,
     concurrency: int = CONCURRENCY,
     progress: Callable[[int, int | None], None] = lambda count, total: None,
-) -> Iterator[SyncResult]:
+) -> Generator[SyncResult, None, None]:
     """Do so for the posts of a whole site: the service is asked for all of its chatrooms first.
 
     Args:

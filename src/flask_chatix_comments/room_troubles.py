@@ -36,7 +36,7 @@ def missing(post_id: str, chatroom_id: str, api_url: str, *, is_hosted: bool) ->
     service, hint = ("service", _WRONG_SERVICE) if is_hosted else ("hub", _LOST_HUB)
     return RoomMissingError(
         f"The {service} at {api_url} does not know the chatroom {chatroom_id} of the post {post_id!r}. {hint} If it is"
-        " gone for good, unlink the post: its next reader gets a new chatroom.",
+        " gone for good, flask chatix check --repair makes a new one.",
         post_id=post_id,
     )
 

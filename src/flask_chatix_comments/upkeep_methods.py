@@ -5,12 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from .models import Post, PostIdLike, normalize_post_id
-from .room_check import Inspector
+from .room_check import Inspector, unchanged
 from .room_findings import Trouble
 from .room_keeper import RoomChange
 from .room_mover import RoomMover
+from .room_repair import Repairer
 from .room_sync import CONCURRENCY, Synchronizer, SyncResult, sync_all
-from .state import get_state
+from .state import AppState, get_state
+
+
+def repairer_of(state: AppState, inspector: Inspector, *, replace_all: bool) -> Repairer:
+    """Return what repairs what *inspector* finds."""
+    return Repairer(
+        state.registry,
+        state.api(),
+        state.rooms,
+        state.room_keeper,
+        is_hosted=state.config.is_hosted,
+        title_of=inspector.title_of,
+        may_replace=lambda: replace_all or not inspector.are_most_missing,
+    )
 
 
 class UpkeepMethods:
@@ -29,13 +43,22 @@ class UpkeepMethods:
         mover = RoomMover(state.registry, state.api, is_hosted=state.config.is_hosted)
         return mover.move(normalize_post_id(old_id), normalize_post_id(new_id))
 
-    def check(self, posts: Iterable[Post] | None = None, *, concurrency: int = CONCURRENCY) -> Iterator[Trouble]:
+    def check(
+        self,
+        posts: Iterable[Post] | None = None,
+        *,
+        repair: bool = False,
+        replace_all: bool = False,
+        concurrency: int = CONCURRENCY,
+    ) -> Iterator[Trouble]:
         """Hold registry, service and site against each other, and yield what does not fit.
 
         Nothing happens until the result is iterated. A chatroom that is being made at this moment is no trouble.
 
         Args:
             posts: The site's, for their titles; by default what ``posts_loader`` yields, if there is one.
+            repair: Whether to repair what can be repaired without a loss.
+            replace_all: Whether to make new chatrooms for those that have vanished even where most have.
 
         Raises:
             ApiError: The service does not list its chatrooms.
@@ -46,7 +69,8 @@ class UpkeepMethods:
             posts = state.loaders.load_posts()
         with Inspector(state.registry, state.api(), is_hosted=state.config.is_hosted) as inspector:
             inspector.fetch(posts)
-            yield from inspector.run(concurrency=concurrency)
+            mend = repairer_of(state, inspector, replace_all=replace_all).repair if repair else unchanged
+            yield from inspector.run(repair=mend, concurrency=concurrency)
 
     def sync(self, posts: Iterable[Post] | None = None, *, concurrency: int = CONCURRENCY) -> Iterator[SyncResult]:
         """Let the chatrooms of *posts* have the posts' titles, and the registry know whether they are deleted.
