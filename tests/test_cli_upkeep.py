@@ -369,3 +369,86 @@ def _interrupt_after(count: int) -> Callable[..., None]:
             raise KeyboardInterrupt
 
     return echo
+
+
+class TestExportAndImport:
+    """Without the hub: only the registry is asked."""
+
+    @pytest.fixture
+    def site(self, make_site: Callable[..., Site]) -> Site:
+        site = make_site()
+        site.state.registry.link("p", "room", title="P\u00e4iv\u00e4", is_private=True, state=RoomState.CLOSED)
+        site.state.registry.visitor_id_for("ada")
+        return site
+
+    def test_from_one_database_to_another(self, site: Site, make_site: Callable[..., Site], tmp_path: Path) -> None:
+        path = tmp_path / "registry.jsonl"
+        result = run(site, "export", "--output", str(path))
+        assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+        # It says who of the site's users is who.
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert list(tmp_path.glob(".registry*")) == []
+        printed = run(site, "export")
+        assert printed.stdout.splitlines()[1:] == path.read_text().splitlines()[1:]
+        new = make_site()
+        first, again = run(new, "import", str(path)), run(new, "import", "-", input=printed.stdout)
+        assert (first.exit_code, first.stdout, first.stderr) == (0, "2 rows, 2 of them new.\n", "")
+        assert (again.exit_code, again.stdout) == (0, "2 rows, 0 of them new.\n")
+        assert new.state.registry.get("p") == site.state.registry.get("p")
+        assert new.state.registry.visitor_id_for("ada") == site.state.registry.visitor_id_for("ada")
+        assert run_json(new, "import", str(path)) == {
+            "chatrooms": 1,
+            "visitors": 1,
+            "hosted_visitors": 0,
+            "added": 0,
+            "kept": 0,
+        }
+
+    def test_conflicts_are_named(self, site: Site, make_site: Callable[..., Site], tmp_path: Path) -> None:
+        path = tmp_path / "registry.jsonl"
+        run(site, "export", "--output", str(path))
+        new = make_site()
+        new.state.registry.link("p", "other", title="P", is_private=False, state=RoomState.OPEN)
+        new.state.registry.visitor_id_for("ada")
+        result = run(new, "import", str(path))
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr == (
+            "Line 3: The user 'ada' has another public ID here.\n"
+            "Error: Nothing has been imported. Line 2: The post 'p' has the chatroom other here, and not room."
+            " There are 1 more.\n"
+        )
+        assert new.state.registry.get("p").chatroom_id == "other"
+
+    def test_what_differs_is_said(self, site: Site) -> None:
+        exported = run(site, "export").stdout
+        site.state.registry.update("p", title="New")
+        result = run(site, "import", "-", input=exported)
+        assert (result.exit_code, result.stderr) == (
+            0,
+            "1 posts have another title, state or privacy here: that stays.\n",
+        )
+
+    def test_an_export_that_fails_leaves_the_old_one(
+        self, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "registry.jsonl"
+        path.write_text("the old one")
+        with site.state.registry.database.engine.begin() as connection:
+            connection.exec_driver_sql("DROP TABLE chatix_visitors")
+        # The table is known to have been there.
+        result = run(site, "export", "--output", str(path))
+        assert result.exit_code == 1
+        assert path.read_text() == "the old one"
+        assert list(tmp_path.glob(".registry*")) == []
+
+    def test_a_folder_that_is_not_there(self, site: Site, tmp_path: Path) -> None:
+        path = tmp_path / "nowhere" / "registry.jsonl"
+        assert error_of(run(site, "export", "--output", str(path))) == f"{path}: No such file or directory"
+
+    def test_in_python(self, site: Site, make_site: Callable[..., Site]) -> None:
+        with site.app.app_context():
+            lines = list(site.comments.export_registry())
+        new = make_site()
+        with new.app.app_context():
+            assert new.comments.import_registry(lines).added == 2
+        assert new.state.registry.get("p").chatroom_id == "room"

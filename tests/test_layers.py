@@ -21,6 +21,9 @@ STORAGE = {
     ".registry_rows",
     ".registry_upkeep",
     ".registry",
+    ".registry_lines",
+    ".registry_batches",
+    ".registry_transfer",
     ".operations",
     ".rooms",
     ".room_troubles",
@@ -52,7 +55,7 @@ FLASK_SIDE = {
     *(".room_messages", ".sweep", ".room_methods", ".cli_support", ".cli_rooms", ".cli_hub"),
     *(".room_contents", ".room_mover", ".room_list", ".room_sync", ".room_findings", ".room_check", ".room_repair"),
     ".upkeep_methods",
-    *(".cli_posts", ".cli_progress", ".cli_upkeep", ".cli_check"),
+    *(".cli_posts", ".cli_progress", ".cli_upkeep", ".cli_check", ".cli_transfer"),
     *(".view_input", ".leaving", ".views", ".templating", ".cli", ".extension", ".asgi"),
 }
 HUB_INNER = {".errors", ".models", ".tokens", ".hub.service", ".hub.limits", ".hub.names", ".hub.addresses"}
@@ -70,6 +73,9 @@ ALLOWED: dict[str, set[str]] = {
     "registry_rows": {"sqlalchemy"},
     "registry_upkeep": {"sqlalchemy", ".database", ".registry_rows"},
     "registry": {"sqlalchemy", ".database", ".registry_rows", ".registry_upkeep", ".errors", ".models"},
+    "registry_lines": {"sqlalchemy", ".database", ".registry_rows", ".models", ".errors"},
+    "registry_batches": {"sqlalchemy", ".database", ".registry_lines", ".errors"},
+    "registry_transfer": {"sqlalchemy", ".registry", ".registry_lines", ".registry_batches", ".errors"},
     "operations": {".errors"},
     "api_http": {"httpx", ".operations", ".errors"},
     "in_process": {"httpx"},
@@ -125,7 +131,7 @@ ALLOWED: dict[str, set[str]] = {
     "room_methods": {".state", ".room_keeper", ".room_messages", ".sweep", ".models"},
     "upkeep_methods": {
         *(".state", ".room_keeper", ".room_mover", ".room_sync", ".room_check", ".room_findings", ".room_repair"),
-        ".models",
+        *(".registry_transfer", ".models"),
     },
     "cli_support": {"click", "flask", ".state", ".models", ".errors"},
     "cli_rooms": {
@@ -140,10 +146,11 @@ ALLOWED: dict[str, set[str]] = {
         *("click", ".cli_support", ".cli_posts", ".cli_progress", ".state", ".room_check", ".room_findings", ".models"),
         ".upkeep_methods",
     },
+    "cli_transfer": {"click", ".cli_support", ".cli_posts", ".cli_progress", ".state", ".registry_transfer", ".errors"},
     "cli_hub": {"click", ".cli_support", ".config", ".state", ".errors"},
     "cli": {
         *("click", ".cli_support", ".cli_rooms", ".cli_hub", ".cli_posts", ".cli_upkeep", ".cli_check"),
-        *(".state", ".room_info", ".room_troubles", ".backfill", ".errors"),
+        *(".cli_transfer", ".state", ".room_info", ".room_troubles", ".backfill", ".errors"),
     },
     "extension": {
         *("flask", ".state", ".config", ".neighbours", ".rooms", ".backfill", ".room_info", ".room_methods"),

@@ -42,6 +42,8 @@ NAMES = [
     "SyncOutcome",
     "SyncResult",
     "TokenError",
+    "TransferError",
+    "TransferResult",
     "Trouble",
     "TroubleKind",
     "Visitor",
@@ -72,7 +74,7 @@ PUBLIC_METHODS = [
 ]
 METHODS_BY_HAND = ["close", "delete", "delete_message", "link", "messages", "reopen", "restore", "sweep", "unlink"]
 
-UPKEEP_METHODS = ["check", "move", "sync"]
+UPKEEP_METHODS = ["check", "export_registry", "import_registry", "move", "sync"]
 
 
 def test_what_the_extension_offers() -> None:
@@ -81,7 +83,8 @@ def test_what_the_extension_offers() -> None:
 
 
 def test_every_command_is_a_method_too() -> None:
-    in_python = {name.replace("-", "_") for name in chatix.commands}
+    longer = {"export": "export_registry", "import": "import_registry"}
+    in_python = {longer.get(name, name.replace("-", "_")) for name in chatix.commands}
     # A server is not called, but run.
     assert in_python - {"list", "hub"} <= {*PUBLIC_METHODS, *METHODS_BY_HAND, *UPKEEP_METHODS, "show"}
 

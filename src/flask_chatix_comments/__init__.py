@@ -18,10 +18,12 @@ from .errors import (
     RoomError,
     RoomMissingError,
     TokenError,
+    TransferError,
 )
 from .extension import ChatixComments
 from .models import Chatroom, Message, Post, Visitor
 from .registry import RoomState
+from .registry_transfer import TransferResult
 from .room_findings import Trouble, TroubleKind
 from .room_info import RoomInfo
 from .room_keeper import RoomChange
@@ -62,6 +64,8 @@ __all__ = [
     "SyncOutcome",
     "SyncResult",
     "TokenError",
+    "TransferError",
+    "TransferResult",
     "Trouble",
     "TroubleKind",
     "Visitor",

@@ -7,7 +7,8 @@
     ├── PostError                              also a ValueError
     ├── RegistryError (post_id)
     │   ├── PostNotRegisteredError             also a LookupError
-    │   └── ChatroomTakenError (owner)         the chatroom is another post's
+    │   ├── ChatroomTakenError (owner)         the chatroom is another post's
+    │   └── TransferError (problems)           what is to be imported is not right, or contradicts what is there
     ├── RoomError (post_id)                    what somebody wants of a post's chatroom cannot be done
     │   └── RoomMissingError                   the service does not have the chatroom; also a LookupError
     ├── TokenError
@@ -89,6 +90,18 @@ class ChatroomTakenError(RegistryError):
     def __init__(self, message: str, *, post_id: str, owner: str) -> None:
         super().__init__(message, post_id=post_id)
         self.owner = owner
+
+
+class TransferError(RegistryError):
+    """What is to be imported into the registry is not right, or contradicts what is there.
+
+    Attributes:
+        problems: What is wrong, line by line, as far as it fits; empty while a single line is read.
+    """
+
+    def __init__(self, message: str, *, problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems
 
 
 class RoomError(ChatixCommentsError):

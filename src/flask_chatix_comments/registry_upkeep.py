@@ -42,6 +42,10 @@ class RegistryUpkeep:
     def _transaction(self, post_id: str | None = None) -> AbstractContextManager[Connection]:
         raise NotImplementedError
 
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """Open a transaction on the registry's tables; at its end, unless something was raised, it is committed."""
+        return self._transaction()
+
     def count(self) -> int:
         """Return how many posts the registry has, those whose chatroom is being made too."""
         with self._transaction() as connection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from .models import Post, PostIdLike, normalize_post_id
+from .registry_transfer import RegistryImport, TransferResult, export_lines
 from .room_check import Inspector, unchanged
 from .room_findings import Trouble
 from .room_keeper import RoomChange
@@ -92,3 +93,25 @@ class UpkeepMethods:
         return sync_all(
             state.registry, state.api(), state.loaders.load_posts(), is_hosted=is_hosted, concurrency=concurrency
         )
+
+    def export_registry(self) -> Iterator[str]:
+        """Yield the registry as JSON lines, as it is at one moment: which post has which chatroom, which user which ID.
+
+        Raises:
+            RegistryError: It cannot be read; nothing has been yielded then.
+        """
+        state = get_state()
+        return export_lines(state.registry, website_id=state.config.website_id)
+
+    def import_registry(self, lines: Iterable[str]) -> TransferResult:
+        """Read in what ``export_registry`` has yielded; what is there already is no error.
+
+        Raises:
+            TransferError: A line is wrong, or contradicts the registry; ``problems`` has all of them, and nothing has
+                been written.
+            RegistryError: The database failed; the same import again does the rest.
+        """
+        state = get_state()
+        with RegistryImport(state.registry, website_id=state.config.website_id) as transfer:
+            transfer.read(lines)
+            return transfer.write()
