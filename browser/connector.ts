@@ -14,7 +14,7 @@ import {
 } from "./sdk/chat";
 import { type Access, type Site, SiteError } from "./site";
 
-export type LineState = "connecting" | "live" | "reconnecting" | "catching-up" | "offline";
+export type LineState = "connecting" | "preparing" | "live" | "reconnecting" | "catching-up" | "offline";
 
 /** What the section does at the steps of a connection. */
 export interface ConnectorHooks {
@@ -203,7 +203,10 @@ export class Connector {
 
   /** Note an attempt that failed or a line that broke; return how long to wait, in milliseconds. */
   #afterTrouble(error: unknown): number {
-    if (error instanceof SiteError && error.kind === "preparing") return jittered(error.retryAfterMs ?? 1000);
+    if (error instanceof SiteError && error.kind === "preparing") {
+      this.#become("preparing");
+      return later(error.retryAfterMs ?? 1000);
+    }
     if (meansGone(error)) {
       this.#hooks.failed(error);
       this.#become("offline");
@@ -216,16 +219,16 @@ export class Connector {
     const isOffline = isKnown || this.#failures >= OFFLINE_AFTER_FAILURES;
     if (isOffline) this.#become("offline");
     else if (this.#state !== "offline") this.#become(this.#wasLive ? "reconnecting" : "connecting");
-    return jittered(this.#delayAfter(error));
+    return this.#delayAfter(error);
   }
 
   #delayAfter(error: unknown): number {
     // A refusal will hardly change.
-    if (isRefusal(error)) return LONGEST_PATIENT_DELAY_MS;
+    if (isRefusal(error)) return jittered(LONGEST_PATIENT_DELAY_MS);
     const longestMs = document.hidden ? LONGEST_PATIENT_DELAY_MS : LONGEST_DELAY_MS;
     const delayMs = Math.min(FIRST_DELAY_MS * 2 ** (this.#failures - 1), longestMs);
     const wantedMs = error instanceof SiteError ? (error.retryAfterMs ?? 0) : 0;
-    return Math.max(delayMs, Math.min(wantedMs, LONGEST_PATIENT_DELAY_MS));
+    return Math.max(jittered(delayMs), later(Math.min(wantedMs, LONGEST_PATIENT_DELAY_MS)));
   }
 
   #pause(delayMs: number, signal: AbortSignal): Promise<void> {
@@ -291,3 +294,6 @@ async function withinProbeTime(answer: Promise<void>): Promise<void> {
 
 /** Many readers lose one hub at the same moment; they must not come back at the same moment. */
 const jittered = (delayMs: number): number => delayMs * (0.5 + Math.random() / 2);
+
+/** When somebody asks to be left alone for a time, all come back behind its end. */
+const later = (wantedMs: number): number => wantedMs * (1 + Math.random() / 4);

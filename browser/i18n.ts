@@ -83,12 +83,14 @@ export const strings = {
   notPostedSure: "The connection broke before your comment arrived. Post it again?",
   fileNotPostedSure: "The connection broke before this file arrived. Post it again?",
   cannotLoadEarlier: "Earlier comments could not be loaded. Please try again.",
-  unavailable: "The comments cannot be reached at the moment. They will come by themselves.",
+  unavailable:
+    "The comments are on their way: they cannot be reached at the moment, and will come by themselves.",
   missing:
     "The comments are part of this site’s chat, which has not loaded. They will come by themselves when it has.",
   refused: "These comments cannot be shown at the moment.",
   keepText: "Copy what you have written before you reload the page.",
   connecting: "Connecting",
+  preparing: "The comments are on their way",
   live: "Live",
   reconnecting: "Reconnecting",
   "catching-up": "Catching up",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 
@@ -21,9 +21,6 @@ from .models import Chatroom, FieldValue, Message, MessageType, Profile, SenderF
 from .operations import OPERATIONS, Operation, merge_operations
 
 __all__ = ["OPERATIONS", "Changes", "ChatixApi", "ChatroomPage", "Operation", "merge_operations"]
-
-
-_T = TypeVar("_T")
 
 
 class ChatixApi:
@@ -80,7 +77,7 @@ class ChatixApi:
         return self._caller.base_url
 
     def within(self, timeout_s: float) -> ChatixApi:
-        """Return the same client for calls that somebody waits for: one try of *timeout_s* each."""
+        """Return the same client for calls that a reader waits for: one try of *timeout_s* each, few at once."""
         hurried = object.__new__(ChatixApi)
         hurried._caller = self._caller.within(timeout_s)
         return hurried
@@ -90,6 +87,10 @@ class ChatixApi:
         bounded = object.__new__(ChatixApi)
         bounded._caller = self._caller.sharing(total_s)
         return bounded
+
+    def require_open_door(self, operation: str) -> None:
+        """Return if a call could be tried now; ``ApiPausedError`` while the API is left alone."""
+        self._caller.guard.require_open_door(operation)
 
     def close(self) -> None:
         """Close idle connections; a later call opens new ones."""
@@ -144,7 +145,7 @@ class ChatixApi:
 
     def delete_chatroom(self, chatroom_id: str) -> None:
         """Delete a chatroom; it can be restored."""
-        self._caller.call("delete_chatroom", chatroom_id=chatroom_id)
+        self._caller.call("delete_chatroom", _nothing, chatroom_id=chatroom_id)
 
     def restore_chatroom(self, chatroom_id: str) -> Chatroom:
         """Bring a deleted chatroom back."""
@@ -152,14 +153,17 @@ class ChatixApi:
 
     def counts(self, chatroom_ids: Collection[str]) -> dict[str, int]:
         """Return how many messages each of these chatrooms has; unknown ones are left out."""
-        answer = self._caller.call("counts", chatroom_ids=list(chatroom_ids))
-        return self._read("counts", lambda data: {str(room): int(n) for room, n in data["counts"].items()}, answer)
+        return self._caller.call(
+            "counts",
+            lambda data: {str(room): int(n) for room, n in data["counts"].items()},
+            chatroom_ids=list(chatroom_ids),
+        )
 
     # Visitors
 
     def connect_visitor(self, chatroom_id: str, visitor_id: str) -> None:
         """Make a visitor a member, of a private chatroom too."""
-        self._caller.call("connect_visitor", chatroom_id=chatroom_id, visitor_id=visitor_id)
+        self._caller.call("connect_visitor", _nothing, chatroom_id=chatroom_id, visitor_id=visitor_id)
 
     def disconnect_visitor(self, chatroom_id: str, visitor_id: str, *, connection_id: str | None = None) -> None:
         """Take a visitor out.
@@ -168,7 +172,11 @@ class ChatixApi:
             connection_id: Withdraw only what this connection and the visitor's closed ones hold (our hub).
         """
         self._caller.call(
-            "disconnect_visitor", chatroom_id=chatroom_id, visitor_id=visitor_id, connection_id=connection_id
+            "disconnect_visitor",
+            _nothing,
+            chatroom_id=chatroom_id,
+            visitor_id=visitor_id,
+            connection_id=connection_id,
         )
 
     def disconnect_offline_visitor(self, chatroom_id: str, visitor_id: str) -> bool:
@@ -176,40 +184,48 @@ class ChatixApi:
 
         A permission that the API gave and nobody has used yet stays.
         """
-        answer = self._caller.call(
-            "disconnect_visitor", chatroom_id=chatroom_id, visitor_id=visitor_id, only_offline=True
+        return self._caller.call(
+            "disconnect_visitor",
+            lambda data: bool(data["is_member"]),
+            chatroom_id=chatroom_id,
+            visitor_id=visitor_id,
+            only_offline=True,
         )
-        return self._read("disconnect_visitor", lambda data: bool(data["is_member"]), answer)
 
     def list_visitors(self, chatroom_id: str, *, page: int = 1, items_per_page: int = 100) -> list[Profile]:
         """Return a page of a chatroom's members, with e-mail and fields."""
-        answer = self._caller.call("list_visitors", chatroom_id=chatroom_id, page=page, items_per_page=items_per_page)
-        return self._read("list_visitors", answers.read_profiles, answer)
+        return self._caller.call(
+            "list_visitors",
+            answers.read_profiles,
+            chatroom_id=chatroom_id,
+            page=page,
+            items_per_page=items_per_page,
+        )
 
     def list_presence(self, chatroom_id: str, *, page: int = 1, items_per_page: int = 100) -> dict[str, bool]:
         """Return who is on a page of a chatroom's members, and whether they are online.
 
         A service that does not say that of each of them is refused: ``ApiPayloadError``.
         """
-        answer = self._caller.call("list_visitors", chatroom_id=chatroom_id, page=page, items_per_page=items_per_page)
-        return self._read("list_visitors", answers.read_presence, answer)
+        return self._caller.call(
+            "list_visitors",
+            answers.read_presence,
+            chatroom_id=chatroom_id,
+            page=page,
+            items_per_page=items_per_page,
+        )
 
     def is_online(self, visitor_id: str) -> bool:
         """Tell whether a visitor is online; ``ApiPayloadError`` where the service does not say."""
-        return self._read(
-            "get_visitor", answers.read_is_online, self._caller.call("get_visitor", visitor_id=visitor_id)
-        )
+        return self._caller.call("get_visitor", answers.read_is_online, visitor_id=visitor_id)
 
     def new_visitor_id(self) -> str:
         """Return a fresh visitor id."""
-        return self._read(
-            "new_visitor_id", answers.read_visitor_id, self._caller.call("new_visitor_id", is_text_allowed=True)
-        )
+        return self._caller.call("new_visitor_id", answers.read_visitor_id, is_text_allowed=True)
 
     def get_visitor(self, visitor_id: str) -> Profile:
         """Return what the service knows of a visitor."""
-        answer = self._caller.call("get_visitor", visitor_id=visitor_id)
-        return self._read("get_visitor", wire.profile_from_wire, answer)
+        return self._caller.call("get_visitor", wire.profile_from_wire, visitor_id=visitor_id)
 
     def update_visitor(
         self,
@@ -222,8 +238,9 @@ class ChatixApi:
         is_manager: bool | None = None,
     ) -> Profile:
         """Change what is given; ``None`` leaves a value as it is. The flags are our hub's own."""
-        answer = self._caller.call(
+        return self._caller.call(
             "update_visitor",
+            wire.profile_from_wire,
             visitor_id=visitor_id,
             name=name,
             email=email,
@@ -231,29 +248,37 @@ class ChatixApi:
             is_persistent=is_persistent,
             is_manager=is_manager,
         )
-        return self._read("update_visitor", wire.profile_from_wire, answer)
 
     # Messages
 
     def list_messages(self, chatroom_id: str, *, before_id: str | None = None, limit: int = 50) -> list[Message]:
         """Return the *limit* messages (1 to 100) just before *before_id*, or the newest, oldest first."""
-        answer = self._caller.call("list_messages", chatroom_id=chatroom_id, before_id=before_id, limit=limit)
-        return self._read("list_messages", lambda data: answers.read_messages(data, chatroom_id), answer)
+        return self._caller.call(
+            "list_messages",
+            lambda data: answers.read_messages(data, chatroom_id),
+            chatroom_id=chatroom_id,
+            before_id=before_id,
+            limit=limit,
+        )
 
     def list_changes(self, chatroom_id: str, *, cursor: str | None = None, limit: int = 100) -> Changes:
         """Return what is new, edited or deleted since *cursor* (our hub)."""
-        answer = self._caller.call("list_changes", chatroom_id=chatroom_id, cursor=cursor, limit=limit)
-        return self._read("list_changes", lambda data: answers.read_changes(data, chatroom_id), answer)
+        return self._caller.call(
+            "list_changes",
+            lambda data: answers.read_changes(data, chatroom_id),
+            chatroom_id=chatroom_id,
+            cursor=cursor,
+            limit=limit,
+        )
 
     def find_message(self, message_id: str) -> Message | None:
         """Return a message of whatever chatroom, a whisper too; ``None`` when there is none (our hub)."""
         try:
-            answer = self._caller.call("find_message", message_id=message_id)
+            return self._caller.call("find_message", answers.read_found_message, message_id=message_id)
         except ApiStatusError as exc:
             if exc.status_code != 404:
                 raise
             return None
-        return self._read("find_message", answers.read_found_message, answer)
 
     def send_message(
         self,
@@ -288,7 +313,7 @@ class ChatixApi:
 
     def delete_message(self, chatroom_id: str, message_id: str) -> None:
         """Delete a message for everybody."""
-        self._caller.call("delete_message", chatroom_id=chatroom_id, message_id=message_id)
+        self._caller.call("delete_message", _nothing, chatroom_id=chatroom_id, message_id=message_id)
 
     def send_whisper(self, chatroom_id: str, *, sender_id: str, content: str) -> Message:
         """Post a message that only managers see."""
@@ -317,18 +342,17 @@ class ChatixApi:
         return True
 
     def _chatroom(self, name: str, **arguments: Any) -> Chatroom:
-        return self._read(name, answers.read_chatroom, self._caller.call(name, **arguments))
+        return self._caller.call(name, answers.read_chatroom, **arguments)
 
     def _chatroom_page(self, **arguments: Any) -> ChatroomPage:
-        answer = self._caller.call("list_chatrooms", **arguments)
-        return self._read("list_chatrooms", answers.read_chatroom_page, answer)
+        return self._caller.call("list_chatrooms", answers.read_chatroom_page, **arguments)
 
     def _message(self, name: str, *, chatroom_id: str, **arguments: Any) -> Message:
-        answer = self._caller.call(name, chatroom_id=chatroom_id, **arguments)
-        return self._read(name, lambda data: wire.message_from_wire(data, chatroom_id=chatroom_id), answer)
+        def read(data: Any) -> Message:
+            return wire.message_from_wire(data, chatroom_id=chatroom_id)
 
-    def _read(self, name: str, reader: Callable[[Any], _T], answer: Any) -> _T:
-        try:
-            return reader(answer)
-        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as exc:
-            raise self._caller.nonsense(name, "JSON that has not what was asked for") from exc
+        return self._caller.call(name, read, chatroom_id=chatroom_id, **arguments)
+
+
+def _nothing(answer: Any) -> None:
+    """Make nothing of the answer to a deed, which may be anything."""

@@ -16,11 +16,12 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
 
+from .api_guard import ApiGuard
 from .errors import ApiConnectionError, ApiError, ApiPayloadError, ApiStatusError, ApiTimeoutError, ConfigError
 from .operations import Operation
 
@@ -30,6 +31,9 @@ MAX_PAUSE_S = 2.0
 MAX_RETRY_AFTER_S = 5.0
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 _RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+_T = TypeVar("_T")
+# What goes wrong where an answer is JSON, but not what was asked for.
+_MISREADINGS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 # uvicorn drops an idle connection after 5 s: be the first, so that no request meets the drop.
 _LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=64, keepalive_expiry=4.0)
@@ -91,15 +95,18 @@ class ApiCaller:
         self._timeout_s = timeout_s
         self._attempts = ATTEMPTS
         self._ends_at = math.inf
+        self._is_for_reader = False
+        self.guard = ApiGuard(self.base_url, clock=clock)
         self._operations = operations
         # A proxy of the environment is for the world outside, not for a hub on this machine.
         self._client = _ProcessClient(transport, trust_env=not _is_loopback(self.base_url))
 
     def within(self, timeout_s: float) -> ApiCaller:
-        """Return a caller over the same connections, with one try of *timeout_s*."""
+        """Return a caller over the same connections, with one try of *timeout_s*, for calls that readers wait for."""
         hurried = copy.copy(self)
         hurried._timeout_s = timeout_s
         hurried._attempts = 1
+        hurried._is_for_reader = True
         return hurried
 
     def sharing(self, total_s: float) -> ApiCaller:
@@ -112,13 +119,25 @@ class ApiCaller:
         """Close idle connections; a later call opens new ones."""
         self._client.close()
 
-    def call(self, name: str, /, *, is_text_allowed: bool = False, **arguments: Any) -> Any:
-        """Call until there is an answer or another try is not worth it; return the result as parsed.
+    def call(self, name: str, read: Callable[[Any], _T], /, *, is_text_allowed: bool = False, **arguments: Any) -> _T:
+        """Call until there is an answer or another try is not worth it; return what *read* makes of the result.
 
         Args:
+            read: Gets the result as parsed; what it cannot make sense of is a failure of the API.
             is_text_allowed: Whether an answer that is no JSON is a result: its text.
+
+        Raises:
+            ApiError: There is no result; ``ApiPausedError`` if the API is not even asked.
         """
         operation = self._operations[name]
+        with self.guard.call(name, is_for_reader=self._is_for_reader):
+            result = self._call(operation, arguments, is_text_allowed=is_text_allowed)
+            try:
+                return read(result)
+            except _MISREADINGS as exc:
+                raise self.nonsense(name, "JSON that has not what was asked for") from exc
+
+    def _call(self, operation: Operation, arguments: Mapping[str, Any], *, is_text_allowed: bool) -> Any:
         ends_at = min(self.clock() + 2 * self._timeout_s, self._ends_at)
         attempt = 1
         while True:

@@ -10,13 +10,15 @@
     │   ├── ChatroomTakenError (owner)         the chatroom is another post's
     │   └── TransferError (problems)           what is to be imported is not right, or contradicts what is there
     ├── RoomError (post_id)                    what somebody wants of a post's chatroom cannot be done
-    │   └── RoomMissingError                   the service does not have the chatroom; also a LookupError
+    │   ├── RoomMissingError                   the service does not have the chatroom; also a LookupError
+    │   └── RoomNotReadyError (retry_after_s)  the chatroom is being made
     ├── TokenError
     │   ├── TokenInvalidError
     │   └── TokenExpiredError (issued_at)
     ├── ApiError (operation)
     │   ├── ApiConnectionError (may_have_arrived)  no answer: may be tried again
-    │   │   └── ApiTimeoutError (timeout_s)
+    │   │   ├── ApiTimeoutError (timeout_s)
+    │   │   └── ApiPausedError (retry_after_s) not even asked: the API is left alone for a while
     │   ├── ApiStatusError (status_code, retry_after_s)
     │   └── ApiPayloadError                    an answer that is not what the API promises
     └── HubError
@@ -120,6 +122,18 @@ class RoomMissingError(RoomError, LookupError):
     """The chat service does not have the chatroom that the registry or the caller names."""
 
 
+class RoomNotReadyError(RoomError):
+    """The chatroom is being made, or waits to be: nothing is wrong.
+
+    Attributes:
+        retry_after_s: When it is worth another try, in seconds from now.
+    """
+
+    def __init__(self, message: str, *, post_id: str, retry_after_s: float) -> None:
+        super().__init__(message, post_id=post_id)
+        self.retry_after_s = retry_after_s
+
+
 class TokenError(ChatixCommentsError):
     """A signed token cannot be accepted."""
 
@@ -174,6 +188,18 @@ class ApiTimeoutError(ApiConnectionError):
     def __init__(self, message: str, *, operation: str, timeout_s: float, may_have_arrived: bool = True) -> None:
         super().__init__(message, operation=operation, may_have_arrived=may_have_arrived)
         self.timeout_s = timeout_s
+
+
+class ApiPausedError(ApiConnectionError):
+    """The API was not asked: it has failed again and again, wants to be left alone, or has enough to do.
+
+    Attributes:
+        retry_after_s: When it is worth another try, in seconds from now.
+    """
+
+    def __init__(self, message: str, *, operation: str, retry_after_s: float) -> None:
+        super().__init__(message, operation=operation, may_have_arrived=False)
+        self.retry_after_s = retry_after_s
 
 
 class ApiStatusError(ApiError):

@@ -62,6 +62,14 @@ class RoomService:
         """Return the post's entry, which has no chatroom yet in state ``CREATING``, or ``None``."""
         return self._registry.find(normalize_post_id(post_id))
 
+    def find_for(self, post: Post) -> RegistryEntry | None:
+        """Return the entry of *post* if it has a chatroom; warn if that is public where the page wants it private."""
+        entry = self.find(post.id)
+        if entry is None or entry.chatroom_id is None:
+            return None
+        self._warn_if_public(post, entry)
+        return entry
+
     def ensure(self, post: Post, *, wait_s: float = 5.0) -> RegistryEntry:
         """Return the post's entry; create the chatroom if there is none.
 

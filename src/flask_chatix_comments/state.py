@@ -21,7 +21,7 @@ from .models import FieldValue, Post, Visitor
 from .neighbours import Neighbours
 from .operations import merge_operations
 from .own_hub import OwnHub
-from .registry import RoomRegistry
+from .registry import RegistryEntry, RoomRegistry
 from .room_keeper import RoomKeeper
 from .room_maker import RoomMaker
 from .rooms import RoomService
@@ -41,6 +41,13 @@ EXTENSION_KEY = "chatix_comments"
 MOUNTED_HUB_URL = "http://mounted-hub/v1"
 HUB_START_TIMEOUT_S = 10.0
 MAX_ANNOUNCED = 10_000
+#: A call of the API that a reader's request waits for has one try, of so long at most.
+READER_TIMEOUT_S = 5.0
+#: How long a reader's request waits for a chatroom that is being made, and a test's.
+READER_WAIT_S = 1.0
+TEST_WAIT_S = 10.0
+#: How long to wait for another process that makes the same chatroom; its readers ask again.
+OTHERS_WAIT_S = 0.3
 
 VisitorLoader = Callable[[], Visitor | None]
 PostsLoader = Callable[[], Iterable[Post]]
@@ -104,7 +111,9 @@ class AppState:
         self.own_hub = self._make_own_hub() if config.runs_hub else None
         self.rooms = RoomService(self.registry, self.api)
         self.room_keeper = RoomKeeper(self.registry, self.api, is_hosted=config.is_hosted)
-        self.room_maker = RoomMaker(self._make_room)
+        # A test's client does not come back by itself.
+        wait_s = TEST_WAIT_S if config.is_testing else READER_WAIT_S
+        self.room_maker = RoomMaker(self._make_room, require=self._require_api, wait_s=wait_s)
         # Seconds that never go back, for deadlines; tests put their own clock here.
         self.monotonic: Callable[[], float] = time.monotonic
         self._transport = transport
@@ -128,7 +137,7 @@ class AppState:
             cookies=cookies,
             browsers=BrowserCookies(self.keys.guest, website_id=website_id),
             registry=self.registry,
-            new_id=lambda: self.api().new_visitor_id(),
+            new_id=lambda: self.reader_api().new_visitor_id(),
             clock=clock,
         )
 
@@ -147,6 +156,22 @@ class AppState:
                     self._api.close()
                 self._api, self._api_made_for = self._make_api(base_url), base_url
             return self._api
+
+    def reader_api(self) -> ChatixApi:
+        """Return the client for calls that a reader's request waits for: one short try, and few at once."""
+        return self.api().within(min(self.config.api_timeout_s, READER_TIMEOUT_S))
+
+    def room_for(self, post: Post) -> RegistryEntry:
+        """Return the entry of *post*, whose ID is normalised, with its chatroom; have it made if there is none.
+
+        However slow the API is, this takes a moment.
+
+        Raises:
+            RoomNotReadyError: It is not there yet.
+            ApiError: The API failed, or is left alone since it does.
+            RegistryError: The database failed.
+        """
+        return self.rooms.find_for(post) or self.room_maker.obtain(post)
 
     @property
     def api_url(self) -> str:
@@ -255,12 +280,13 @@ class AppState:
                 self._api.close()
         self.registry.close()
 
-    def _make_room(self, post: Post) -> None:
-        if self.own_hub is not None and self.own_hub.is_missing:
-            # The log has been told already, and would be again with every post.
-            return
+    def _make_room(self, post: Post) -> RegistryEntry:
         self.wait_for_hub()
-        self.rooms.ensure(post)
+        return self.rooms.ensure(post, wait_s=OTHERS_WAIT_S)
+
+    def _require_api(self) -> None:
+        """Raise if a chatroom cannot be made now: there is no hub, or the API is left alone."""
+        self.api().require_open_door("create_chatroom")
 
     def try_to_announce(self, identity: Identity, user: Visitor) -> None:
         """Tell the hub who a site's user is; a failure is logged only, since the ticket names the user as well."""
@@ -284,7 +310,7 @@ class AppState:
         profile = (identity.name, email, tuple(sorted(fields.items())), identity.is_manager)
         if not is_news and self._announced.get(visitor_id) == profile:
             return
-        self.api().update_visitor(
+        self.reader_api().update_visitor(
             visitor_id,
             name=identity.name,
             email=email,

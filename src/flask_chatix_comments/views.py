@@ -8,6 +8,8 @@ token, which would make pages differ, is not needed.
 from __future__ import annotations
 
 import logging
+import math
+import random
 import re
 from urllib.parse import urlsplit
 
@@ -15,7 +17,16 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, default_exceptions
 from werkzeug.routing import RoutingException
 
-from .errors import ApiError, ApiStatusError, HubMissingError, HubStartError, RegistryError, TokenError
+from .errors import (
+    ApiError,
+    ApiPausedError,
+    ApiStatusError,
+    HubMissingError,
+    HubStartError,
+    RegistryError,
+    RoomNotReadyError,
+    TokenError,
+)
 from .leaving import withdraw
 from .models import Post
 from .registry import RegistryEntry, RoomState
@@ -24,8 +35,10 @@ from .tokens import PostClaim
 from .view_input import MAX_BODY_BYTES, Body, RefusalError, is_same_origin, read_body, read_leaves, read_text
 from .visitors import COOKIE_LIFETIME_S, MAX_NAME_CHARS, TICKET_LIFETIME_S, Identity, NameRefusedError
 
-UNAVAILABLE = "The comments cannot be reached at the moment. They will come by themselves."
+UNAVAILABLE = "The comments are on their way: they cannot be reached at the moment, and will come by themselves."
 RETRY_AFTER_S = 5
+# Readers who were refused together do not come back together.
+RETRY_SPREAD = 1.5
 DELETED_RETRY_AFTER_S = 60
 MAX_RETRY_AFTER_S = 60
 YEAR_S = 365 * 24 * 3600
@@ -116,10 +129,23 @@ for _status in default_exceptions:
 @blueprint.errorhandler(HubStartError)
 def _answer_unavailable(error: Exception) -> Response:
     """Tell the reader that it will be tried again, and the log why it is needed."""
-    logger.error("The comments are unavailable: %s", error)
-    asked = error.retry_after_s if isinstance(error, ApiStatusError) else None
-    retry_after_s = min(MAX_RETRY_AFTER_S, round(asked)) if asked else RETRY_AFTER_S
+    # That the API is left alone has been said once, when that began.
+    logger.log(
+        logging.DEBUG if isinstance(error, ApiPausedError) else logging.ERROR, "The comments are unavailable: %s", error
+    )
+    asked_s = error.retry_after_s if isinstance(error, (ApiStatusError, ApiPausedError)) else None
+    retry_after_s = _spread(RETRY_AFTER_S if asked_s is None else max(asked_s, 1))
     return _answer({"error": "unavailable", "message": UNAVAILABLE, "retry_after_s": retry_after_s}, 503)
+
+
+@blueprint.errorhandler(RoomNotReadyError)
+def _answer_preparing(error: RoomNotReadyError) -> Response:
+    """Tell the page to ask again in a moment, rather than hold a worker for it."""
+    return _answer({"state": "preparing", "retry_after_s": round(error.retry_after_s, 1)}, 202)
+
+
+def _spread(after_s: float) -> float:
+    return round(min(MAX_RETRY_AFTER_S, random.uniform(after_s, RETRY_SPREAD * after_s)), 1)
 
 
 @blueprint.errorhandler(HubMissingError)
@@ -135,9 +161,7 @@ def join() -> Response:
     body = read_body()
     claim = _read_claim(state, body)
     state.wait_for_hub()
-    entry = state.rooms.ensure(Post(claim.post_id, claim.title, claim.is_private))
-    if entry.state is RoomState.CREATING:
-        return _answer({"state": "preparing", "retry_after_s": 1}, 202)
+    entry = state.room_for(Post(claim.post_id, claim.title, claim.is_private))
     if entry.state is RoomState.DELETED:
         # The chat would not let anybody in; the page asks now and then whether it has been restored.
         return _answer({"state": "deleted", "retry_after_s": DELETED_RETRY_AFTER_S})
@@ -200,7 +224,7 @@ def _announce_guest(state: AppState, identity: Identity) -> None:
     if identity.visitor_id is None:
         return
     try:
-        state.api().update_visitor(identity.visitor_id, name=identity.name, is_persistent=True)
+        state.reader_api().update_visitor(identity.visitor_id, name=identity.name, is_persistent=True)
     except ApiStatusError as exc:
         if exc.status_code in _NAME_REFUSALS:
             raise RefusalError(422, "bad_name", _NAME_REFUSALS[exc.status_code]) from exc
@@ -307,5 +331,5 @@ def _answer(body: Body, status: int = 200) -> Response:
     response.status_code = status
     response.cache_control.no_store = True
     if "retry_after_s" in body:
-        response.retry_after = body["retry_after_s"]
+        response.retry_after = math.ceil(body["retry_after_s"])
     return response

@@ -322,8 +322,14 @@ describe("reading", () => {
     hub.joinStatus = 202;
     hub.joinAnswer = { state: "preparing", retry_after_s: 1 };
     open();
+    await untilStatus("The comments are on their way");
+    const asked = hub.requestsTo("/join").length;
+    // It is not asked for earlier than the site has said, and then again and again.
+    await vi.advanceTimersByTimeAsync(990);
+    expect(hub.requestsTo("/join")).toHaveLength(asked);
     await vi.advanceTimersByTimeAsync(3_000);
-    expect(status()).toBe("Connecting");
+    expect(hub.requestsTo("/join").length).toBeGreaterThan(asked + 1);
+    expect(status()).toBe("The comments are on their way");
     expect(alerts()).toEqual([]);
     hub.joinStatus = 200;
     hub.joinAnswer = {};
@@ -550,7 +556,9 @@ describe("outages", () => {
     vi.stubGlobal("fetch", async () => new Response("<h1>Bad gateway</h1>", { status: 502 }));
     open();
     await untilStatus("Offline");
-    expect(alerts()).toEqual(["The comments cannot be reached at the moment. They will come by themselves."]);
+    expect(alerts()).toEqual([
+      "The comments are on their way: they cannot be reached at the moment, and will come by themselves.",
+    ]);
     hub.install();
     await untilStatus("Live");
   });
