@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import sqlalchemy as sa
 from flask import Flask
 
 from flask_chatix_comments import ChatixComments
+from flask_chatix_comments.registry import RoomRegistry
 from flask_chatix_comments.state import AppState, get_state
 from flask_chatix_comments.tokens import PostClaim
 
@@ -119,3 +122,18 @@ class Site:
 
     def post_token(self, post_id: str = "hello", title: str = "Hello", *, is_private: bool = False) -> str:
         return self.state.post_tokens.sign(PostClaim(post_id, title, is_private))
+
+
+@contextlib.contextmanager
+def queries(registry: RoomRegistry) -> Iterator[list[str]]:
+    """Note the statements that the registry sends."""
+    sent: list[str] = []
+
+    def listen(conn: object, cursor: object, statement: str, *rest: object) -> None:
+        sent.append(statement)
+
+    sa.event.listen(registry.database.engine, "before_cursor_execute", listen)
+    try:
+        yield sent
+    finally:
+        sa.event.remove(registry.database.engine, "before_cursor_execute", listen)

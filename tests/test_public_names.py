@@ -14,6 +14,7 @@ from flask_chatix_comments.cli import chatix
 NAMES = [
     "ApiConnectionError",
     "ApiError",
+    "ApiPausedError",
     "ApiPayloadError",
     "ApiStatusError",
     "ApiTimeoutError",
@@ -70,7 +71,8 @@ def test_every_public_exception_has_the_one_root() -> None:
 
 
 PUBLIC_METHODS = [
-    *("announce", "api", "backfill", "init_app", "list_rooms", "load_posts", "load_visitor", "posts_loader", "rooms"),
+    *("announce", "api", "backfill", "init_app", "list_rooms", "load_posts", "load_visitor", "lookup"),
+    *("posts_loader", "prefetch", "rooms"),
 ]
 METHODS_BY_HAND = ["close", "delete", "delete_message", "link", "messages", "reopen", "restore", "sweep", "unlink"]
 

@@ -15,13 +15,13 @@ from flask import Flask, render_template, render_template_string
 from jinja2 import DictLoader, StrictUndefined, UndefinedError
 from markupsafe import Markup
 
-from flask_chatix_comments import PostError, templating
+from flask_chatix_comments import PostError, RoomState, templating
 from flask_chatix_comments.models import Visitor
 from flask_chatix_comments.templating import Manifest
 from flask_chatix_comments.tokens import PostClaim
-from tests.flask_support import Site
+from tests.flask_support import Site, queries
 
-MACROS = '{% from "chatix_comments/macros.html" import comments, comment_count, assets %}'
+MACROS = '{% from "chatix_comments/macros.html" import comments, prefetch, comment_count, assets %}'
 HOSTILE = [
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -289,6 +289,19 @@ def test_whose_sdk_is_used_is_said_where_it_is_not_ours(make_site: Callable[...,
     widget = Page(make_site(**hosted, CHATIX_SDK="widget"), bundle)
     assert widget.section("{{ chatix_comments(7) }}")["data-sdk"] == "widget"
     assert not Page(make_site(**hosted), bundle).section("{{ chatix_comments(7) }}").has_attr("data-sdk")
+
+
+def test_prefetch_looks_a_list_up_and_prints_nothing(page: Page) -> None:
+    lookup = page.site.state.room_lookup
+    page.site.app.jinja_env.globals["is_known"] = lambda post_id: lookup.find(post_id) is not None
+    page.site.state.registry.link("3", "room", title="", is_private=False, state=RoomState.OPEN)
+    source = "{{ prefetch(ids) }}{% for id in ids %}{{ 'x' if is_known(id) else '-' }}{% endfor %}"
+    with queries(page.site.state.registry) as sent:
+        assert page.html(f"{MACROS}[{source}]", ids=range(50)) == f"[---x{'-' * 46}]"
+        assert page.html(f"[{{{{ chatix_prefetch(ids) }}}}{source.partition('}}')[2]}]", ids=range(50))
+    assert len(sent) == 1
+    with pytest.raises(PostError):
+        page.html("{{ chatix_prefetch([none]) }}")
 
 
 def test_comment_count_says_nothing_yet(page: Page) -> None:

@@ -21,11 +21,11 @@ from werkzeug.test import TestResponse
 from flask_chatix_comments import ChatixComments, ConfigError, Post, RegistryError, Visitor
 from flask_chatix_comments.errors import HubStartError
 from flask_chatix_comments.leaving import MAX_CONNECTIONS_OF_ROOM
-from flask_chatix_comments.registry import RoomState
+from flask_chatix_comments.registry import RoomRegistry, RoomState, create_registry_engine
 from flask_chatix_comments.tokens import GuestClaim, GuestCookies, PostClaim, PostTokens, VisitorTicket, VisitorTickets
 from flask_chatix_comments.view_input import MAX_BODY_BYTES, MAX_LEAVES
 from flask_chatix_comments.views import blueprint
-from tests.flask_support import Clock, Site
+from tests.flask_support import Clock, Site, queries
 
 USER = Visitor(key=7, name="Jonas Petri", email="jonas@blog.example", fields={"plan": "free"})
 MANAGER = Visitor(key="m", name="Marit Lund", is_manager=True)
@@ -212,6 +212,33 @@ class TestJoin:
         assert site.api.paths() == calls
         site.state.registry.update("hello", state=RoomState.OPEN)
         assert join(site)["state"] == "open"
+
+    def test_what_another_process_changes_counts_after_the_stated_time(
+        self, make_site: Callable[..., Site], clock: Clock
+    ) -> None:
+        site = make_site(CHATIX_LOOKUP_AGE="20")
+        site.state.room_lookup._clock = clock
+        other = RoomRegistry(create_registry_engine(site.state.config.database_url))
+        join(site)
+        join(site)
+        other.update("hello", state=RoomState.CLOSED)
+        assert join(site)["state"] == "open"
+        clock.advance(20.1)
+        assert join(site)["state"] == "closed"
+        other.update("hello", state=RoomState.DELETED)
+        clock.advance(20.1)
+        assert join(site)["state"] == "deleted"
+        # Whoever hears that stays away for a minute, so that it must be true.
+        other.update("hello", state=RoomState.OPEN)
+        assert join(site)["state"] == "open"
+        other.close()
+
+    def test_a_known_room_is_asked_of_nobody(self, site: Site) -> None:
+        join(site)
+        join(site)
+        with queries(site.state.registry) as sent:
+            join(site)
+        assert sent == []
 
     def test_a_private_post_makes_a_private_room(self, site: Site) -> None:
         token = site.post_token("inner", is_private=True)

@@ -4,6 +4,7 @@ from .backfill import BackfillResult, Outcome
 from .errors import (
     ApiConnectionError,
     ApiError,
+    ApiPausedError,
     ApiPayloadError,
     ApiStatusError,
     ApiTimeoutError,
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ApiConnectionError",
     "ApiError",
+    "ApiPausedError",
     "ApiPayloadError",
     "ApiStatusError",
     "ApiTimeoutError",

@@ -32,6 +32,7 @@ SETTINGS: tuple[str, ...] = (
     "CHATIX_DATABASE_BIND",
     "CHATIX_CREATE_TABLES",
     "CHATIX_CREATE",
+    "CHATIX_LOOKUP_AGE",
     "CHATIX_SDK",
     "CHATIX_URL_PREFIX",
     "CHATIX_HUB_PORT",
@@ -113,6 +114,7 @@ class ChatixConfig:
     database_bind: str | None
     creates_tables: bool | None
     create: Literal["reach", "render"]
+    lookup_age_s: float
     sdk: Literal["bundled", "widget"]
     url_prefix: str
     hub_port: int
@@ -191,6 +193,7 @@ class ChatixConfig:
             database_bind=read("CHATIX_DATABASE_BIND", values.text, None),
             creates_tables=read("CHATIX_CREATE_TABLES", values.boolean, None),
             create=read("CHATIX_CREATE", values.create_when, "reach"),
+            lookup_age_s=read("CHATIX_LOOKUP_AGE", values.number_between(0, 3600), 5.0),
             sdk=read("CHATIX_SDK", values.sdk_source, "bundled"),
             url_prefix=read("CHATIX_URL_PREFIX", values.url_prefix, "/chatix-comments"),
             hub_port=read("CHATIX_HUB_PORT", values.int_between(0, 65535), 5001),

@@ -147,6 +147,31 @@ class ChatixComments(RoomMethods, UpkeepMethods):
         wanted = self.load_posts() if posts is None else posts
         return backfill(get_state().rooms, wanted, concurrency=concurrency, dry_run=dry_run)
 
+    def prefetch(self, post_ids: Iterable[PostIdLike]) -> None:
+        """Look up all posts of a list at once: one query instead of one for each, and none while it is known.
+
+        A registry that cannot be read is told to the log only.
+
+        Raises:
+            PostError: There can be no such post.
+        """
+        get_state().room_lookup.prefetch(post_ids)
+
+    def lookup(self, post_id: PostIdLike) -> RoomInfo | None:
+        """Return what the registry said of a post's chatroom at most ``CHATIX_LOOKUP_AGE`` seconds ago.
+
+        That is a look at a dictionary where the post was looked up, or prefetched, in this time.
+
+        Returns:
+            ``None`` when there is no chatroom.
+
+        Raises:
+            PostError: There can be no such post.
+            RegistryError: It is not in memory, and the registry cannot be read.
+        """
+        entry = get_state().room_lookup.find(post_id)
+        return None if entry is None or entry.chatroom_id is None else RoomInfo.from_entry(entry)
+
     def list_rooms(self, *, with_visitors: bool = True) -> Iterator[RoomInfo]:
         """Yield all posts of the registry, by post id.
 

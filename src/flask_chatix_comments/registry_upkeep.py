@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,12 +40,23 @@ class OpenClaim:
 class RegistryUpkeep:
     """A part of ``RoomRegistry``."""
 
+    #: Is told of each post whose row this process has changed, or may have.
+    on_change: Callable[[str], object] = staticmethod(lambda post_id: None)
+
     def _transaction(self, post_id: str | None = None) -> AbstractContextManager[Connection]:
         raise NotImplementedError
 
     def transaction(self) -> AbstractContextManager[Connection]:
         """Open a transaction on the registry's tables; at its end, unless something was raised, it is committed."""
         return self._transaction()
+
+    @contextlib.contextmanager
+    def _telling(self, *post_ids: str) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            for post_id in post_ids:
+                self.on_change(post_id)
 
     def count(self) -> int:
         """Return how many posts the registry has, those whose chatroom is being made too."""
@@ -83,7 +95,7 @@ class RegistryUpkeep:
             Whether it still was that of *entry*.
         """
         values = {"chatroom_id": None, "state": RoomState.CREATING.value, "updated_at": DatabaseNow()}
-        with self._transaction(entry.post_id) as connection:
+        with self._telling(entry.post_id), self._transaction(entry.post_id) as connection:
             return connection.execute(sa.update(chatrooms).where(*_is_still(entry)).values(values)).rowcount > 0
 
     def rename(self, entry: RegistryEntry, post_id: str) -> bool:
@@ -96,7 +108,7 @@ class RegistryUpkeep:
         """
         has_ended = (chatrooms.c.post_id == post_id, chatrooms.c.chatroom_id.is_(None), _has_no_lease)
         move = sa.update(chatrooms).where(*_is_still(entry)).values(post_id=post_id, updated_at=DatabaseNow())
-        with self._transaction(entry.post_id) as connection:
+        with self._telling(entry.post_id, post_id), self._transaction(entry.post_id) as connection:
             try:
                 connection.execute(sa.delete(chatrooms).where(*has_ended))
                 if connection.execute(move).rowcount > 0:

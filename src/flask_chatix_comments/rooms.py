@@ -62,14 +62,6 @@ class RoomService:
         """Return the post's entry, which has no chatroom yet in state ``CREATING``, or ``None``."""
         return self._registry.find(normalize_post_id(post_id))
 
-    def find_for(self, post: Post) -> RegistryEntry | None:
-        """Return the entry of *post* if it has a chatroom; warn if that is public where the page wants it private."""
-        entry = self.find(post.id)
-        if entry is None or entry.chatroom_id is None:
-            return None
-        self._warn_if_public(post, entry)
-        return entry
-
     def ensure(self, post: Post, *, wait_s: float = 5.0) -> RegistryEntry:
         """Return the post's entry; create the chatroom if there is none.
 
@@ -103,12 +95,12 @@ class RoomService:
                 if entry.state is not RoomState.CREATING:
                     return entry, is_ours
             elif taken.state is not RoomState.CREATING or self._clock() >= deadline:
-                self._warn_if_public(post, taken)
+                self.warn_if_public(post, taken)
                 return taken, False
             self._sleep(max(0.0, min(pause_s, deadline - self._clock())))
             pause_s = min(2 * pause_s, MAX_PAUSE_S)
 
-    def _warn_if_public(self, post: Post, entry: RegistryEntry) -> None:
+    def warn_if_public(self, post: Post, entry: RegistryEntry) -> None:
         """Say once for each post that it has a public chatroom though its page asks for a private one."""
         if not post.is_private or entry.is_private or entry.chatroom_id is None or entry.post_id in self._warned:
             return

@@ -21,8 +21,9 @@ from .models import FieldValue, Post, Visitor
 from .neighbours import Neighbours
 from .operations import merge_operations
 from .own_hub import OwnHub
-from .registry import RegistryEntry, RoomRegistry
+from .registry import RegistryEntry, RoomRegistry, RoomState
 from .room_keeper import RoomKeeper
+from .room_lookup import RoomLookup
 from .room_maker import RoomMaker
 from .rooms import RoomService
 from .tokens import BrowserCookies, GuestCookies, PostTokens, VisitorTickets
@@ -107,6 +108,7 @@ class AppState:
         self.operations = merge_operations(config.api_operations)
         self.post_tokens = PostTokens(self.keys.post, website_id=config.website_id)
         self.registry = _open_registry(config, neighbours)
+        self.room_lookup = RoomLookup(self.registry, max_age_s=config.lookup_age_s)
         self.visitors = self._make_visitors(clock)
         self.own_hub = self._make_own_hub() if config.runs_hub else None
         self.rooms = RoomService(self.registry, self.api)
@@ -171,7 +173,14 @@ class AppState:
             ApiError: The API failed, or is left alone since it does.
             RegistryError: The database failed.
         """
-        return self.rooms.find_for(post) or self.room_maker.obtain(post)
+        entry = self.room_lookup.find(post.id)
+        if entry is not None and entry.state is RoomState.DELETED:
+            # Readers are told to come back after a while, so that a restored one must not be missed.
+            entry = self.registry.find(str(post.id))
+        if entry is None or entry.chatroom_id is None:
+            return self.room_maker.obtain(post)
+        self.rooms.warn_if_public(post, entry)
+        return entry
 
     @property
     def api_url(self) -> str:

@@ -1,7 +1,7 @@
-"""The template names ``chatix_comments``, ``chatix_assets`` and ``chatix_comment_count``.
+"""The template names ``chatix_comments``, ``chatix_assets``, ``chatix_prefetch`` and ``chatix_comment_count``.
 
-Rendering touches no network, no database and nothing that differs between readers: the page may be
-cached for all of them.
+Rendering touches no network and nothing that differs between readers: the page may be cached for all of them. A
+section needs no database either; only what lists of posts show of each is looked up.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -64,6 +64,7 @@ class SectionRenderer:
         outer_root: Where that is outside of a request.
         sdk: Whose SDK object the section uses, so that it need not load another.
         want_room: Is told of each post that is rendered; ``None`` when rooms are made only on demand.
+        prefetch: Looks posts up.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class SectionRenderer:
         outer_root: str = "",
         sdk: Literal["bundled", "widget"] = "bundled",
         want_room: Callable[[Post], None] | None = None,
+        prefetch: Callable[[Iterable[PostIdLike]], None] = lambda post_ids: None,
         manifest: Manifest | None = None,
     ) -> None:
         self._environment = environment
@@ -82,6 +84,7 @@ class SectionRenderer:
         self._outer_root = outer_root
         self._sdk = sdk
         self._want_room = want_room
+        self._prefetch = prefetch
         self.manifest = manifest or Manifest()
 
         # Typed: True, 1 and 1.0 are one key otherwise, but only 1 is a post ID.
@@ -176,6 +179,15 @@ class SectionRenderer:
         context = templates[-1].new_context({**self._environment.globals, **values}, shared=True)
         return Markup("".join(part for template in templates for part in template.root_render_func(context)))
 
+    def prefetch(self, post_ids: Iterable[PostIdLike]) -> Markup:
+        """Look up all posts of a list at once, before a template goes through them; render nothing.
+
+        Raises:
+            PostError: One of them cannot be a post's ID.
+        """
+        self._prefetch(post_ids)
+        return Markup("")
+
     def comment_count(self, post_id: PostIdLike) -> Markup:
         """Render how many comments a post has: nothing, until counts are kept (TODO issue 6)."""
         normalize_post_id(post_id)
@@ -208,10 +220,12 @@ def install(app: Flask, state: AppState) -> SectionRenderer:
         outer_root=str(app.config["APPLICATION_ROOT"]).rstrip("/"),
         sdk=state.config.sdk,
         want_room=state.room_maker.want if state.config.create == "render" else None,
+        prefetch=state.room_lookup.prefetch,
     )
     app.jinja_env.globals.update(
         chatix_comments=renderer.comments,
         chatix_assets=renderer.assets,
+        chatix_prefetch=renderer.prefetch,
         chatix_comment_count=renderer.comment_count,
     )
     return renderer

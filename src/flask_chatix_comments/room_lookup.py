@@ -1,0 +1,107 @@
+"""What the registry says of posts, kept in memory for a short while.
+
+What this process changes counts at once. What others change counts when that while is over: until then a post may be
+taken for what it was. So who acts upon what is found here must bear that; what must not is asked of the registry.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from uuid import UUID
+
+from .errors import RegistryError
+from .models import PostIdLike, normalize_post_id
+from .registry import RegistryEntry, RoomRegistry
+
+#: Posts that are kept; some megabytes.
+MAX_KEPT = 20_000
+#: Posts in one query; SQLite takes no more than 999 values in builds of some age.
+POSTS_PER_QUERY = 500
+
+logger = logging.getLogger(__name__)
+
+
+class RoomLookup:
+    """Finds posts in the registry, by a look at a dictionary if that is recent enough. Safe for threads and forks.
+
+    Args:
+        max_age_s: For how long what was read is good; 0: the registry is asked each time.
+        clock: Seconds that never go back.
+    """
+
+    def __init__(
+        self, registry: RoomRegistry, *, max_age_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._registry = registry
+        self._max_age_s = max_age_s
+        self._clock = clock
+        # No lock: what is done to it is one step of the interpreter each.
+        self._kept: dict[str, tuple[float, RegistryEntry | None]] = {}
+        self._counter = itertools.count()
+        self._last_change = next(self._counter)
+        registry.on_change = self.forget
+
+    def find(self, post_id: PostIdLike) -> RegistryEntry | None:
+        """Return what the registry says of a post, as it was at most ``max_age_s`` ago; ``None``: it knows no such.
+
+        Raises:
+            PostError: There can be no such post.
+            RegistryError: It is not in memory, and the registry cannot be read.
+        """
+        # As it comes: this is what a warm page does for each of its posts.
+        kept = self._kept.get(_key(post_id))
+        if kept is not None and kept[0] >= self._clock():
+            return kept[1]
+        key = normalize_post_id(post_id)
+        return self._read([key])[key]
+
+    def prefetch(self, post_ids: Iterable[PostIdLike]) -> None:
+        """Read what is not in memory of all these posts, in one query for each 500.
+
+        A registry that cannot be read is told to the log: whoever renders a list goes on without.
+
+        Raises:
+            PostError: There can be no such post.
+        """
+        now = self._clock()
+        wanted = dict.fromkeys(map(_key, post_ids))
+        missing = [normalize_post_id(key) for key in wanted if not self._is_fresh(key, now)]
+        try:
+            for first in range(0, len(missing), POSTS_PER_QUERY):
+                self._read(missing[first : first + POSTS_PER_QUERY])
+        except RegistryError as exc:
+            logger.warning("Chatrooms could not be looked up: %s", exc)
+
+    def forget(self, post_id: str) -> None:
+        """Take what is known of a post, whose ID is normalised, for outdated."""
+        self._last_change = next(self._counter)
+        self._kept.pop(post_id, None)
+
+    def _is_fresh(self, key: str, now: float) -> bool:
+        kept = self._kept.get(key)
+        return kept is not None and kept[0] >= now
+
+    def _read(self, keys: Sequence[str]) -> dict[str, RegistryEntry | None]:
+        # Both before the query: what changes while it is on its way is not in its answer.
+        good_until, last_change = self._clock() + self._max_age_s, self._last_change
+        entries = self._registry.find_many(keys)
+        found = {key: entries.get(key) for key in keys}
+        if self._max_age_s > 0 and last_change == self._last_change:
+            if len(self._kept) + len(found) > MAX_KEPT:
+                self._kept.clear()
+            self._kept.update((key, (good_until, entry)) for key, entry in found.items())
+        return found
+
+
+def _key(post_id: PostIdLike) -> str:
+    """Return the spelling by which a post is kept; text is taken as it comes, and must be looked at if it is new."""
+    kind = type(post_id)
+    if kind is str:
+        return post_id  # type: ignore[return-value] # it is one
+    try:
+        return str(post_id) if kind is int or kind is UUID else normalize_post_id(post_id)
+    except ValueError:
+        return normalize_post_id(post_id)
