@@ -163,7 +163,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "asgi": {"flask", ".state", ".errors"},
     "testing_reader": {".wire", ".models", ".errors"},
-    "testing": {"pytest", "flask", ".testing_reader", ".state", ".tokens", ".visitors", ".models"},
+    "testing": {"pytest", "flask", ".testing_reader", ".room_messages", ".state", ".tokens", ".visitors", ".models"},
     "hub.signalr": {"msgspec", ".hub.signalr", ".errors"},
     "hub.membership": {".models"},
     "hub.backplane": {".hub.backplane", ".models"},

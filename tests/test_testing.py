@@ -129,6 +129,15 @@ class TestTheHub:
             chatix_hub.api.send_message(first.chatroom_id, sender_id="somebody", content=str(number))
         assert [message.content for message in chatix_hub.messages("hello")] == [str(number) for number in range(205)]
 
+    def test_reads_threads_of_long_comments_to_their_beginning(self, chatix_hub: HubForTests) -> None:
+        room = chatix_hub.write("hello", "0").chatroom_id
+        texts = [f"{number} {'long ' * 1800}".strip() for number in range(1, 61)]
+        for text in texts:
+            chatix_hub.api.send_message(room, sender_id="somebody", content=text)
+        # The hub ends a page early when it grows large.
+        assert len(chatix_hub.api.list_messages(room, limit=100)) < 61
+        assert [message.content for message in chatix_hub.messages("hello")] == ["0", *texts]
+
     def test_has_nothing_on_other_posts(self, chatix_hub: HubForTests) -> None:
         chatix_hub.write(7, "On seven")
         assert [message.content for message in chatix_hub.messages("7")] == ["On seven"]

@@ -24,6 +24,7 @@ import pytest
 from flask import Flask, appcontext_pushed
 
 from .models import GUEST_PREFIX, Message, PostIdLike, normalize_post_id
+from .room_messages import thread
 from .state import EXTENSION_KEY, AppState
 from .testing_reader import HubAddress, Visit
 from .tokens import VisitorTicket, VisitorTickets
@@ -39,7 +40,6 @@ __all__ = ["HubForTests", "Visit", "chatix_hub", "running_hub"]
 
 START_TIMEOUT_S = 20.0
 _WEBSITE_ID = "tests"
-_PAGE_SIZE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +85,7 @@ class HubForTests:
     def messages(self, post_id: PostIdLike) -> list[Message]:
         """Return all comments on a post, oldest first; none when it has no chatroom."""
         room = self.api.find_chatroom_by_external_id(normalize_post_id(post_id))
-        found: list[Message] = []
-        while room is not None:
-            before_id = found[0].message_id if found else None
-            page = self.api.list_messages(room.chatroom_id, before_id=before_id, limit=_PAGE_SIZE)
-            found = page + found
-            if len(page) < _PAGE_SIZE:
-                break
-        return found
+        return list(thread(self.api, room.chatroom_id)) if room is not None else []
 
     def sign_ticket(self, visitor_id: str, *, name: str | None = None, is_manager: bool = False) -> str:
         """Return a ticket that the hub accepts for twelve hours, for a client of your own: the SDK's ``visitorId``."""
