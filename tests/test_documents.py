@@ -357,6 +357,20 @@ def test_links_lead_somewhere(path: Path) -> None:
     assert missing == []
 
 
+def prose_of(text: str) -> Iterator[str]:
+    """Yield the lines outside of code and tables."""
+    is_code = False
+    for line in text.splitlines():
+        is_fence = line.lstrip().startswith("```")
+        is_code ^= is_fence
+        if not is_code and not is_fence and not line.startswith("|"):
+            yield line
+
+
+def test_the_readmes_prose_is_set_in_lines_of_the_length_of_code() -> None:
+    assert [line for line in prose_of(README) if len(line) > 120] == []
+
+
 def test_make_targets_that_are_named_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     named = {

@@ -226,6 +226,15 @@ async def test_only_the_listed_types_are_taken(make_uploader: MakeUploader) -> N
         assert await ada.refusal(data, "a", media_type) == says
 
 
+async def test_what_is_not_listed_is_not_taken_for_what_is(make_uploader: MakeUploader) -> None:
+    ada = await make_uploader(file_types=("text/plain", "application/vnd.oasis.opendocument.text"))
+    says = (415, "Files of this kind cannot be attached here.")
+    for data in (b"PK\x03\x04\x14\x00\x00\x00", b"MZ\x90\x00\x03\x00\x00\x00", PDF, image(), image("image/webp")):
+        assert await ada.refusal(data, "notes.txt", "text/plain") == says
+    answer = await ada.save(b"PK\x03\x04\x14\x00\x00\x00", "a.odt", "application/vnd.oasis.opendocument.text")
+    assert (await ada.get(answer["fileUrl"])).headers["content-type"] == "application/octet-stream"
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [

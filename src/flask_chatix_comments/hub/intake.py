@@ -19,7 +19,7 @@ from ..errors import RequestRefusedError
 from .addresses import THUMB_SIDES_PX
 from .config import UploadConfig
 from .file_names import clean_file_name
-from .file_types import HEAD_BYTES, IMAGE_TYPES, UNKNOWN_TYPE, is_accepted, sniff
+from .file_types import HEAD_BYTES, IMAGE_TYPES, is_accepted, served_type, sniff
 from .folder import ORIGINAL, RAW, UploadFolder, open_private, thumb_name
 from .images import Size, rewrite_image
 from .multipart import MAX_OVERHEAD_BYTES, FilePart
@@ -194,13 +194,13 @@ class Intake:
 
     async def _examine(self, received: _Received, place: Path) -> tuple[str, Size | None]:
         """Make of what has come what will be served; return its type, and of an image its size."""
-        declared, actual = received.declared_type, sniff(received.head)
-        if not is_accepted(declared, received.head, self._config.file_types):
+        declared, head, accepted = received.declared_type, received.head, self._config.file_types
+        if not is_accepted(declared, head, accepted):
             raise RequestRefusedError(415, NOT_TAKEN)
         if declared not in IMAGE_TYPES:
             await asyncio.to_thread((place / RAW).rename, place / ORIGINAL)
-            # An image that does not say so has not been looked at.
-            return actual if actual not in IMAGE_TYPES else UNKNOWN_TYPE, None
+            return served_type(head, accepted), None
+        actual = sniff(head)
         if actual not in IMAGE_TYPES:
             raise RequestRefusedError(415, NO_IMAGE)
         loop = asyncio.get_running_loop()
