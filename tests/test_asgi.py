@@ -11,7 +11,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from socket import create_connection
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -159,12 +161,61 @@ def test_behind_a_proxy_that_says_so(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
+    ("prefix", "path"),
+    [
+        ("/blog", "/blog"),
+        ("/blog/", "/blog"),
+        # Of several, ProxyFix takes the nearest proxy's.
+        ("/x, /blog", "/blog"),
+        ("/caf%C3%A9", "/caf%C3%A9"),
+        ("/café", "/caf%C3%A9"),
+        ("/my+blog", "/my+blog"),
+        ("/~u@x", "/~u@x"),
+        ("/chatix-comments", "/chatix-comments"),
+    ],
+)
+def test_the_site_alone_has_to_know_the_prefix(site: Site, prefix: str, path: str) -> None:
+    site.app.wsgi_app = ProxyFix(site.app.wsgi_app, x_prefix=1)  # type: ignore[method-assign]  # as Flask documents it
+    with served(mount(site.app)) as base:
+        access = join(base, site, headers={"X-Forwarded-Prefix": prefix.encode()})
+        assert access["api_url"] == f"{path}{HUB}/v1"
+        assert upload_answers(base, site, access) == {f"{base}{path}{HUB}/v1/file/"}
+
+
+def upload_answers(base: str, site: Site, access: dict[str, Any], **headers: str) -> set[str]:
+    """Return what is before the IDs in the URLs by which a reader of *access* hears of a file."""
+    with site.app.app_context():
+        site.comments.api.connect_visitor(access["chatroom_id"], access["visitor"]["id"])
+    query = {"visitorId": access["ticket"], "websiteId": "local", "chatroomId": access["chatroom_id"]}
+    files = {"formFile": ("a.txt", b"Hi")}
+    answer = httpx.post(f"{base}{HUB}/v1/file/save", params=query, files=files, headers=headers)
+    url = answer.json()["fileUrl"]
+    place, _, name = url.partition("/file/")
+    assert httpx.get(f"{base}{HUB}/v1/file/{name}").content == b"Hi"
+    address = urlsplit(negotiate(base, access | {"api_url": f"{HUB}/v1"}))
+    more = {name: value for name, value in headers.items() if name != "Host"}
+    asked = address._replace(netloc=headers.get("Host", address.netloc)).geturl()
+    # The name in the URL is what the Host header says.
+    line = create_connection((address.hostname, address.port))
+    with connect(asked, sock=line, additional_headers=more) as socket:
+        shake_hands(socket)
+        call(socket, "ConnectToChatroom", access["chatroom_id"])
+        sent = call(socket, "SaveChatroomMessage", {"type": 5, "file_url": url}, access["chatroom_id"])
+        (found,) = call(socket, "GetChatroomHistory", access["chatroom_id"], None, 10)["items"]
+    return {one.replace(name, "") for one in (url, sent["file_url"], found["file_url"])}
+
+
+@pytest.mark.parametrize(
     ("root_path", "headers", "expected"),
     [
         ("", {}, "{base}"),
         ("/blog", {}, "{base}/blog"),
         ("/blog", {"Host": "blog.example", "X-Forwarded-Proto": "https"}, "https://blog.example/blog"),
-        ("", {"Host": "blog.example", "X-Forwarded-Prefix": "/blog"}, "http://blog.example/blog"),
+        # What a browser says of the page is as good as what a proxy says of its scheme.
+        ("", {"Host": "blog.example", "Origin": "https://blog.example"}, "https://blog.example"),
+        ("", {"Host": "blog.example", "Origin": "https://blog.example:8443"}, "http://blog.example"),
+        # Nobody but the site is believed.
+        ("", {"X-Forwarded-Prefix": "/evil"}, "{base}"),
     ],
 )
 def test_files_are_where_the_reader_finds_the_hub(
@@ -172,14 +223,7 @@ def test_files_are_where_the_reader_finds_the_hub(
 ) -> None:
     with served(mount(site.app), root_path=root_path) as base:
         access = join(base, site)
-        with site.app.app_context():
-            site.comments.api.connect_visitor(access["chatroom_id"], access["visitor"]["id"])
-        query = {"visitorId": access["ticket"], "websiteId": "local", "chatroomId": access["chatroom_id"]}
-        files = {"formFile": ("a.txt", b"Hi")}
-        answer = httpx.post(f"{base}{HUB}/v1/file/save", params=query, files=files, headers=headers)
-        url = answer.json()["fileUrl"]
-        assert url.startswith(f"{expected.format(base=base)}{HUB}/v1/file/")
-        assert httpx.get(f"{base}{HUB}/v1/file/{url.partition('/file/')[2]}").content == b"Hi"
+        assert upload_answers(base, site, access, **headers) == {f"{expected.format(base=base)}{HUB}/v1/file/"}
 
 
 def test_a_header_with_an_underscore_is_not_taken_for_another(site: Site) -> None:

@@ -206,7 +206,7 @@ def signed_with_our_key(purpose: str, content: Any) -> str:
 
 GOOD: dict[str, list[Any]] = {
     "post": ["p", "t", 0],
-    "ticket": ["v", None, 0, "site", NOW, NOW + 1],
+    "ticket": ["v", None, 0, "site", NOW, NOW + 1, None],
     "guest": ["v", "n", NOW, NOW + 1],
 }
 CHECKS = {"post": post_token, "ticket": ticket, "guest": cookie}
@@ -258,9 +258,12 @@ def test_a_forged_ticket_is_invalid_before_it_is_expired() -> None:
 @pytest.mark.parametrize("is_persistent", [False, True])
 @pytest.mark.parametrize("kind", ["site", "get-id"])
 @pytest.mark.parametrize("name", [None, "", "Jo"])
-def test_every_combination_of_a_ticket_survives(is_manager: bool, is_persistent: bool, kind: Any, name: Any) -> None:
+@pytest.mark.parametrize("hub_url", [None, "/blog/hub/v1"])
+def test_every_combination_of_a_ticket_survives(
+    is_manager: bool, is_persistent: bool, kind: Any, name: Any, hub_url: str | None
+) -> None:
     tickets = VisitorTickets(KEYS, website_id="blog")
-    signed = VisitorTicket("v", NOW, NOW + 1, name, is_manager, is_persistent, kind)
+    signed = VisitorTicket("v", NOW, NOW + 1, name, is_manager, is_persistent, kind, hub_url)
     assert tickets.check(tickets.sign(signed), now=NOW) == signed
 
 

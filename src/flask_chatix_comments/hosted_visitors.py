@@ -89,8 +89,8 @@ class HostedVisitors(Visitors):
         guest = self._guest(cookie) or Identity(visitor_id=None, is_persistent=True, service_id=self._new_id())
         return replace(guest, name=clean_name, is_new=True)
 
-    def issue_ticket(self, identity: Identity) -> str | None:
-        """Return what the SDK connects with."""
+    def issue_ticket(self, identity: Identity, *, hub_url: str | None = None) -> str | None:
+        """Return what the SDK connects with: an ID of the service, which says nothing else."""
         return identity.service_id
 
     def issue_cookie(self, identity: Identity) -> str | None:

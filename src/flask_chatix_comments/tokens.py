@@ -75,6 +75,8 @@ class VisitorTicket:
         name: What others see; ``None`` until the visitor gives one.
         is_persistent: Whether the visitor has taken part (or signed in), so that the id will come back.
         kind: ``site``: made by the Flask side. ``get-id``: made by the hub for any SDK client.
+        hub_url: Where the site has sent the visitor: the hub's URL up to ``/v1``, or a path on the origin of the
+            site's pages; ``None``: the visitor reaches the hub where it listens.
         issued_at: Seconds since 1970.
         expires_at: Seconds since 1970.
     """
@@ -86,6 +88,7 @@ class VisitorTicket:
     is_manager: bool = False
     is_persistent: bool = False
     kind: TicketKind = "site"
+    hub_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +182,7 @@ class VisitorTickets:
                 ticket.kind,
                 round(ticket.issued_at),
                 round(ticket.expires_at),
+                ticket.hub_url,
             ]
         )
 
@@ -189,8 +193,9 @@ class VisitorTickets:
             TokenInvalidError: It was not signed for this website.
             TokenExpiredError: Its time is over.
         """
-        shape = (str, (str, type(None)), int, str, int, int)
-        visitor_id, name, flags, kind, issued_at, expires_at = self._signer.loads(text, shape=shape)
+        text_or_none = (str, type(None))
+        shape = (str, text_or_none, int, str, int, int, text_or_none)
+        visitor_id, name, flags, kind, issued_at, expires_at, hub_url = self._signer.loads(text, shape=shape)
         if kind not in ("site", "get-id"):
             raise TokenInvalidError("The token is not of this version.")
         _refuse_expired(expires_at, issued_at, now)
@@ -202,6 +207,7 @@ class VisitorTickets:
             kind=kind,
             issued_at=issued_at,
             expires_at=expires_at,
+            hub_url=hub_url,
         )
 
 

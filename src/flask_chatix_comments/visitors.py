@@ -172,8 +172,12 @@ class Visitors:
         guest = self._guest(cookie) or self._ticket_holder(ticket) or self._stranger()
         return replace(guest, name=clean_name, is_persistent=True, is_new=True)
 
-    def issue_ticket(self, identity: Identity) -> str | None:
-        """Return a ticket for the hub, good for 12 hours; ``None`` for who has no id."""
+    def issue_ticket(self, identity: Identity, *, hub_url: str | None = None) -> str | None:
+        """Return a ticket for the hub, good for 12 hours; ``None`` for who has no id.
+
+        Args:
+            hub_url: See ``VisitorTicket``.
+        """
         if identity.visitor_id is None:
             return None
         now = self._clock()
@@ -185,6 +189,7 @@ class Visitors:
                 is_persistent=identity.is_persistent,
                 issued_at=now,
                 expires_at=now + TICKET_LIFETIME_S,
+                hub_url=hub_url,
             )
         )
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from PIL import Image
+from playwright.sync_api import FilePayload, Page, expect
 
 from tests.documents import blocks, commands, document
 from tests.e2e.servers import Place, Program, answers
@@ -271,6 +274,30 @@ def test_site_and_hub_in_one_process_behind_nginx(place: Place, new_reader: NewR
     nginx = place.run_nginx(snippet)
     hub_url = f"{place.proxy_url}/blog/chatix-comments/hub/v1"
     check_behind_nginx(place, new_reader, site, nginx, hub_url=hub_url)
+
+
+def test_in_one_process_with_the_path_in_a_header_for_the_site_alone(place: Place, new_reader: NewReader) -> None:
+    _, snippet = blocks(NGINX, "nginx")
+    (header,) = re.findall(r"`(proxy_set_header X-Forwarded-Prefix /blog;)`", NGINX)
+    for_site, hub, for_hub = snippet.partition("location /blog/chatix-comments/hub/ {")
+    for_site = for_site.replace("proxy_set_header Host", f"{header} proxy_set_header Host")
+    place.write_blog(code_of(MOUNTED), code_of(NGINX), policy="default-src 'self'")
+    place.run(command_of(MOUNTED, "uvicorn"), "site.log")
+    place.run_nginx(for_site + hub + for_hub)
+    one, two = new_reader(ignore_https_errors=True), new_reader(ignore_https_errors=True)
+    page_one, page_two = (reader.open(f"{place.proxy_url}/blog{POST}") for reader in (one, two))
+    talk(page_one, page_two)
+    picture = io.BytesIO()
+    Image.new("RGB", (60, 40)).save(picture, "PNG")
+    file: FilePayload = {"name": "tide.png", "mimeType": "image/png", "buffer": picture.getvalue()}
+    section(page_one).get_by_label("Attach files").set_input_files([file])
+    write(page_one, "A picture")
+    for page in (page_one, page_two):
+        image = articles(page).get_by_role("img", name="tide.png")
+        image.scroll_into_view_if_needed()
+        wait_until(partial(image.evaluate, "image => image.complete && image.naturalWidth > 0"), "the image is there")
+    check_what_a_browser_sees(two, page_two, "/blog")
+    assert problems(one) == []
 
 
 def check_behind_nginx(place: Place, new_reader: NewReader, hub: Program, nginx: Program, *, hub_url: str) -> None:

@@ -27,9 +27,8 @@ def scope(host: str | None = "blog.example:5001", **changes: Any) -> dict[str, A
     return {"scheme": "http", "headers": headers, "server": ("10.0.0.1", 5001), "root_path": "/v1"} | changes
 
 
-def prefixed(prefix: str, **changes: Any) -> dict[str, Any]:
-    headers = [(b"host", b"blog.example:5001"), (b"x-forwarded-prefix", prefix.encode())]
-    return scope(headers=headers, **changes)
+def asked_by(origin: str, host: str = "blog.example", **changes: Any) -> dict[str, Any]:
+    return scope(headers=[(b"host", host.encode()), (b"origin", origin.encode())], **changes)
 
 
 @pytest.mark.parametrize(
@@ -41,10 +40,15 @@ def prefixed(prefix: str, **changes: Any) -> dict[str, Any]:
         (scope("[2001:db8::1]:8443", scheme="https"), "https://[2001:db8::1]:8443/v1"),
         (scope(root_path="/chat/v1"), "http://blog.example:5001/chat/v1"),
         (scope(root_path="/my chat/v1"), "http://blog.example:5001/my%20chat/v1"),
-        (prefixed("/blog"), "http://blog.example:5001/blog/v1"),
-        (prefixed("/blog", root_path="/blog/v1"), "http://blog.example:5001/blog/v1"),
-        (prefixed("/blog", root_path="/blogs/v1"), "http://blog.example:5001/blog/blogs/v1"),
-        *[(prefixed(wrong), "http://blog.example:5001/v1") for wrong in ("blog", "/", "/a//b", "/a b", "//x", '/a"b')],
+        # A page on the very same host has come by the scheme that works.
+        (asked_by("https://blog.example"), "https://blog.example/v1"),
+        (asked_by("http://blog.example", scheme="wss"), "http://blog.example/v1"),
+        (asked_by("https://blog.example:5001"), "http://blog.example/v1"),
+        *[
+            (asked_by(origin), "http://blog.example/v1")
+            for origin in ("null", "ftp://blog.example", "https://other.example", "https://blog.example/", "")
+        ],
+        (scope(headers=[(b"host", b"blog.example"), (b"x-forwarded-prefix", b"/blog")]), "http://blog.example/v1"),
         (scope(None), "http://10.0.0.1:5001/v1"),
         (scope(None, server=("::1", 5001)), "http://[::1]:5001/v1"),
         (scope(None, server=("/run/hub.sock", None)), "http://localhost/v1"),
@@ -57,6 +61,18 @@ def prefixed(prefix: str, **changes: Any) -> dict[str, Any]:
 def test_the_base_is_where_the_reader_came(request_scope: dict[str, Any], url: str) -> None:
     assert base_url_of(request_scope, None) == url
     assert base_url_of(request_scope, "https://hub.example/v1") == "https://hub.example/v1"
+
+
+@pytest.mark.parametrize("public_url", [None, "https://hub.example/v1"])
+def test_the_base_is_where_the_site_has_sent_the_reader(public_url: str | None) -> None:
+    path = "/caf%C3%A9/chatix-comments/hub/v1"
+    for request_scope, url in (
+        (scope(), f"http://blog.example:5001{path}"),
+        (scope("blog.example", scheme="wss"), f"https://blog.example{path}"),
+        (asked_by("https://blog.example"), f"https://blog.example{path}"),
+    ):
+        assert base_url_of(request_scope, public_url, told=path) == url
+    assert base_url_of(scope(), public_url, told="https://chat.example/x/v1") == "https://chat.example/x/v1"
 
 
 def test_a_path_comes_back_from_any_host() -> None:

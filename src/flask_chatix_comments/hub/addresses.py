@@ -20,37 +20,38 @@ URL_FIELDS = ("thumb_100_url", "thumb_300_url", "original_url", "file_url")
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 # A name, an address of IPv4, or one of IPv6 in brackets; and a port.
 _HOST = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
-_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]{1,100}){1,10}")
+_ORIGIN = re.compile(rf"https?://{_HOST.pattern}")
 _UPLOAD_PATH = re.compile(r"/file/([A-Za-z0-9_-]{1,100})/[^/]+")
 
 
-def base_url_of(scope: MutableMapping[str, Any], public_url: str | None) -> str:
+def base_url_of(scope: MutableMapping[str, Any], public_url: str | None, told: str | None = None) -> str:
     """Return the base, up to ``/v1``, of the hub as whoever sent this request reaches it.
 
     Args:
         scope: Of a route below ``/v1``.
         public_url: Where all reach it, if that is known.
+        told: Where the site has sent this visitor (``VisitorTicket.hub_url``). What a proxy has taken off the path,
+            only the site knows for sure.
     """
-    if public_url is not None:
-        return public_url
+    if told is not None:
+        return _origin_of(scope) + told if told.startswith("/") else told
+    return public_url or _origin_of(scope) + quote(str(scope.get("root_path", "")))
+
+
+def _origin_of(scope: MutableMapping[str, Any]) -> str:
+    """Return scheme and host by which the request came.
+
+    A page of this very host says by which scheme it was opened; a proxy before us may not.
+    """
     host = _header(scope, b"host", _HOST) or _own_host(scope)
-    return f"{_SCHEMES[scope.get('scheme', 'http')]}://{host}{quote(_root_of(scope))}"
+    origin = _header(scope, b"origin", _ORIGIN)
+    return origin if origin.partition("://")[2] == host else f"{_SCHEMES[scope.get('scheme', 'http')]}://{host}"
 
 
 def _header(scope: MutableMapping[str, Any], name: bytes, pattern: re.Pattern[str]) -> str:
     """Return the value of a header, unless it is missing, there twice or of another form."""
     values = [value.decode("latin-1") for key, value in scope["headers"] if key == name]
     return values[0] if len(values) == 1 and pattern.fullmatch(values[0]) else ""
-
-
-def _root_of(scope: MutableMapping[str, Any]) -> str:
-    """Return the path of the base, with the prefix that a proxy has taken off and says so.
-
-    Anybody can say so, and is told such links; nobody else is.
-    """
-    root = str(scope.get("root_path", ""))
-    prefix = _header(scope, b"x-forwarded-prefix", _PREFIX)
-    return root if f"{root}/".startswith(f"{prefix}/") else prefix + root
 
 
 def _own_host(scope: MutableMapping[str, Any]) -> str:

@@ -76,8 +76,9 @@ class Entrance:
             raise RequestRefusedError(403, "Pages of this origin may not use the hub.")
         parameters = _parameters(scope)
         self.check_website(parameters.get("websiteId"))
-        base_url = base_url_of(scope, self._public_url)
-        return self._channels.attach(parameters.get("id"), parameters.get("visitorId"), base_url)
+        channel = self._channels.attach(parameters.get("id"), parameters.get("visitorId"))
+        channel.base_url = base_url_of(scope, self._public_url, channel.ticket.hub_url)
+        return channel
 
     def check_website(self, website_id: str | None) -> None:
         """Refuse requests for other websites than ours."""

@@ -73,7 +73,7 @@ class UploadApi:
         """Take a file; answer where it is."""
         body = request.stream()
         try:
-            upload = await self._take(request, body)
+            answer = await self._take(request, body)
         except ClientDisconnect:
             # Nobody reads this.
             raise RequestRefusedError(400, STALLED) from None
@@ -82,20 +82,21 @@ class UploadApi:
             with suppress(RequestRefusedError, ClientDisconnect):
                 await self._intake.drain(body)
             raise
-        return JSONResponse(_answer(upload, base_url_of(request.scope, self._public_url)))
+        return JSONResponse(answer)
 
-    async def _take(self, request: Request, body: AsyncIterator[bytes]) -> Upload:
+    async def _take(self, request: Request, body: AsyncIterator[bytes]) -> dict[str, Any]:
         ticket, _ = self._check_visitor(request.query_params)
         chatroom_id = check_id(request.query_params.get("chatroomId"), name="chatroomId")
         file_bytes = self._intake.expected_bytes(request.headers.get("content-length", ""))
         async with self._uploads.slot(ticket.visitor_id, chatroom_id, file_bytes=file_bytes):
             await self._intake.check_disk(self._uploads.bytes_under_way)
-            return await self._intake.take(
+            upload = await self._intake.take(
                 body,
                 request.headers.get("content-type", ""),
                 visitor_id=ticket.visitor_id,
                 chatroom_id=chatroom_id,
             )
+        return _answer(upload, base_url_of(request.scope, self._public_url, ticket.hub_url))
 
     # Out
 

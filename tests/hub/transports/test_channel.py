@@ -12,7 +12,7 @@ from flask_chatix_comments.hub.signalr.messages import Ping
 from flask_chatix_comments.hub.transports.channel import Channel
 from flask_chatix_comments.hub.transports.channels import Channels
 from flask_chatix_comments.tokens import VisitorTicket
-from tests.hub.support import BASE_URL, Clock
+from tests.hub.support import Clock
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +34,7 @@ async def channels(clock: Clock) -> Channels:
 
 def attach(channels: Channels, *, version: int = 1) -> Channel:
     negotiation = channels.negotiate(version, TICKET, "ticket")
-    return channels.attach(negotiation.connection_token, "ticket", BASE_URL)
+    return channels.attach(negotiation.connection_token, "ticket")
 
 
 async def next_text(channel: Channel, after: str | None = None) -> str | None:
@@ -101,7 +101,7 @@ async def test_time_brings_pings(channels: Channels, clock: Clock) -> None:
 async def test_the_time_for_the_handshake_begins_with_the_connection(channels: Channels, clock: Clock) -> None:
     negotiation = channels.negotiate(1, TICKET, "ticket")
     clock.advance(14)
-    channel = channels.attach(negotiation.connection_token, "ticket", BASE_URL)
+    channel = channels.attach(negotiation.connection_token, "ticket")
     clock.advance(14)
     channels.tick()
     assert await next_text(channel, "handshake") == "{}\x1e"

@@ -15,7 +15,7 @@ from flask_chatix_comments.hub.transports import channels as channels_module
 from flask_chatix_comments.hub.transports.channel import Channel
 from flask_chatix_comments.hub.transports.channels import MAX_WAITING_PER_VISITOR, NEGOTIATED_KEPT_S, Channels
 from flask_chatix_comments.tokens import VisitorTicket
-from tests.hub.support import BASE_URL, DEADLINE_S, Clock
+from tests.hub.support import DEADLINE_S, Clock
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +45,7 @@ async def channels(clock: Clock, wall_clock: Clock) -> Channels:
 
 def status_of(channels: Channels, token: str | None, ticket: str | None) -> int:
     with pytest.raises(RequestRefusedError) as caught:
-        channels.attach(token, ticket, BASE_URL)
+        channels.attach(token, ticket)
     return caught.value.status_code
 
 
@@ -59,7 +59,7 @@ async def test_a_channel_is_attached_once_by_who_negotiated_it(channels: Channel
     # Somebody else's secret does not help without their ticket.
     assert status_of(channels, negotiation.connection_token, "other ticket") == 404
     assert status_of(channels, negotiation.connection_token, None) == 404
-    channel = channels.attach(negotiation.connection_token, "ticket", BASE_URL)
+    channel = channels.attach(negotiation.connection_token, "ticket")
     assert channel.connection_id == negotiation.connection_id
     assert channel.ticket == TICKET
     assert status_of(channels, negotiation.connection_token, "ticket") == 409
@@ -69,14 +69,14 @@ async def test_a_channel_is_attached_once_by_who_negotiated_it(channels: Channel
 
 async def test_in_version_0_the_id_addresses_the_connection(channels: Channels) -> None:
     negotiation = channels.negotiate(0, TICKET, "ticket")
-    assert channels.attach(negotiation.connection_id, "ticket", BASE_URL).connection_id == negotiation.connection_id
+    assert channels.attach(negotiation.connection_id, "ticket").connection_id == negotiation.connection_id
 
 
 async def test_who_negotiates_and_does_not_come_is_forgotten(channels: Channels, clock: Clock) -> None:
     late, in_time = channels.negotiate(1, TICKET, "ticket"), channels.negotiate(1, TICKET, "ticket")
     clock.advance(NEGOTIATED_KEPT_S - 0.1)
     channels.tick()
-    channel = channels.attach(in_time.connection_token, "ticket", BASE_URL)
+    channel = channels.attach(in_time.connection_token, "ticket")
     clock.advance(0.1)
     channels.tick()
     assert status_of(channels, late.connection_token, "ticket") == 404
@@ -92,7 +92,7 @@ def negotiate(channels: Channels, visitor_id: str) -> Negotiation:
 
 
 def connect(channels: Channels, visitor_id: str) -> Channel:
-    return channels.attach(negotiate(channels, visitor_id).connection_token, "ticket", BASE_URL)
+    return channels.attach(negotiate(channels, visitor_id).connection_token, "ticket")
 
 
 def assert_refused(channels: Channels, visitor_id: str) -> None:
@@ -106,7 +106,7 @@ async def test_a_visitor_has_so_many_channels_that_wait(channels: Channels, cloc
     assert_refused(channels, "ada")
     negotiate(channels, "bob")
     # Who comes makes room, and so does who does not come in time.
-    channels.attach(waiting[0].connection_token, "ticket", BASE_URL)
+    channels.attach(waiting[0].connection_token, "ticket")
     negotiate(channels, "ada")
     assert_refused(channels, "ada")
     clock.advance(NEGOTIATED_KEPT_S)
@@ -139,7 +139,7 @@ async def test_when_all_is_full_the_greediest_give_way(channels: Channels, monke
     for eve in eves[:4]:
         assert status_of(channels, eve.connection_token, "ticket") == 404
     for negotiation in (bob, zoe, *eves[4:]):
-        channels.attach(negotiation.connection_token, "ticket", BASE_URL)
+        channels.attach(negotiation.connection_token, "ticket")
 
 
 async def test_what_has_gone_is_not_remembered(channels: Channels, clock: Clock) -> None:
@@ -153,7 +153,7 @@ async def test_what_has_gone_is_not_remembered(channels: Channels, clock: Clock)
 async def test_a_connection_ends_with_its_ticket(channels: Channels, wall_clock: Clock) -> None:
     """The page comes back with a fresh one, if the site still gives it one."""
     expiring, renewed = (channels.negotiate(1, TICKET, "ticket") for _ in range(2))
-    open_channels = [channels.attach(one.connection_token, "ticket", BASE_URL) for one in (expiring, renewed)]
+    open_channels = [channels.attach(one.connection_token, "ticket") for one in (expiring, renewed)]
     for channel in open_channels:
         channel.receive_text(HANDSHAKE)
         assert await channel.next_text() == "{}\x1e"

@@ -57,10 +57,9 @@ class Channel:
         """Whether hands have been shaken, and nobody has said goodbye."""
         return self._connection.state is ConnectionState.OPEN
 
-    def attach(self, base_url: str) -> None:
+    def attach(self) -> None:
         """Let a transport carry the channel; the time for the handshake begins."""
         self.is_attached = True
-        self.base_url = base_url
         self._connection = Connection(now=self._clock(), limits=self._limits)
 
     def receive_text(self, text: str) -> list[Invocation]:

@@ -77,7 +77,7 @@ class Channels:
         self._waiting.remove(visitor_id, token)
         del self._channels[token]
 
-    def attach(self, token: str | None, ticket_text: str | None, base_url: str) -> Channel:
+    def attach(self, token: str | None, ticket_text: str | None) -> Channel:
         """Return the channel that a client has negotiated and now connects (TransportProtocols.md, "WebSockets").
 
         Raises:
@@ -90,7 +90,7 @@ class Channels:
             raise RequestRefusedError(404, "There is no such connection: negotiate first.")
         if channel.is_attached:
             raise RequestRefusedError(409, "This connection is in use.")
-        channel.attach(base_url)
+        channel.attach()
         self._waiting.remove(channel.ticket.visitor_id, token)
         self._attached[channel.ticket.visitor_id] += 1
         return channel
