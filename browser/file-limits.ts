@@ -4,6 +4,9 @@ import { strings } from "./i18n";
 import type { ImageSize } from "./image-size";
 import type { FileLimits } from "./site";
 
+/** As in the hub's images.py: what an image costs it grows with its rows as well. */
+const MOST_SIDE_PX = 32_768;
+
 type Rule = (file: File, limits: FileLimits) => string | false;
 
 const RULES: readonly Rule[] = [
@@ -26,7 +29,9 @@ export function faultOf(file: File, limits: FileLimits): string | null {
 /** The same for an image that measures so much. */
 export function pixelFaultOf(name: string, { width, height }: ImageSize, limits: FileLimits): string | null {
   const { pixels } = limits;
-  return pixels !== null && width * height > pixels ? strings.manyPixels(name, width, height, pixels) : null;
+  if (pixels === null) return null;
+  if (width * height > pixels) return strings.manyPixels(name, width, height, pixels);
+  return Math.max(width, height) > MOST_SIDE_PX ? strings.longSides(name, width, height, MOST_SIDE_PX) : null;
 }
 
 /** Say all limits, in the order in which they matter. */

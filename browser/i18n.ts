@@ -71,6 +71,8 @@ export const strings = {
   unreadableFile: (name: string) => `${name} cannot be read.`,
   manyPixels: (name: string, width: number, height: number, limit: number) =>
     `${name} is too large: it has ${formatNumber(width)} × ${formatNumber(height)} pixels, an image has up to ${pixels(limit)}.`,
+  longSides: (name: string, width: number, height: number, limit: number) =>
+    `${name} is too large: it has ${formatNumber(width)} × ${formatNumber(height)} pixels, an image is up to ${formatNumber(limit)} wide and high.`,
   fileNotPosted: (name: string, reason: string) => `${name}: ${reason}`,
   notUploaded: "This file could not be uploaded. Please try again.",
   emptyText: "Write something first.",

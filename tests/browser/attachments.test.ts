@@ -97,6 +97,21 @@ describe("limits", () => {
     expect(withdrawn).toEqual(["wide.png"]);
   });
 
+  test("of sides hold, however few pixels there are; where nobody set a limit there is none", async () => {
+    const files = [png("long.png", 32_769, 1), png("high.png", 1, 32_769), png("most.png", 32_768, 1)];
+    attachments.limits = { ...limits, pixels: 40_000 };
+    attachments.take(files);
+    await vi.waitFor(() => expect(names()).toEqual(["most.png"]));
+    expect(reasons).toEqual([
+      "long.png is too large: it has 32,769 × 1 pixels, an image is up to 32,768 wide and high.",
+      "high.png is too large: it has 1 × 32,769 pixels, an image is up to 32,768 wide and high.",
+    ]);
+    attachments.limits = { ...limits, pixels: null };
+    attachments.take(files.slice(0, 2));
+    await new Promise((resolve) => setTimeout(resolve));
+    expect(names()).toEqual(["most.png", "long.png", "high.png"]);
+  });
+
   test("of what can be read", async () => {
     const folder = text("folder");
     folder.slice = () =>

@@ -17,7 +17,7 @@ from PIL.ExifTags import Base as ExifTag
 from PIL.JpegImagePlugin import get_sampling
 
 from flask_chatix_comments.errors import RequestRefusedError
-from flask_chatix_comments.hub.images import MAX_JPEG_SCANS, Size, rewrite_image
+from flask_chatix_comments.hub.images import MAX_JPEG_SCANS, MAX_SIDE_PX, Size, rewrite_image
 
 JPEG, PNG = "image/jpeg", "image/png"
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -254,6 +254,25 @@ def test_too_many_pixels_are_refused_before_they_are_unpacked(rewrite: Rewrite) 
     says = "An image has at most 40 million pixels, this one has 4e+09 million."
     assert refusal(rewrite, png_of(60_000, 60_000), PNG, max_pixels=40_000_000)[0] == 422
     assert limit == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_long_sides_are_refused_before_they_are_unpacked(rewrite: Rewrite, turned: bool) -> None:
+    def sides(length: int) -> tuple[int, int]:
+        return (1, length) if turned else (length, 1)
+
+    says = "An image is at most 32,768 pixels wide and high, this one is {} × {}."
+    for length in (MAX_SIDE_PX + 1, 40_000_000):
+        # There is nothing in it: only what it says of itself has been read.
+        data = png_of(*sides(length))
+        assert refusal(rewrite, data, PNG, max_pixels=40_000_000) == (
+            422,
+            says.format(*map("{:,}".format, sides(length))),
+        )
+    assert refusal(rewrite, encode(Image.new("L", sides(MAX_SIDE_PX + 1)), JPEG), JPEG)[0] == 422
+    for media_type in (JPEG, PNG):
+        made = rewrite(encode(Image.new("L", sides(MAX_SIDE_PX)), media_type), media_type)
+        assert made.size == sides(MAX_SIDE_PX)
 
 
 def test_a_small_limit_is_said_exactly(rewrite: Rewrite) -> None:

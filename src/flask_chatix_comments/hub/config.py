@@ -25,7 +25,8 @@ class UploadConfig:
     Attributes:
         folder: For the files, and for nothing else; one hub has it for itself.
         is_open: Whether new files are taken; those that are there are served in any case.
-        max_image_pixels: Of an image while it is looked at, each takes up to 8 bytes of memory.
+        max_image_pixels: While an image is looked at, each takes 8 bytes of memory, and up to 16 where it is turned
+            and transparent.
         file_types: The MIME types that are taken; ``None``: any.
         files_per_hour, bytes_per_hour: For each visitor.
         lifetime_s: How long an upload waits for its message.

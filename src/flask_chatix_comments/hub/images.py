@@ -20,6 +20,8 @@ from ..errors import RequestRefusedError
 
 logger = logging.getLogger(__name__)
 
+#: Pillow has a pointer to each row, and again in each copy: the number of pixels alone would not bound its memory.
+MAX_SIDE_PX = 32_768
 #: Progressive images have about ten. Each is a pass over all pixels, and a hundred bytes are enough to ask for one.
 MAX_JPEG_SCANS = 100
 #: Wide colours need some hundred bytes; more is something else.
@@ -81,7 +83,7 @@ def rewrite_image(source: Path, target: Path, thumbs: dict[int, Path], *, media_
 def _rewrite(source: Path, target: Path, thumbs: dict[int, Path], *, media_type: str, max_pixels: int) -> Size:
     # Not Image.open: its limit of pixels belongs to the whole process, and what a JPEG may be else is of no use here.
     with PngImageFile(source) if media_type == "image/png" else JpegImageFile(source) as opened:
-        _check_pixels(opened, max_pixels)
+        _check_size(opened, max_pixels)
         options: dict[str, Any] = {"compress_level": PNG_COMPRESSION}
         if isinstance(opened, JpegImageFile):
             _check_scans(source)
@@ -100,7 +102,12 @@ def _rewrite(source: Path, target: Path, thumbs: dict[int, Path], *, media_type:
     return Size(*image.size)
 
 
-def _check_pixels(image: Image.Image, max_pixels: int) -> None:
+def _check_size(image: Image.Image, max_pixels: int) -> None:
+    if max(image.size) > MAX_SIDE_PX:
+        message = (
+            f"An image is at most {MAX_SIDE_PX:,} pixels wide and high, this one is {image.width:,} × {image.height:,}."
+        )
+        raise RequestRefusedError(422, message)
     pixels = image.width * image.height
     if pixels > max_pixels:
         message = f"An image has at most {_millions(max_pixels)} pixels, this one has {_millions(pixels)}."
