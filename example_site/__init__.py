@@ -73,7 +73,7 @@ def forbid_foreign_content(response: Response) -> Response:
     response.headers.update({"X-Content-Type-Options": "nosniff", "Referrer-Policy": "strict-origin-when-cross-origin"})
     chat = chat_origin()
     response.headers["Content-Security-Policy"] = (
-        f"default-src 'self'; connect-src 'self' {chat} {chat.replace('http', 'ws', 1)}; img-src 'self' data: {chat};"
+        f"default-src 'self'; connect-src 'self' {chat} {chat.replace('http', 'ws', 1)}; img-src 'self' {chat};"
         " object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     )
     return response
@@ -96,4 +96,5 @@ def create_app() -> Flask:
     app.register_blueprint(blog)
     with demo.one_line_errors():
         comments.init_app(app)
+    demo.announce(app, comments, USERS.values())
     return app

@@ -6,16 +6,23 @@ A site of your own sets these as it sets its other configuration.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import secrets
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from click import ClickException
+from flask import Flask
 
-from flask_chatix_comments import ConfigError
+from flask_chatix_comments import ChatixComments, ChatixCommentsError, ConfigError, HubStartError, Visitor
+
+HUB_TIMEOUT_S = 30.0
+
+logger = logging.getLogger(__name__)
 
 
 def data_folder() -> Path:
@@ -62,3 +69,31 @@ def kept_secret(folder: Path) -> str:
         return path.read_text(encoding="ascii").strip()
     except OSError as exc:
         raise ClickException(f"The data cannot be kept in {folder}: {exc}. Set DEMO_DATA to another folder.") from exc
+
+
+def announce(app: Flask, comments: ChatixComments, users: Iterable[Visitor]) -> None:
+    """Tell the hub who the site's users are, before any of them has commented: no guest can take their names then.
+
+    The first request starts the hub of ``flask run``; it does not wait for this. If there is no hub yet, a later
+    request begins anew. The hosted service takes no such word.
+    """
+    if app.config.get("CHATIX_API_KEY"):
+        return
+    is_begun = threading.Lock()
+
+    def tell() -> None:
+        try:
+            with app.app_context():
+                comments.api.wait_until_up(HUB_TIMEOUT_S)
+                for user in users:
+                    comments.announce(user)
+        except HubStartError:
+            pass  # There will be none, and the log says so already.
+        except ChatixCommentsError as exc:
+            logger.warning("The hub could not be told who the users are: %s", exc)
+            is_begun.release()
+
+    @app.before_request
+    def begin() -> None:
+        if is_begun.acquire(blocking=False):
+            threading.Thread(target=tell, name="announce", daemon=True).start()

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from bs4 import BeautifulSoup, Tag
@@ -19,7 +21,9 @@ from flask.testing import FlaskClient
 import example_site
 from example_site import USERS, comments, create_app, demo
 from example_site.posts import ENTRIES, MARKDOWN
+from flask_chatix_comments import ApiConnectionError, ChatixComments, Visitor
 from flask_chatix_comments.extension import get_state
+from flask_chatix_comments.testing import HubForTests
 
 ROOT = Path(__file__).parents[1]
 SLUGS = list(ENTRIES)
@@ -156,6 +160,57 @@ def test_the_posts_loader_yields_every_post() -> None:
     ]
 
 
+def wait_for_announcer() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "announce":
+            thread.join(30)
+
+
+def test_the_names_of_its_users_are_theirs_before_they_have_signed_in(
+    chatix_hub: HubForTests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in chatix_hub.settings.items():
+        monkeypatch.setenv(name, value)
+    client = create_app().test_client()
+    client.get("/about/")
+    wait_for_announcer()
+    guest = chatix_hub.visit(client, f"/posts/{SLUGS[0]}/")
+    for user in USERS.values():
+        with pytest.raises(AssertionError, match="belongs to somebody who is known on this site"):
+            guest.write("It is me", name=user.name)
+    assert guest.write("It is me", name="Robin").sender_name == "Robin"
+
+
+def test_a_hub_that_comes_later_is_told_with_a_later_request(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(demo, "HUB_TIMEOUT_S", 0.0)
+    told: list[str] = []
+
+    def announce(user: Visitor) -> None:
+        if not caplog.records:
+            raise ApiConnectionError("No answer.", operation="update_visitor")
+        told.append(user.name)
+
+    app = Flask(__name__)
+    app.config["TESTING"] = True
+    api = SimpleNamespace(wait_until_up=lambda timeout_s: True)
+    demo.announce(app, cast(ChatixComments, SimpleNamespace(api=api, announce=announce)), USERS.values())
+    for _ in range(3):
+        app.test_client().get("/")
+        wait_for_announcer()
+    assert told == [user.name for user in USERS.values()]
+    assert [record.message for record in caplog.records] == ["The hub could not be told who the users are: No answer."]
+
+
+def test_where_there_will_be_no_hub_nobody_is_told() -> None:
+    client = create_app().test_client()
+    assert client.get("/about/").status_code == 200
+    wait_for_announcer()
+    assert client.get("/about/").status_code == 200
+    assert "announce" not in {thread.name for thread in threading.enumerate()}
+
+
 # What caches and browsers are told
 
 
@@ -191,7 +246,7 @@ def test_every_answer_carries_the_policy(client: FlaskClient, path: str) -> None
     assert policy(client, path) == {
         "default-src": ["'self'"],
         "connect-src": ["'self'", "http://localhost:5001", "ws://localhost:5001"],
-        "img-src": ["'self'", "data:", "http://localhost:5001"],
+        "img-src": ["'self'", "http://localhost:5001"],
         "object-src": ["'none'"],
         "base-uri": ["'none'"],
         "form-action": ["'self'"],
@@ -244,9 +299,10 @@ def test_another_chat_service_is_allowed_instead(
 ) -> None:
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(demo, "announce", lambda *_: None)
     allowed = policy(create_app().test_client())
     assert allowed["connect-src"] == ["'self'", *sources]
-    assert allowed["img-src"] == ["'self'", "data:", sources[0]]
+    assert allowed["img-src"] == ["'self'", sources[0]]
 
 
 # What it takes from the environment
