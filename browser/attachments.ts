@@ -119,10 +119,11 @@ export class Attachments {
     button.setAttribute("aria-label", `${action} ${file.name}`);
   }
 
-  /** Show which part of a file has gone out, from 0 to 1. */
-  showProgress(file: File, part: number): void {
-    const row = this.#rows.get(file);
-    if (row) row.progress.value = part;
+  /** Show which part of a file has gone out, from 0 to 1; `null` if nobody can tell. */
+  showProgress(file: File, part: number | null): void {
+    const progress = this.#rows.get(file)?.progress;
+    if (part === null) progress?.removeAttribute("value");
+    else if (progress) progress.value = part;
   }
 
   #add(file: File): void {

@@ -174,7 +174,7 @@ export class Composer {
     this.#button.textContent = this.#isSending ? strings.posting : idle;
   }
 
-  showProgress(file: File, part: number): void {
+  showProgress(file: File, part: number | null): void {
     this.#attachments.showProgress(file, part);
   }
 

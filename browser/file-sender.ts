@@ -8,13 +8,13 @@ import type { ThreadMessage } from "./thread-state";
 const MOST_TRIES = 3;
 
 export class FileSender {
-  readonly #progressed: (file: File, part: number) => void;
+  readonly #progressed: (file: File, part: number | null) => void;
   readonly #uploaded = new WeakMap<File, UploadedFile>();
   readonly #failures = new WeakMap<File, number>();
-  #running: { readonly file: File; readonly ending: AbortController } | null = null;
+  #running: AbortController | null = null;
 
-  /** @param progressed Hears which part of a file is with the service, from 0 to 1. */
-  constructor(progressed: (file: File, part: number) => void) {
+  /** @param progressed Hears which part of a file is with the service, from 0 to 1; `null` where nobody can tell. */
+  constructor(progressed: (file: File, part: number | null) => void) {
     this.#progressed = progressed;
   }
 
@@ -24,11 +24,13 @@ export class FileSender {
    * Rejects as the chat's calls do.
    *
    * @param liveChat The chat by then: an upload may outlive the line on which it began.
+   * @param signal Says that the file must not be posted; whatever comes after it, it is not.
    */
-  async send(file: File, liveChat: () => Chat): Promise<ThreadMessage> {
+  async send(file: File, liveChat: () => Chat, signal: AbortSignal): Promise<ThreadMessage> {
     // Also after a refusal: the message may have been stored before, and the address tells that it is the same.
-    const uploaded = this.#uploaded.get(file) ?? (await this.#upload(file, liveChat()));
+    const uploaded = this.#uploaded.get(file) ?? (await this.#upload(file, liveChat(), signal));
     this.#uploaded.set(file, uploaded);
+    signal.throwIfAborted();
     return liveChat().sendUploaded(uploaded);
   }
 
@@ -37,23 +39,25 @@ export class FileSender {
     return this.#uploaded.get(file)?.url ?? null;
   }
 
-  /** Stop uploading, if it is this file that is being uploaded; by default whichever it is. */
-  stop(file = this.#running?.file): void {
-    if (this.#running?.file === file) this.#running?.ending.abort();
+  /** Stop what is being uploaded; it may be sent again. */
+  stop(): void {
+    this.#running?.abort();
   }
 
-  async #upload(file: File, chat: Chat): Promise<UploadedFile> {
+  async #upload(file: File, chat: Chat, signal: AbortSignal): Promise<UploadedFile> {
     const ending = new AbortController();
-    const progressed = (part: number) => this.#progressed(file, part);
-    const running = { file, ending };
-    this.#running = running;
+    const end = () => ending.abort();
+    const progressed = (part: number | null) => this.#progressed(file, part);
+    this.#running = ending;
+    signal.addEventListener("abort", end);
+    if (signal.aborted) end();
     try {
       return await chat.upload(file, { signal: ending.signal, progressed });
     } catch (error) {
       throw ending.signal.aborted ? error : this.#counted(file, error);
     } finally {
-      // By then it may be the next one.
-      if (this.#running === running) this.#running = null;
+      signal.removeEventListener("abort", end);
+      this.#running = null;
     }
   }
 

@@ -37,6 +37,13 @@ export type Outcome =
       readonly isOfItsOwn: boolean;
     };
 
+/**
+ * Tries once to deliver; never rejects.
+ *
+ * When the signal comes, the message must not be posted any more, and nobody asks how the attempt ended: only that.
+ */
+export type Attempt = (pending: Pending, signal: AbortSignal) => Promise<Outcome>;
+
 export interface OutboxState {
   readonly kind: "empty" | "sending" | "waiting";
   /** The first is the one that is sent, or waits. */
@@ -53,27 +60,26 @@ export interface OutboxListener {
 
 export class Outbox {
   #items: readonly Pending[] = [];
-  /** What is being delivered; `null` while nothing is, or the first of the items waits. */
-  #current: Pending | null = null;
+  /** What is being delivered, or comes to its end because it is not to be delivered any more. */
+  #running: { readonly item: Pending; readonly ending: AbortController } | null = null;
   /** What came back: posted again as it is, it is the same message, which may have been stored. */
   #returned: readonly Pending[] = [];
-  readonly #attempt: (pending: Pending) => Promise<Outcome>;
+  readonly #attempt: Attempt;
   readonly #listener: OutboxListener;
 
-  /** @param attempt Tries once to deliver; never rejects. */
-  constructor(attempt: (pending: Pending) => Promise<Outcome>, listener: OutboxListener) {
+  constructor(attempt: Attempt, listener: OutboxListener) {
     this.#attempt = attempt;
     this.#listener = listener;
   }
 
   get #state(): OutboxState {
-    const kind = this.#current ? "sending" : this.#items.length > 0 ? "waiting" : "empty";
+    const kind = this.#items.length === 0 ? "empty" : this.#running ? "sending" : "waiting";
     return { kind, items: this.#items };
   }
 
   /** What comes next, if nobody is trying to deliver it just now. */
   get waiting(): Pending | null {
-    return this.#current ? null : (this.#items[0] ?? null);
+    return this.#running ? null : (this.#items[0] ?? null);
   }
 
   /** Take a comment in and try to deliver it; ignored while another one is under way. */
@@ -103,40 +109,46 @@ export class Outbox {
     await this.#settleFirst({ kind: "refused", error, isOfItsOwn });
   }
 
-  /** The reader does not want this file to be posted; whatever becomes of a running attempt is not told. */
-  async withdraw(file: File): Promise<void> {
-    await this.#withdraw((item) => item.file === file);
+  /** The reader does not want this file to be posted. */
+  withdraw(file: File): void {
+    this.#withdraw((item) => item.file === file);
   }
 
-  /** The reader is no manager any more; whatever becomes of a running attempt is not told. */
-  async withdrawWhispers(): Promise<void> {
+  /** The reader is no manager any more. */
+  withdrawWhispers(): void {
     this.#returned = this.#returned.filter((item) => !item.isWhisper);
-    await this.#withdraw((item) => item.isWhisper);
+    this.#withdraw((item) => item.isWhisper);
   }
 
-  async #withdraw(isUnwanted: (item: Pending) => boolean): Promise<void> {
-    const isUnderWay = this.#current !== null && isUnwanted(this.#current);
+  #withdraw(isUnwanted: (item: Pending) => boolean): void {
     this.#items = this.#items.filter((item) => !isUnwanted(item));
-    if (isUnderWay) await this.#sendAll();
-    else this.#listener.changed(this.#state);
+    if (this.#running && isUnwanted(this.#running.item)) this.#running.ending.abort();
+    this.#listener.changed(this.#state);
   }
 
   async #settleFirst(outcome: Outcome): Promise<void> {
     const [item] = this.#items;
     if (!item) return;
+    if (this.#running?.item === item) this.#running.ending.abort();
     this.#settle(item, outcome);
     await this.#sendAll();
   }
 
+  /** One at a time: what nobody wants any more comes to its end, too, before the next one begins. */
   async #sendAll(): Promise<void> {
+    if (this.#running) {
+      this.#listener.changed(this.#state);
+      return;
+    }
     for (;;) {
-      const item = this.#items[0] ?? null;
-      this.#current = item;
+      const [item] = this.#items;
+      const ending = new AbortController();
+      this.#running = item ? { item, ending } : null;
       this.#listener.changed(this.#state);
       if (!item) return;
-      const outcome = await this.#attempt(item);
-      // What was settled meanwhile is somebody else's to go on from.
-      if (this.#current !== item) return;
+      const outcome = await this.#attempt(item, ending.signal);
+      this.#running = null;
+      if (ending.signal.aborted) continue;
       this.#settle(item, outcome);
       if (outcome.kind === "interrupted") return;
     }
@@ -157,7 +169,6 @@ export class Outbox {
       case "interrupted": {
         const mayHaveArrived = item.mayHaveArrived || outcome.mayHaveArrived;
         this.#items = [{ ...item, mayHaveArrived }, ...rest];
-        this.#current = null;
         this.#listener.changed(this.#state);
       }
     }

@@ -19,6 +19,8 @@ import { ThreadView } from "./thread-view";
 export { leaveRooms } from "./leave-rooms";
 
 const LOOK_AGAIN_MS = 3000;
+/** How an attempt ends of which nobody wants to hear any more. */
+const UNWANTED: Outcome = { kind: "refused", error: null, isOfItsOwn: true };
 
 export class Section {
   readonly #site: Site;
@@ -49,6 +51,8 @@ export class Section {
   #tookPartAs: string | null = null;
   /** Whether the hub has said that the reader is a manager; what the site says is only a hope. */
   #isManager = false;
+  /** Whether files can be posted: a widget has to be asked first. */
+  #takesFiles = false;
   #selfId: string | null = null;
   /** What was in the thread when the pending comment was first sent. */
   #knownBeforeSend: ReadonlySet<string> = new Set();
@@ -62,10 +66,10 @@ export class Section {
     this.#view = new ThreadView(() => this.#loadEarlier(), this.#tools);
     this.#composer = new Composer(
       (draft) => void this.#outbox.submit(draft),
-      (file) => this.#withdraw(file),
+      (file) => this.#outbox.withdraw(file),
     );
     this.#files = new FileSender((file, part) => this.#composer.showProgress(file, part));
-    this.#outbox = new Outbox((pending) => this.#deliver(pending), {
+    this.#outbox = new Outbox((pending, signal) => this.#deliver(pending, signal), {
       changed: (state) => this.#composer.show(state),
       acknowledged: (item) => this.#composer.clear(item),
       refused: (item, error) => this.#composer.fail(...faultOf(item, error)),
@@ -200,6 +204,7 @@ export class Section {
   async #onAdmitted(access: Access): Promise<void> {
     if (this.#access && !isSameRoom(access, this.#access)) this.#thread.forget();
     this.#access = access;
+    this.#takesFiles ||= access.sdk === "bundled";
     this.#setVisitor(access.visitor);
     if (!access.visitor.isManager) this.#setManager(false);
     this.#setClosed(access.isClosed);
@@ -213,8 +218,9 @@ export class Section {
     this.#isRefused = false;
     this.#setQuiet(false);
     this.#setGone(false);
+    this.#takesFiles = chat.takesFiles;
     this.#setSelf(chat.selfId);
-    if (this.#visitor && !this.#visitor.name) this.#setVisitor({ ...this.#visitor, name: chat.selfName });
+    if (this.#visitor) this.#setVisitor({ ...this.#visitor, name: this.#visitor.name || chat.selfName });
     if (this.#isKnownAgain) this.#writeLedger(this.#access, chat.connectionId);
     this.#settleOutbox();
     this.#tools.resume();
@@ -249,7 +255,8 @@ export class Section {
   #setVisitor(visitor: Visitor): void {
     this.#visitor = visitor;
     if (visitor.id) this.#setSelf(visitor.id);
-    if (this.#access) this.#composer.setVisitor(visitor, this.#access.limits);
+    const limits = this.#access?.limits;
+    if (limits) this.#composer.setVisitor(visitor, this.#takesFiles ? limits : { ...limits, files: null });
   }
 
   #setSelf(id: string | null): void {
@@ -263,7 +270,7 @@ export class Section {
     this.#isManager = isManager;
     if (!isManager) {
       this.#thread.state.dropWhispers();
-      void this.#outbox.withdrawWhispers();
+      this.#outbox.withdrawWhispers();
     }
     this.#composer.setManager(isManager);
     this.#showTools();
@@ -371,22 +378,23 @@ export class Section {
 
   // What the reader wrote
 
-  async #deliver(pending: Pending): Promise<Outcome> {
+  async #deliver(pending: Pending, signal: AbortSignal): Promise<Outcome> {
     if (!pending.mayHaveArrived)
       this.#knownBeforeSend = new Set(this.#thread.state.messages.map(({ id }) => id));
     try {
       await this.#announce(this.#liveChat(), pending.name);
-      this.#thread.state.add(await this.#send(pending));
+      // The site may have taken its time: is it still to be posted, and what is the line by now?
+      signal.throwIfAborted();
+      this.#thread.state.add(await this.#send(pending, signal));
       this.#render();
       return { kind: "acknowledged" };
     } catch (error) {
-      return this.#outcomeOf(error, pending);
+      return signal.aborted ? UNWANTED : this.#outcomeOf(error, pending);
     }
   }
 
-  #send({ text, file, isWhisper, clientKey }: Pending): Promise<ThreadMessage> {
-    // The site may have taken its time, and an upload does: what is the line by now?
-    if (file) return this.#files.send(file, () => this.#liveChat());
+  #send({ text, file, isWhisper, clientKey }: Pending, signal: AbortSignal): Promise<ThreadMessage> {
+    if (file) return this.#files.send(file, () => this.#liveChat(), signal);
     const chat = this.#liveChat();
     return isWhisper ? chat.whisper(text, clientKey) : chat.send(text, clientKey);
   }
@@ -404,11 +412,6 @@ export class Section {
 
   #resumeChanges(): void {
     if (this.#connector.liveChat) this.#tools.resume();
-  }
-
-  #withdraw(file: File): void {
-    void this.#outbox.withdraw(file);
-    this.#files.stop(file);
   }
 
   #outcomeOf(error: unknown, { file }: Pending): Outcome {

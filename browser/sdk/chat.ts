@@ -107,6 +107,11 @@ export abstract class Chat {
     this.listener = listener;
   }
 
+  /** Whether files can be posted. */
+  get takesFiles(): boolean {
+    return true;
+  }
+
   /** Whether it is the site that says who the visitor is. */
   abstract readonly isVisitorOfSite: boolean;
 
@@ -248,10 +253,11 @@ export abstract class Chat {
     }
   }
 
-  /** Bring a file to the service, for `sendUploaded`. It takes as long as it takes. */
+  /** Bring a file to the service, for `sendUploaded`. It takes as long as it takes, while something moves. */
   async upload(file: File, transfer: Transfer): Promise<UploadedFile> {
     if (!this.isConnected) throw new LineError("There is no connection.", false);
     await this.watch(file, transfer);
+    if (transfer.signal.aborted) throw new LineError("The file is not wanted any more.", false);
     const uploaded = await uploadBySdk(this.core, file, this.access.chatroomId).catch((error) => {
       // The line was let in once and stays; for each upload the ticket is looked at. A new line has a new one.
       if (answerIn(error).status === STALE_TICKET) void this.drop();

@@ -20,6 +20,9 @@ import type { UploadedFile } from "./upload";
 const WIDGET_TIMEOUT_MS = 15_000;
 const LOOK_AGAIN_MS = 15_000;
 const POLL_MS = 100;
+/** An upload may take this time, and that for each byte: 64 kB a second is a slow line. */
+const UPLOAD_TIMEOUT_MS = 120_000;
+const UPLOAD_MS_PER_BYTE = 1000 / (64 * 1024);
 
 /** What the developer has been told about, once for each page. */
 const hints = new Set<string>();
@@ -39,16 +42,24 @@ export class WidgetChat extends DocumentedChat {
   #endHearing: () => void = () => {};
   /** Whether the line is in use, as far as we know. */
   #isInUse = false;
+  /** Ends what cannot go on without the line that is in use. */
+  #line = new AbortController();
   /** Whether the widget has ended its connection on purpose: then it is not for us to start it. */
   #isStopped = false;
 
   /** Q1: what the SDK forgets when it posts a file can only be put right from inside. */
-  override async upload(file: File, transfer: Transfer): Promise<UploadedFile> {
-    if (isHidden(this.core)) throw new RefusedError("Files cannot be attached here.");
-    return unlessAborted(super.upload(file, transfer), transfer.signal);
+  override get takesFiles(): boolean {
+    return this.sdk !== null && !isHidden(this.sdk);
   }
 
-  /** The widget's uploads tell nobody how far they are, and cannot be stopped: they are only not waited for. */
+  /** Q16: the widget's upload may wait for ever, tells nobody how far it is, and cannot be stopped. */
+  override async upload(file: File, transfer: Transfer): Promise<UploadedFile> {
+    if (!this.takesFiles) throw new RefusedError("Files cannot be attached here.");
+    transfer.progressed(null);
+    const longestMs = UPLOAD_TIMEOUT_MS + file.size * UPLOAD_MS_PER_BYTE;
+    return whileWanted(super.upload(file, transfer), [transfer.signal, this.#line.signal], longestMs);
+  }
+
   protected override async watch(): Promise<void> {}
 
   override isOf(): boolean {
@@ -58,6 +69,11 @@ export class WidgetChat extends DocumentedChat {
   override get isConnected(): boolean {
     const hub = this.sdk && findHub(this.sdk);
     return hub ? isOpen(hub) : this.#isInUse;
+  }
+
+  /** What is left by its name is left on our hub; and a build may hide it. */
+  override get connectionId(): null {
+    return null;
   }
 
   override canRestart(access: Access): boolean {
@@ -141,11 +157,13 @@ export class WidgetChat extends DocumentedChat {
     this.#heard = findHub(core);
     this.#endHearing = this.#heard ? hearClosed(this.#heard, () => this.#lose()) : () => {};
     this.#isInUse = true;
+    this.#line = new AbortController();
   }
 
   #lose(): void {
     if (!this.#isInUse) return;
     this.#isInUse = false;
+    this.#line.abort();
     this.listener.lineClosed();
   }
 
@@ -168,18 +186,29 @@ export class WidgetChat extends DocumentedChat {
   }
 }
 
-/** The service drops what was uploaded and not posted. */
-async function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
-  let stop = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(new LineError("The file is not wanted any more.", false));
+/**
+ * Wait for the answer until one of the signals comes, or the time is over; what was uploaded by then and is not posted
+ * is for the service to drop. Whether to begin anew when it took too long is for the reader to say.
+ */
+async function whileWanted<T>(
+  answer: Promise<T>,
+  signals: readonly AbortSignal[],
+  longestMs: number,
+): Promise<T> {
+  const done = new AbortController();
+  const ended = new Promise<never>((_, reject) => {
+    const end = () => reject(new LineError("The upload was given up.", false));
+    const timer = setTimeout(() => reject(new RefusedError("")), longestMs);
+    done.signal.addEventListener("abort", () => clearTimeout(timer));
+    for (const signal of signals) {
+      if (signal.aborted) end();
+      signal.addEventListener("abort", end, { signal: done.signal });
+    }
   });
-  signal.addEventListener("abort", stop);
-  if (signal.aborted) stop();
   try {
-    return await Promise.race([answer, aborted]);
+    return await Promise.race([answer, ended]);
   } finally {
-    signal.removeEventListener("abort", stop);
+    done.abort();
   }
 }
 

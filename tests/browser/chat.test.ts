@@ -1,5 +1,6 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Chat, type ChatListener, LineError, RefusedError } from "../../browser/sdk/chat";
+import { loadSdk } from "../../browser/sdk/load-sdk";
 import { newChat } from "../../browser/sdk/new-chat";
 import type { Access } from "../../browser/site";
 import { API_URL, FakeHub, FakeSocket } from "./fake-hub";
@@ -31,6 +32,11 @@ const listener: ChatListener = {
   rightsChanged: (isManager) => heard.push(["manager", isManager]),
   lineClosed: () => heard.push(["line closed"]),
 };
+
+// Faked time does not wait for a file.
+beforeAll(async () => {
+  await loadSdk();
+});
 
 beforeEach(() => {
   vi.useFakeTimers();

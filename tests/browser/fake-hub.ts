@@ -121,6 +121,8 @@ export class FakeHub {
   joinStatus = 200;
   takePartStatus = 200;
   takePartAnswer: Json = {};
+  /** What the site's answers to take-part wait for. */
+  takePartGate: Promise<void> = Promise.resolve();
   keepsCookies = true;
   managers: Json[] = [];
   pageLimit = 100;
@@ -427,7 +429,10 @@ export class FakeHub {
     if (url.startsWith(API_URL)) return this.#answerForHub(url);
     if (this.siteIsDown) throw new TypeError("Failed to fetch");
     if (url.endsWith("/join")) return json(this.joinStatus, { ...this.#access(), ...this.joinAnswer });
-    if (url.endsWith("/take-part")) return this.#takePart(body);
+    if (url.endsWith("/take-part")) {
+      await this.takePartGate;
+      return this.#takePart(body);
+    }
     if (url.endsWith("/leave")) return new Response(null, { status: 204 });
     throw new Error(`unexpected request: ${url}`);
   }

@@ -32,12 +32,19 @@ export class FakeCore {
   chat:
     | {
         websiteId: string;
-        connection: { hubConnection?: FakePageHub | undefined };
+        connection: {
+          hubConnection?: FakePageHub | undefined;
+          sendChatroomMessage(draft: Json, room: string): Promise<Json>;
+        };
         sendChatroomFileMessage: (file: File, room: string) => Promise<Json[]>;
       }
     | undefined;
   /** What an upload comes to. */
-  readonly uploaded = vi.fn(async (_file: File): Promise<Json[]> => []);
+  readonly uploaded = vi.fn(async (file: File): Promise<Json[]> => [fileMessage("", file.name)]);
+  readonly posted = vi.fn(async (draft: Json, _room: string) => ({
+    ...draft,
+    uuid: `posted ${draft.file_url}`,
+  }));
   readonly visitor = { uuid: "widget-visitor", name: null as string | null, getUuid: () => "widget-visitor" };
   onConnected: () => void = () => {};
   onDisconnected: () => void = () => {};
@@ -62,7 +69,9 @@ export class FakeCore {
   readonly getAllChatrooms = vi.fn(async () => ({ items: [] as Json[] }));
 
   constructor(websiteId = "site") {
-    const connection = Object.defineProperty({}, "hubConnection", { get: () => this.hub });
+    const connection = Object.defineProperty({ sendChatroomMessage: this.posted }, "hubConnection", {
+      get: () => this.hub,
+    });
     this.chat = { websiteId, connection, sendChatroomFileMessage: (file) => this.uploaded(file) };
   }
 }
@@ -74,6 +83,12 @@ export const message = (uuid: string, content: string): Json => ({
   sender_flag: 0,
   sender_id: "other",
   sent_at: new Date(1_700_000_001_000),
+});
+
+export const fileMessage = (uuid: string, name: string): Json => ({
+  ...message(uuid, ""),
+  type: 5,
+  file_url: `http://service.test/files/${name}`,
 });
 
 export function putOnPage(core: unknown): void {

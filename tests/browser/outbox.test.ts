@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import {
   type Draft,
   newKey,
@@ -28,6 +28,17 @@ const listener = {
   acknowledged: (item: Pending) => heard.push(`acknowledged ${label(item)}`),
   refused: (item: Pending, error: unknown) => heard.push(`refused ${label(item)} ${error}`),
 };
+
+/** An outbox whose attempts end when the test says how. */
+function slowly() {
+  const answers: ((outcome: Outcome) => void)[] = [];
+  const signals: AbortSignal[] = [];
+  const slow = new Outbox((_, signal) => {
+    signals.push(signal);
+    return new Promise((resolve) => answers.push(resolve));
+  }, listener);
+  return { slow, answers, signals };
+}
 
 beforeEach(() => {
   outcomes = new Map();
@@ -200,18 +211,33 @@ describe("files", () => {
     expect(heard.at(-1)).toBe("empty: ");
   });
 
-  test("that are withdrawn while they are under way let the next one go at once, whatever becomes of them", async () => {
-    const answers: ((outcome: Outcome) => void)[] = [];
-    const slow = new Outbox(() => new Promise((resolve) => answers.push(resolve)), listener);
+  test("that are withdrawn while they are under way come to their end first, however that is", async () => {
+    const { slow, answers, signals } = slowly();
     const sending = slow.submit({ ...withFiles, text: "", files: [a, b] });
     heard = [];
-    const withdrawing = slow.withdraw(a);
+    slow.withdraw(a);
     expect(heard).toEqual(["sending: b.png"]);
-    answers[0]?.({ kind: "refused", error: "late", isOfItsOwn: true });
-    await sending;
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
+    answers[0]?.({ kind: "refused", error: "late", isOfItsOwn: false });
+    await vi.waitFor(() => expect(answers).toHaveLength(2));
     answers[1]?.({ kind: "acknowledged" });
-    await withdrawing;
-    expect(heard).toEqual(["sending: b.png", "acknowledged b.png", "empty: "]);
+    await sending;
+    expect(heard).toEqual(["sending: b.png", "sending: b.png", "acknowledged b.png", "empty: "]);
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, false]);
+  });
+
+  test("that are withdrawn leave the form free, and what is posted next waits for their end", async () => {
+    const { slow, answers } = slowly();
+    const sending = slow.submit({ ...withFiles, text: "", files: [a] });
+    slow.withdraw(a);
+    expect(heard.at(-1)).toBe("empty: ");
+    await slow.submit(draft);
+    expect([heard.at(-1), answers.length, slow.waiting]).toEqual(["sending: Hello", 1, null]);
+    answers[0]?.({ kind: "interrupted", mayHaveArrived: true });
+    await vi.waitFor(() => expect(answers).toHaveLength(2));
+    answers[1]?.({ kind: "acknowledged" });
+    await sending;
+    expect(heard.slice(-2)).toEqual(["acknowledged Hello", "empty: "]);
   });
 });
 
@@ -245,15 +271,15 @@ describe("what came back", () => {
     expect(new Set(attempts.map((it) => it.clientKey)).size).toBe(3);
   });
 
-  test("while it was on its way is not touched by a late answer", async () => {
-    const answers: ((outcome: Outcome) => void)[] = [];
-    const slow = new Outbox(() => new Promise((resolve) => answers.push(resolve)), listener);
+  test("while it was on its way is told to end, and not touched by a late answer", async () => {
+    const { slow, answers, signals } = slowly();
     const sending = slow.submit(withFiles);
     await slow.giveBack("why");
+    expect([heard.at(-1), signals[0]?.aborted]).toEqual(["empty: ", true]);
     heard = [];
     answers[0]?.(refusal);
     await sending;
-    expect(heard).toEqual([]);
+    expect(new Set(heard)).toEqual(new Set(["empty: "]));
   });
 });
 
@@ -268,20 +294,20 @@ describe("whispers", () => {
   test("that wait are forgotten when their author may not whisper any more", async () => {
     outcomes.set("Psst", lost);
     await outbox.submit(whisper);
-    await outbox.withdrawWhispers();
+    outbox.withdrawWhispers();
     expect(heard.at(-1)).toBe("empty: ");
     await outbox.retry();
     expect(attempts.map(({ isWhisper }) => isWhisper)).toEqual([true]);
   });
 
-  test("that are under way are forgotten as well, whatever becomes of them", async () => {
-    let answer: (outcome: Outcome) => void = () => {};
-    const slow = new Outbox(() => new Promise((resolve) => (answer = resolve)), listener);
+  test("that are under way are told to end, whatever becomes of them", async () => {
+    const { slow, answers, signals } = slowly();
     const sending = slow.submit(whisper);
-    await slow.withdrawWhispers();
-    answer({ kind: "refused", error: "why", isOfItsOwn: false });
+    slow.withdrawWhispers();
+    expect(signals[0]?.aborted).toBe(true);
+    answers[0]?.({ kind: "refused", error: "why", isOfItsOwn: false });
     await sending;
-    expect(heard).toEqual(["sending: Psst", "empty: "]);
+    expect(new Set(heard)).toEqual(new Set(["sending: Psst", "empty: "]));
   });
 
   test("and comments of the same words have nothing to do with each other", async () => {
@@ -292,7 +318,7 @@ describe("whispers", () => {
     const [first, second, third] = attempts;
     expect(second?.clientKey).not.toBe(first?.clientKey);
     expect(third?.clientKey).not.toBe(second?.clientKey);
-    await outbox.withdrawWhispers();
+    outbox.withdrawWhispers();
     await outbox.submit(whisper);
     expect(attempts.at(-1)?.clientKey).not.toBe(third?.clientKey);
   });
@@ -300,7 +326,7 @@ describe("whispers", () => {
   test("comments are not", async () => {
     outcomes.set("Hello", lost);
     await outbox.submit(draft);
-    await outbox.withdrawWhispers();
+    outbox.withdrawWhispers();
     expect(outbox.waiting?.text).toBe("Hello");
   });
 });

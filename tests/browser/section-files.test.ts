@@ -1,8 +1,10 @@
 /** Files in the whole section, with the real SDK, over a fake site and hub. */
 
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { loadSdk } from "../../browser/sdk/load-sdk";
 import { openSection, type Section } from "../../browser/section";
 import { FakeHub } from "./fake-hub";
+import { FakeCore, fileMessage, putOnPage } from "./fake-widget";
 import { until } from "./until";
 
 const limits = { message_chars: 100, name_chars: 20, page_size: 30, files: 3, file_bytes: 1000 };
@@ -10,6 +12,11 @@ const limits = { message_chars: 100, name_chars: 20, page_size: 30, files: 3, fi
 let hub: FakeHub;
 let host: HTMLElement;
 let section: Section;
+
+// Faked time does not wait for a file.
+beforeAll(async () => {
+  await loadSdk();
+});
 
 beforeEach(() => {
   vi.useFakeTimers({ now: 1_700_000_100_000 });
@@ -25,11 +32,15 @@ afterEach(async () => {
   vi.useRealTimers();
 });
 
-async function openLive(): Promise<void> {
+function open(): void {
   document.body.innerHTML = `<p data-post="post-token" data-endpoint="/chatix-comments"></p>`;
   host = document.querySelector("p") as HTMLElement;
   section = openSection(host);
   section.start();
+}
+
+async function openLive(): Promise<void> {
+  open();
   await untilStatus("Live");
 }
 
@@ -61,6 +72,10 @@ function post(text: string): void {
   find<HTMLInputElement>("input[name=name]").value = "Robin";
   find<HTMLTextAreaElement>("textarea").value = text;
   find<HTMLFormElement>("form").dispatchEvent(new Event("submit", { cancelable: true }));
+}
+
+function cancel(name: string): void {
+  find<HTMLButtonElement>(`button[aria-label="Cancel ${name}"]`).click();
 }
 
 describe.each(["hub", "hosted"])("in mode %s", (mode) => {
@@ -127,6 +142,41 @@ describe.each(["hub", "hosted"])("in mode %s", (mode) => {
     hub.isDown = false;
     await untilChosen();
     expect(stored()).toEqual(["Look", "notes.txt"]);
+    expect(alerts()).toBe("");
+  });
+
+  test("what is cancelled while the site takes its time is neither uploaded nor posted", async () => {
+    await openLive();
+    let release = () => {};
+    hub.takePartGate = new Promise((resolve) => {
+      release = resolve;
+    });
+    choose(file("a.txt"), file("b.txt"));
+    post("");
+    await until(() => expect(hub.requestsTo("/take-part")).toHaveLength(1));
+    cancel("a.txt");
+    await vi.advanceTimersByTimeAsync(100);
+    release();
+    await untilChosen();
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(stored()).toEqual(["b.txt"]);
+    expect(hub.uploads.map((upload) => upload.file.name)).toEqual(["b.txt"]);
+    // Two requests at a time could make two guests of one reader.
+    expect(hub.requestsTo("/take-part")).toHaveLength(1);
+    expect(alerts()).toBe("");
+  });
+
+  test("what is cancelled as its upload ends is not posted", async () => {
+    await openLive();
+    hub.holdsUploads = true;
+    choose(file("a.txt"), file("b.txt"));
+    post("");
+    await until(() => expect(hub.uploads).toHaveLength(1));
+    hub.holdsUploads = false;
+    hub.lastUpload.answer(hub.uploaded(hub.lastUpload));
+    cancel("a.txt");
+    await untilChosen();
+    expect(stored()).toEqual(["b.txt"]);
     expect(alerts()).toBe("");
   });
 
@@ -274,6 +324,112 @@ describe("uploads", () => {
     expect(hub.uploads.map(({ url }) => url.searchParams.get("visitorId"))).toEqual(["ticket-1", "ticket-2"]);
     expect(stored()).toEqual(["a.txt"]);
     expect(alerts()).toBe("");
+  });
+});
+
+describe("by a widget's SDK object", () => {
+  let core: FakeCore;
+
+  beforeEach(() => {
+    core = new FakeCore("local");
+    putOnPage(core);
+    hub.joinAnswer = { mode: "hosted", sdk: "widget", ticket: null, limits };
+  });
+
+  const posted = () => core.posted.mock.calls.map(([draft]) => String(draft.file_url).split("/").at(-1));
+  const attaching = () => find(".chatix-attaching");
+
+  test("how far it is cannot be told; what is cancelled meanwhile is not posted, whatever the widget does", async () => {
+    await openLive();
+    const answers: ((drafts: Record<string, unknown>[]) => void)[] = [];
+    core.uploaded.mockImplementationOnce(() => new Promise((resolve) => answers.push(resolve)));
+    choose(file("a.txt"), file("b.txt"));
+    post("");
+    await until(() => expect(answers).toHaveLength(1));
+    expect(find("progress[aria-label='Uploading a.txt']").hasAttribute("value")).toBe(false);
+    expect(find<HTMLProgressElement>("progress[aria-label='Uploading b.txt']").value).toBe(0);
+    cancel("a.txt");
+    answers[0]?.([fileMessage("", "a.txt")]);
+    await untilChosen();
+    expect(posted()).toEqual(["b.txt"]);
+    expect(alerts()).toBe("");
+  });
+
+  test("what is cancelled while the widget sets the name is not uploaded", async () => {
+    await openLive();
+    let named = () => {};
+    core.setName.mockImplementationOnce(() => new Promise((resolve) => (named = resolve)));
+    choose(file("a.txt"), file("b.txt"));
+    post("");
+    await until(() => expect(core.setName).toHaveBeenCalledOnce());
+    cancel("a.txt");
+    named();
+    await untilChosen();
+    expect(core.uploaded.mock.calls.map(([{ name }]) => name)).toEqual(["b.txt"]);
+    expect(posted()).toEqual(["b.txt"]);
+  });
+
+  test("an upload that the widget never ends is given back after its time, and the form is free", async () => {
+    await openLive();
+    core.uploaded.mockReturnValueOnce(new Promise(() => {}));
+    choose(file("a.txt"));
+    post("");
+    await until(() => expect(core.uploaded).toHaveBeenCalledOnce());
+    await vi.advanceTimersByTimeAsync(119_000);
+    expect(alerts()).toBe("");
+    await until(() => expect(alerts()).toBe("a.txt: This file could not be uploaded. Please try again."));
+    expect(chosen()).toEqual(["a.txt"]);
+    post("");
+    await untilChosen();
+    expect(posted()).toEqual(["a.txt"]);
+  });
+
+  test("a large file has more time", async () => {
+    hub.joinAnswer = { ...hub.joinAnswer, limits: { ...limits, file_bytes: 10_000_000 } };
+    await openLive();
+    core.uploaded.mockReturnValueOnce(new Promise(() => {}));
+    choose(new File([new Uint8Array(64 * 1024 * 100)], "a.bin"));
+    post("");
+    await until(() => expect(core.uploaded).toHaveBeenCalledOnce());
+    await vi.advanceTimersByTimeAsync(219_000);
+    expect(alerts()).toBe("");
+    await until(() => expect(alerts()).not.toBe(""), 2_000);
+  });
+
+  test("an upload ends with the widget's line, and begins again with the next one", async () => {
+    await openLive();
+    core.uploaded.mockReturnValueOnce(new Promise(() => {}));
+    choose(file("a.txt"));
+    post("");
+    await until(() => expect(core.uploaded).toHaveBeenCalledOnce());
+    core.hub?.close();
+    await until(() => expect(find(".chatix-hint").hidden).toBe(false));
+    await untilChosen();
+    expect(core.uploaded).toHaveBeenCalledTimes(2);
+    expect(posted()).toEqual(["a.txt"]);
+    expect(alerts()).toBe("");
+  });
+
+  test("files are offered once the widget is there", async () => {
+    putOnPage(undefined);
+    open();
+    await until(() => expect(find("form").hidden).toBe(false));
+    expect(attaching().hidden).toBe(true);
+    putOnPage(core);
+    await untilStatus("Live");
+    expect(attaching().hidden).toBe(false);
+    core.hub?.close();
+    await untilStatus("Reconnecting");
+    expect(attaching().hidden).toBe(false);
+  });
+
+  test("files are not offered where the widget hides its connection: they cannot be taken", async () => {
+    core.chat = undefined;
+    await openLive();
+    expect(attaching().hidden).toBe(true);
+    post("Only words");
+    await until(() => expect(core.sendChatroomTextMessage).toHaveBeenCalledOnce());
+    expect(attaching().hidden).toBe(true);
   });
 });
 

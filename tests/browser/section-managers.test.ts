@@ -1,6 +1,7 @@
 /** Managers, whispers and changes of comments in the whole section, with the real SDK, over a fake site and hub. */
 
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { loadSdk } from "../../browser/sdk/load-sdk";
 import { openSection, type Section } from "../../browser/section";
 import { FakeHub } from "./fake-hub";
 import { until } from "./until";
@@ -11,6 +12,11 @@ const reader = { ...manager, name: "Toni", is_manager: false };
 let hub: FakeHub;
 let host: HTMLElement;
 let section: Section;
+
+// Faked time does not wait for a file.
+beforeAll(async () => {
+  await loadSdk();
+});
 
 beforeEach(() => {
   vi.useFakeTimers({ now: 1_700_000_100_000 });
@@ -171,11 +177,29 @@ describe("who is no manager any more", () => {
     await untilTexts("For all", "Hello");
   });
 
-  test("a whisper that was on its way does not come back", async () => {
+  test("a whisper that was about to go is not sent", async () => {
     switchWhisper();
     post("Psst");
     hub.setManager(false);
-    await until(() => expect(hub.callsOf("SendChatroomWhisper")).toHaveLength(1));
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(hub.callsOf("SendChatroomWhisper")).toEqual([]);
+    expect(texts()).toEqual(["For all"]);
+    expect(composerBox().value).toBe("");
+    post("Hello");
+    await untilTexts("For all", "Hello");
+  });
+
+  test("a whisper that is stored in that moment does not come back", async () => {
+    switchWhisper();
+    const receive = hub.receive.bind(hub);
+    hub.receive = (socket, text) => {
+      if (text.includes("SendChatroomWhisper"))
+        socket.deliver({ type: 1, target: "OnManagerRightsChanged", arguments: [false] });
+      receive(socket, text);
+    };
+    post("Psst");
+    await until(() => expect(hub.messages.map(({ content }) => content)).toContain("Psst"));
+    hub.isManager = false;
     await vi.advanceTimersByTimeAsync(1000);
     expect(texts()).toEqual(["For all"]);
     expect(composerBox().value).toBe("");

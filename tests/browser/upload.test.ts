@@ -28,7 +28,7 @@ function post(chosen = file()): Promise<{ status: number; data: unknown }> {
 }
 
 function transfer(signal = new AbortController().signal): Transfer {
-  return { signal, progressed: (part) => parts.push(part) };
+  return { signal, progressed: (part) => parts.push(part ?? Number.NaN) };
 }
 
 test("goes where the site said, and answers parsed JSON with its status", async () => {

@@ -164,7 +164,7 @@ describe("an upload", () => {
     );
     const ending = new AbortController();
     const upload = chat.upload(new File(["x"], "x.txt"), { ...transfer, signal: ending.signal });
-    const failure = expect(upload).rejects.toThrow("not wanted");
+    const failure = expect(upload).rejects.toThrow("given up");
     await vi.advanceTimersByTimeAsync(10);
     ending.abort();
     await failure;

@@ -255,6 +255,24 @@ def test_progress_is_shown_and_an_upload_can_be_cancelled(page: Page) -> None:
     expect(section(page).get_by_role("button", name="Post comment")).to_be_visible()
 
 
+def test_a_file_is_cancelled_while_the_site_takes_its_time(page: Page) -> None:
+    held: list[Route] = []
+    uploads: list[str] = []
+    page.route("**/take-part", lambda route: held.append(route))
+    page.on("request", lambda request: uploads.append(request.url) if "/file/save" in request.url else None)
+    choose(page, text_file("first.txt"), text_file("second.txt"))
+    post(page)
+    # Asking the page lets Playwright hear of the request.
+    wait_until(lambda: page.title() and held, "the site is asked")
+    section(page).get_by_role("button", name="Cancel first.txt").click()
+    expect(chosen(page)).to_have_count(1)
+    held[0].continue_()
+    expect(comment(page, "second.txt")).to_be_visible()
+    expect(section(page).get_by_role("button", name="Post comment")).to_be_visible()
+    expect(articles(page)).to_have_count(1)
+    assert (len(held), len(uploads)) == (1, 1)
+
+
 def test_the_hub_is_killed_half_way_through_an_upload(site: Site, new_reader: NewReader) -> None:
     page, other_page = (new_reader().open(site.post_url(site.slugs()[0])) for _ in range(2))
     reach_section(page)

@@ -18,8 +18,8 @@ export class UploadError extends Error {
 export interface Transfer {
   /** Stops the upload. */
   readonly signal: AbortSignal;
-  /** Hears which part has gone out, from 0 to 1. */
-  progressed(part: number): void;
+  /** Hears which part has gone out, from 0 to 1; `null` where nobody can tell. */
+  progressed(part: number | null): void;
 }
 
 const transfers = new WeakMap<object, Transfer>();
