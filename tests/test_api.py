@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 import logging
@@ -736,6 +737,22 @@ class TestOperations:
 
     def test_without_overrides_are_the_defaults(self) -> None:
         assert merge_operations({}) == OPERATIONS
+
+    def test_another_service_is_asked_by_external_ids_only_if_a_row_says_so(self) -> None:
+        row = merge_operations({}, is_hosted=True)["list_chatrooms"]
+        assert row == dataclasses.replace(
+            OPERATIONS["list_chatrooms"],
+            query={
+                "website_id": "websiteId",
+                "page": "page",
+                "items_per_page": "itemsPerPage",
+                "include_deleted": "includeDeleted",
+            },
+        )
+        others = {"list_chatrooms": {"query": {"page": "p"}}}
+        assert "external_id" not in merge_operations(others, is_hosted=True)["list_chatrooms"].query
+        named = {"list_chatrooms": {"query": {"external_id": "key"}}}
+        assert merge_operations(named, is_hosted=True)["list_chatrooms"].query["external_id"] == "key"
 
     @pytest.mark.parametrize(
         ("overrides", "says"),

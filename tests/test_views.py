@@ -472,6 +472,15 @@ class TestHosted:
         assert site.api.bodies("/chatroom/create") == [{"title": "Hello", "is_private": False}]
         assert site.api.headers[0]["X-Key"] == "the key"
 
+    def test_what_a_crash_left_is_looked_for_by_documented_calls(self, make_site: Callable[..., Site]) -> None:
+        site = make_site(**HOSTED)
+        site.api.fail("/chatroom/create", 500)
+        assert post(site, "join", {"post": site.post_token(), "ticket": None}).status_code == 503
+        del site.api.faults["/chatroom/create"]
+        join(site)
+        (query,) = site.api.queries("/chatroom/list")
+        assert set(query) == {"websiteId", "page", "itemsPerPage", "includeDeleted"}
+
 
 class TestTakePart:
     def test_the_same_id_gets_a_name_and_a_cookie(self, site: Site, clock: Clock) -> None:

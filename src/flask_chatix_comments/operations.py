@@ -115,12 +115,19 @@ _ROWS = (
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType({row.name: row for row in _ROWS})
 
+#: What is part of a reader's first visit, and what no service but our hub has promised to take.
+_EXTRA_QUERY = {"list_chatrooms": ("external_id",)}
 
-def merge_operations(overrides: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Operation]:
+
+def merge_operations(overrides: Mapping[str, Mapping[str, Any]], *, is_hosted: bool = False) -> Mapping[str, Operation]:
     """Return the table with the rows of *overrides* laid over it.
 
     A row of *overrides* names only what differs. ``query`` and ``body`` are laid over the row's own,
     where ``None`` takes a name out: ``{"query": {"chatroom_id": None}, "path": "/rooms/{chatroom_id}"}``.
+
+    Args:
+        is_hosted: Whether the service is another than our hub. It is then asked for chatrooms by their
+            external ID only if *overrides* says so.
 
     Raises:
         ConfigError: A row or a part of one is unknown or malformed.
@@ -134,6 +141,11 @@ def merge_operations(overrides: Mapping[str, Mapping[str, Any]]) -> Mapping[str,
         if not isinstance(changes, Mapping):
             raise ConfigError(SETTING, f"{name}: what differs is a table such as {{'path': '/rooms/create'}}.")
         table[name] = _changed(table[name], changes)
+    if is_hosted:
+        for name, extras in _EXTRA_QUERY.items():
+            wanted = overrides.get(name, {}).get("query", {})
+            query = {ours: theirs for ours, theirs in table[name].query.items() if ours not in extras or ours in wanted}
+            table[name] = replace(table[name], query=query)
     return MappingProxyType(table)
 
 

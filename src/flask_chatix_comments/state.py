@@ -105,7 +105,7 @@ class AppState:
         self.loaders = loaders
         self.neighbours = neighbours
         self.keys = Keys.of(config)
-        self.operations = merge_operations(config.api_operations)
+        self.operations = merge_operations(config.api_operations, is_hosted=config.is_hosted)
         self.post_tokens = PostTokens(self.keys.post, website_id=config.website_id)
         self.registry = _open_registry(config, neighbours)
         self.room_lookup = RoomLookup(self.registry, max_age_s=config.lookup_age_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ from playwright.sync_api import Browser
 
 from flask_chatix_comments.api import ChatixApi
 from flask_chatix_comments.hub.server import HubThread
-from tests.e2e.support import HOSTED_API_KEY, HOSTED_WEBSITE_ID, Reader, Site, running_hub
+from tests.e2e.documented_service import running_service
+from tests.e2e.support import HOSTED_API_KEY, HOSTED_WEBSITE_ID, ROOT, Reader, Site
+
+PLACE_OF_THE_SERVICE = "http://service.invalid/v1"
 
 
 @pytest.fixture
@@ -32,8 +36,8 @@ def api(site: Site) -> Iterator[ChatixApi]:
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[HubThread]:
-    """Our hub, standing in for the hosted service, as a server of its own."""
-    with running_hub(tmp_path, website_id=HOSTED_WEBSITE_ID, api_key=HOSTED_API_KEY) as service:
+    """Our hub, standing in for the hosted service, as a server of its own; it does what is documented, no more."""
+    with running_service(tmp_path) as service:
         yield service
 
 
@@ -75,3 +79,17 @@ def new_reader(chromium: Browser) -> Iterator[Callable[..., Reader]]:
     yield make
     for reader in readers:
         reader.context.close()
+
+
+@pytest.fixture(scope="session")
+def widget_bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("widget")
+    build = ["node", str(ROOT / "tests/interop/build.mjs"), str(folder), PLACE_OF_THE_SERVICE]
+    subprocess.run(build, check=True, timeout=120)
+    return (folder / "widget.js").read_text()
+
+
+@pytest.fixture
+def widget_source(widget_bundle: str, service: HubThread) -> str:
+    """The script of a stand-in for the vendor's widget, which leads to the service."""
+    return widget_bundle.replace(PLACE_OF_THE_SERVICE, service.url)

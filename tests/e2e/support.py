@@ -20,6 +20,7 @@ from typing import Any
 from unittest import mock
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Locator, Page, expect
+from starlette.types import ASGIApp
 
 from example_site import create_app
 from flask_chatix_comments.api import ChatixApi
@@ -144,7 +145,14 @@ class Site:
 
 
 @contextlib.contextmanager
-def running_hub(folder: Path, *, website_id: str, api_key: str, port: int = 0) -> Iterator[HubThread]:
+def running_hub(
+    folder: Path,
+    *,
+    website_id: str,
+    api_key: str,
+    port: int = 0,
+    wrap: Callable[[ASGIApp], ASGIApp] = lambda app: app,
+) -> Iterator[HubThread]:
     """Run a hub of its own, apart from any site; its tickets are signed with ``TICKET_KEY``."""
     config = HubConfig(
         website_id=website_id,
@@ -153,7 +161,7 @@ def running_hub(folder: Path, *, website_id: str, api_key: str, port: int = 0) -
         api_keys=(api_key,),
         uploads=UploadConfig(folder=folder / "hub.files"),
     )
-    hub = HubThread(config, host="127.0.0.1", port=port, lock_path=folder / "hub.lock")
+    hub = HubThread(config, host="127.0.0.1", port=port, lock_path=folder / "hub.lock", wrap=wrap)
     hub.start()
     assert hub.wait_ready(20), hub.error
     yield hub

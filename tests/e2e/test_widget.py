@@ -6,7 +6,6 @@ The widget is a stand-in on the untouched npm SDK (tests/interop/widget.js); it 
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +17,15 @@ from playwright.sync_api import Page, expect
 
 from flask_chatix_comments.api import ChatixApi
 from flask_chatix_comments.hub.server import HubThread
+from tests.e2e.documented_service import running_service
 from tests.e2e.support import (
-    HOSTED_API_KEY,
     HOSTED_WEBSITE_ID,
-    ROOT,
     Reader,
     Site,
     articles,
     comment,
     expect_live,
     reach_section,
-    running_hub,
     section,
     wait_until,
     write,
@@ -45,15 +42,6 @@ data => {
   document.documentElement.append(script);
 }
 """
-PLACE_OF_THE_SERVICE = "http://service.invalid/v1"
-
-
-@pytest.fixture(scope="module")
-def widget_source(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("widget")
-    build = ["node", str(ROOT / "tests/interop/build.mjs"), str(folder), PLACE_OF_THE_SERVICE]
-    subprocess.run(build, check=True, timeout=120)
-    return (folder / "widget.js").read_text()
 
 
 @dataclass
@@ -107,7 +95,7 @@ def blog(
     slug = site.slugs()[0]
     yield Blog(
         site=site,
-        source=widget_source.replace(PLACE_OF_THE_SERVICE, service.url),
+        source=widget_source,
         group_chat=service_api.create_chatroom("The widget's own group chat").chatroom_id,
         slug=slug,
         room=site.chatix("show", slug)["chatroom_id"],
@@ -259,7 +247,7 @@ def test_an_outage_is_survived_with_the_widget(
     expect(section(page).get_by_role("status")).to_have_text("Offline")
     write(page, "Written in the dark", name="Robin")
     port = urlsplit(service.url).port or 0
-    with running_hub(tmp_path, website_id=HOSTED_WEBSITE_ID, api_key=HOSTED_API_KEY, port=port):
+    with running_service(tmp_path, port=port):
         expect_live(page)
         expect(comment(page, "Written in the dark")).to_have_count(1)
         expect_group_chat_works(page, service_api, blog, "After")

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from starlette.types import ASGIApp
+
 from ..errors import HubStartError
 from .app import create_hub
 from .config import HubConfig
@@ -26,10 +28,20 @@ class HubThread:
     Args:
         port: 0 lets the system choose.
         lock_path: The file of the lock; beside the database, whose only hub this will be.
+        wrap: Puts something in front of the hub's application.
     """
 
-    def __init__(self, config: HubConfig, *, host: str, port: int, lock_path: Path) -> None:
+    def __init__(
+        self,
+        config: HubConfig,
+        *,
+        host: str,
+        port: int,
+        lock_path: Path,
+        wrap: Callable[[ASGIApp], ASGIApp] = lambda app: app,
+    ) -> None:
         self._config = config
+        self._wrap = wrap
         self._host = host
         self._port = port
         self._lock_path = lock_path
@@ -79,7 +91,7 @@ class HubThread:
         try:
             with ready_to_serve(self._config, self._host, self._port, self._lock_path) as (listener, store):
                 self._port = listener.getsockname()[1]
-                app = create_hub(self._config, store=store)
+                app = self._wrap(create_hub(self._config, store=store))
                 self._server = make_server(app, self._config, when_started=self._settled.set)
                 self._server.should_exit = self._must_stop
                 atexit.register(self.stop)
