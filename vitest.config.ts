@@ -21,5 +21,8 @@ export default defineConfig({
     unstubGlobals: true,
     coverage: { provider: "v8", include: ["browser/**/*.ts"], reporter: ["text"] },
     maxWorkers: 2,
+    // Time is faked where it counts. These limits are for what hangs, and not for a machine that has much to do.
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
   },
 });

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -19,7 +20,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Locator, Page, expect
+from PIL import Image
+from playwright.sync_api import BrowserContext, ConsoleMessage, Error, FilePayload, Locator, Page, expect
 from starlette.types import ASGIApp
 
 from example_site import create_app
@@ -232,3 +234,24 @@ def write(page: Page, text: str, *, name: str | None = None) -> None:
 
 def comment(page: Page, text: str) -> Locator:
     return articles(page).filter(has_text=text)
+
+
+def picture(name: str, width: int = 1200, height: int = 800, mime_type: str = "image/png") -> FilePayload:
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").resize((width, height)).save(buffer, "PNG" if mime_type == "image/png" else "JPEG")
+    return {"name": name, "mimeType": mime_type, "buffer": buffer.getvalue()}
+
+
+def text_file(name: str, size_bytes: int = 2048, mime_type: str = "text/plain") -> FilePayload:
+    return {"name": name, "mimeType": mime_type, "buffer": b"x" * size_bytes}
+
+
+def choose(page: Page, *files: FilePayload) -> None:
+    """Choose files for the comment that is being written."""
+    section(page).get_by_label("Attach files").set_input_files(list(files))
+
+
+def expect_loaded(image: Locator) -> None:
+    """See that the browser has got an image and could show it."""
+    image.scroll_into_view_if_needed()
+    wait_until(lambda: image.evaluate("image => image.complete && image.naturalWidth > 0"), "the image is there")

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from playwright.sync_api import CDPSession, FilePayload, Locator, Page, Route, expect
 
-from tests.e2e.support import Reader, Site, articles, comment, reach_section, section, wait_until, write
+from tests.e2e.support import (
+    Reader,
+    Site,
+    articles,
+    choose,
+    comment,
+    expect_loaded,
+    picture,
+    reach_section,
+    section,
+    text_file,
+    wait_until,
+    write,
+)
 
 pytestmark = pytest.mark.browser
 NewReader = Callable[..., Reader]
 
 SLOW_BYTES_PER_S = 40_000
 NO_LIMIT = -1
-
-
-def picture(name: str, width: int = 1200, height: int = 800, mime_type: str = "image/png") -> FilePayload:
-    buffer = io.BytesIO()
-    Image.linear_gradient("L").resize((width, height)).save(buffer, "PNG" if mime_type == "image/png" else "JPEG")
-    return {"name": name, "mimeType": mime_type, "buffer": buffer.getvalue()}
-
-
-def text_file(name: str, size_bytes: int = 2048, mime_type: str = "text/plain") -> FilePayload:
-    return {"name": name, "mimeType": mime_type, "buffer": b"x" * size_bytes}
 
 
 @pytest.fixture
@@ -39,21 +40,12 @@ def page(site: Site, new_reader: NewReader) -> Iterator[Page]:
     assert reader.problems == []
 
 
-def choose(page: Page, *files: FilePayload) -> None:
-    section(page).get_by_label("Attach files").set_input_files(list(files))
-
-
 def chosen(page: Page) -> Locator:
     return section(page).get_by_role("listitem")
 
 
 def post(page: Page, text: str = "", *, name: str = "Robin") -> None:
     write(page, text, name=name)
-
-
-def wait_until_loaded(image: Locator) -> None:
-    image.scroll_into_view_if_needed()
-    wait_until(lambda: image.evaluate("image => image.complete && image.naturalWidth > 0"), "the image is there")
 
 
 def top_of(entry: Locator) -> float:
@@ -124,7 +116,7 @@ def test_text_and_files_are_seen_live_by_others_and_after_a_reload(
     for reader_page in (page, other_page):
         wide, high = (articles(reader_page).get_by_role("img", name=name) for name in ("low tide.png", "high tide.jpg"))
         for image, size in ((wide, [300, 200]), (high, [100, 300])):
-            wait_until_loaded(image)
+            expect_loaded(image)
             assert image.evaluate("image => [image.naturalWidth, image.naturalHeight]") == size
             assert image.get_attribute("loading") == "lazy"
     link = articles(other_page).get_by_role("link", name="table.txt")
@@ -338,7 +330,7 @@ def test_an_image_opens_in_place_by_keyboard(site: Site, new_reader: NewReader) 
         page.keyboard.press("Enter")
         dialog = page.get_by_role("dialog", name="low tide.png")
         image = dialog.get_by_role("img", name="low tide.png")
-        wait_until_loaded(image)
+        expect_loaded(image)
         assert image.evaluate("image => image.naturalWidth") == 1200
         expect(dialog.get_by_role("button", name="Close")).to_be_focused()
         close()
@@ -364,7 +356,7 @@ def assert_nothing_moves(page: Page, other_page: Page) -> None:
     wait_until(lambda: other_page.title() and held, "the thumbnail is asked for")
     before = top_of(comment(other_page, "Below"))
     held[0].continue_()
-    wait_until_loaded(articles(other_page).get_by_role("img", name="late.png"))
+    expect_loaded(articles(other_page).get_by_role("img", name="late.png"))
     assert top_of(comment(other_page, "Below")) == before
 
 
@@ -381,7 +373,7 @@ def test_the_form_and_the_thread_fit_a_narrow_page(site: Site, new_reader: NewRe
     assert page.evaluate("document.documentElement.scrollWidth") == 320
     post(page)
     expect(articles(page)).to_have_count(2)
-    wait_until_loaded(articles(page).get_by_role("img"))
+    expect_loaded(articles(page).get_by_role("img"))
     assert page.evaluate("document.documentElement.scrollWidth") == 320
     assert reader.problems == []
 
@@ -399,7 +391,7 @@ def test_files_on_the_hosted_service(hosted_site: Site, new_reader: NewReader) -
     for reader_page in (page, other_page):
         expect(articles(reader_page)).to_have_count(3)
         image = articles(reader_page).get_by_role("img", name="low tide.png")
-        wait_until_loaded(image)
+        expect_loaded(image)
         expect(articles(reader_page).get_by_role("link", name="table.txt")).to_be_visible()
         expect(articles(reader_page).nth(2)).to_contain_text("Robin")
     expect(chosen(page)).to_have_count(0)

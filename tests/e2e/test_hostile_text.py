@@ -23,8 +23,18 @@ from flask_chatix_comments.errors import ApiStatusError
 from flask_chatix_comments.models import MessageType
 from flask_chatix_comments.state import get_state
 from flask_chatix_comments.testing import HubForTests
-from tests.e2e.support import HOSTED_WEBSITE_ID, Reader, articles, comment, reach_section, section, write
-from tests.e2e.test_files import choose, picture, text_file
+from tests.e2e.support import (
+    HOSTED_WEBSITE_ID,
+    Reader,
+    articles,
+    choose,
+    comment,
+    picture,
+    reach_section,
+    section,
+    text_file,
+    write,
+)
 from tests.flask_support import SECRET
 
 pytestmark = [pytest.mark.interop, pytest.mark.browser]

@@ -16,7 +16,19 @@ from playwright.sync_api import FilePayload, Page, expect
 
 from tests.documents import blocks, commands, document
 from tests.e2e.servers import Place, Program, answers
-from tests.e2e.support import Reader, articles, comment, expect_live, reach_section, section, wait_until, write
+from tests.e2e.support import (
+    Reader,
+    articles,
+    choose,
+    comment,
+    expect_live,
+    expect_loaded,
+    picture,
+    reach_section,
+    section,
+    wait_until,
+    write,
+)
 
 pytestmark = pytest.mark.browser
 NewReader = Callable[..., Reader]
@@ -55,13 +67,23 @@ def run_hub(place: Place, *, port: str = "5001") -> Program:
 
 
 def talk(one: Page, other: Page) -> None:
-    """Let two readers hear each other."""
+    """Let two readers hear each other, and see what one of them attaches."""
     reach_section(one)
     reach_section(other)
     write(one, "Is anybody there?", name="Robin")
     expect(comment(other, "Is anybody there?")).to_contain_text("Robin")
+    choose(other, picture("a swift.png", 600, 400))
     write(other, "Over here", name="Kim")
     expect(comment(one, "Over here")).to_contain_text("Kim")
+    for page in (one, other):
+        expect(articles(page)).to_have_count(3)
+        expect_loaded(articles(page).get_by_role("img", name="a swift.png"))
+    # The original is another address than the thumbnail.
+    articles(one).get_by_role("link", name="a swift.png").click()
+    dialog = one.get_by_role("dialog", name="a swift.png")
+    expect_loaded(dialog.get_by_role("img", name="a swift.png"))
+    one.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
 
 
 def cut(program: Program, one: Page, other: Page, text: str) -> None:
@@ -129,7 +151,7 @@ def test_gunicorn_with_three_workers_and_a_hub_beside_it(place: Place, new_reade
     site.start()
     later = new_reader().open(place.url + POST)
     reach_section(later)
-    expect(articles(later)).to_have_count(4)
+    expect(articles(later)).to_have_count(5)
 
     # Both at once: a power cut.
     site.kill()
@@ -139,15 +161,16 @@ def test_gunicorn_with_three_workers_and_a_hub_beside_it(place: Place, new_reade
     hub.start()
     site.start()
     expect_live(cut_off)
-    expect(articles(cut_off)).to_have_count(4)
+    expect(articles(cut_off)).to_have_count(5)
     assert (hub.terminate(), site.terminate()) == (-15, 0)
     assert "CRITICAL" not in place.logs()
 
 
 def test_a_hub_under_another_host_name(place: Place, new_reader: NewReader) -> None:
     hub_url = f"http://localhost:{place.hub_port}"
-    (policy,) = re.findall(r"`(connect-src [^`]*)`", PROCESS)
-    policy = policy.replace("https://chat.example.com", hub_url)
+    directives = re.findall(r"`((?:connect|img)-src [^`]*)`", PROCESS)
+    assert len(directives) == 2
+    policy = "; ".join(directives).replace("https://chat.example.com", hub_url)
     policy = policy.replace("wss://chat.example.com", hub_url.replace("http", "ws"))
     place.settings |= {
         "CHATIX_HUB_URL": hub_url,

@@ -225,6 +225,10 @@ def test_leaving_leaves_our_room_only(blog: Blog, service_api: ChatixApi, new_re
         blog.room, sender_id=service_api.list_messages(blog.room)[0].sender_id, content="Are you still there?"
     )
     expect(articles(page)).to_have_count(2)
+    # One tab hears late of what another has stored, and would leave the room to it.
+    page.wait_for_function(
+        "() => Object.keys(localStorage).filter((key) => key.startsWith('chatix-comments:room:')).length === 1"
+    )
     # The element goes, the page and its widget stay.
     page.evaluate("document.querySelector('chatix-comments').remove()")
     wait_until(lambda: service_api.get_chatroom(blog.room).number_of_visitors == 0, "the post's room is left")

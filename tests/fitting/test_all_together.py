@@ -19,7 +19,7 @@ from werkzeug.serving import make_server
 from flask_chatix_comments.state import get_state
 from flask_chatix_comments.testing import HubForTests
 from tests.documents import block, run
-from tests.e2e.support import Reader, comment, reach_section, section, write
+from tests.e2e.support import Reader, articles, choose, comment, expect_loaded, picture, reach_section, section, write
 from tests.flask_support import SECRET
 
 pytestmark = pytest.mark.browser
@@ -109,8 +109,11 @@ def test_two_readers_of_a_cached_page_talk_under_a_strict_policy(
     expect(section(page_ann).get_by_role("textbox", name="Name")).to_have_count(0)
     write(page_ann, "They have gone", name=None)
     expect(comment(page_guest, "They have gone")).to_contain_text("Ann")
+    choose(page_guest, picture("a swift.png", 600, 400))
     write(page_guest, "So early", name="Robin")
     expect(comment(page_ann, "So early")).to_contain_text("Robin")
+    for page in (page_ann, page_guest):
+        expect_loaded(articles(page).get_by_role("img", name="a swift.png"))
     page_guest.reload()
     reach_section(page_guest)
     expect(comment(page_guest, "So early")).to_contain_text("(you)")
