@@ -110,15 +110,22 @@ class TestBackfill:
             in result.stderr
         )
 
-    def test_a_hub_that_is_starting_is_waited_for(self, site: Site) -> None:
+    @pytest.mark.parametrize("is_terminal", [False, True])
+    def test_a_hub_that_is_starting_is_waited_for(
+        self, site: Site, is_terminal: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         load_posts(site, Post("a"))
         answers: Iterator[httpx.Response | Exception] = iter([httpx.ConnectError("refused")] * 3)
         up = httpx.Response(200, json={"status": "ok", "website_id": "local"})
         site.api.faults["/health"] = lambda: next(answers, up)
         site.state.api()._caller.sleep = lambda seconds: None
+        told: list[str] = []
+        monkeypatch.setattr(cli_support, "is_for_people", lambda: is_terminal)
+        monkeypatch.setattr(cli_support, "note", told.append)
         result = run(site, "backfill")
-        assert (result.exit_code, result.stdout) == (0, "1 created\n")
-        assert result.stderr == "Waiting up to 10 s for the hub at http://127.0.0.1:5001/v1 ...\n"
+        # cron would send it by mail each time.
+        assert (result.exit_code, result.output) == (0, "1 created\n")
+        assert told == ["Waiting up to 10 s for the hub at http://127.0.0.1:5001/v1 ..."] * is_terminal
 
     def test_the_hosted_service_has_no_hub_to_wait_for(self, make_site: Callable[..., Site]) -> None:
         site = make_site(CHATIX_WEBSITE_ID="a", CHATIX_API_KEY="b")
@@ -238,7 +245,19 @@ class TestShowAndList:
         site = make_site()
         assert (run(site, "list").stdout, json.loads(run(site, "list", "--json").stdout)) == ("", [])
 
-    @pytest.mark.usefixtures("impatient")
+    @pytest.mark.parametrize("command", [["list"], ["show", "a"]])
+    def test_a_hub_that_is_away_is_asked_for_once(self, site: Site, command: list[str]) -> None:
+        asked: list[str] = []
+
+        def refuse() -> Exception:
+            asked.append("/health")
+            return httpx.ConnectError("refused")
+
+        site.api.faults["/health"] = refuse
+        result = run(site, *command)
+        assert (result.exit_code, asked) == (0, ["/health"])
+        assert result.stderr.startswith("Without numbers of visitors: No hub for the website 'local' answers at ")
+
     @pytest.mark.parametrize("path", ["/health", "/chatroom/get", "/chatroom/list"])
     def test_without_the_api_there_are_no_numbers(self, site: Site, path: str) -> None:
         site.api.fail(path, 403)

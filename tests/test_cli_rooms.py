@@ -24,7 +24,6 @@ from flask_chatix_comments import (
     RoomMissingError,
     RoomState,
     SweepResult,
-    cli_rooms,
     cli_support,
 )
 from flask_chatix_comments.api import ChatixApi
@@ -350,10 +349,10 @@ class TestSweep:
     def test_tells_people_that_it_waits_and_nobody_else(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        cli_rooms._tell_people("3 offline")
+        cli_support.tell_people("3 offline")
         assert capsys.readouterr().err == ""
         monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-        cli_rooms._tell_people("3 offline")
+        cli_support.tell_people("3 offline")
         assert capsys.readouterr().err == "3 offline\n"
 
     @pytest.mark.parametrize("option", ["--limit=0", "--grace=-1", "--grace=3601", "--time-limit=0", "--limit=x"])

@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import configparser
+import contextlib
 import json
 import operator
 import os
 import re
+import secrets
 import shlex
 import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from string import Template
+from types import SimpleNamespace
+from typing import Any
 
 import gunicorn.config  # type: ignore[import-untyped]  # it carries no types
+import httpx
 import pytest
 from bs4 import BeautifulSoup
-from flask import Flask
+from flask import Flask, render_template_string
 from uvicorn.main import main as uvicorn_command
 
+from flask_chatix_comments import ChatixComments
 from flask_chatix_comments.cli import chatix
 from flask_chatix_comments.config import SETTINGS, ChatixConfig
 from flask_chatix_comments.extension import get_state
+from flask_chatix_comments.hub.multipart import MAX_OVERHEAD_BYTES
+from flask_chatix_comments.hub.server import HubThread
 from flask_chatix_comments.hub.web_protocols import HttpProtocol, WebSocketProtocol
 from flask_chatix_comments.hub.web_server import SHUTDOWN_S
 from flask_chatix_comments.operations import OPERATIONS, merge_operations
 from flask_chatix_comments.room_findings import TroubleKind
+from flask_chatix_comments.sweep import GRACE_S, TIME_LIMIT_S
+from flask_chatix_comments.testing import HubForTests
 from flask_chatix_comments.wire import HubEvent, HubMethod
-from tests.documents import blocks
+from tests.documents import blocks, run
+from tests.flask_support import Site
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -170,6 +184,47 @@ def test_the_example_requests_are_in_the_description() -> None:
     assert OPENAPI["servers"][0]["url"] == "http://127.0.0.1:5001/v1"
 
 
+def test_the_example_requests_do_what_is_said(chatix_hub: HubForTests, tmp_path: Path) -> None:
+    key, website_id = (chatix_hub.settings[name] for name in ("CHATIX_HUB_API_KEY", "CHATIX_HUB_WEBSITE_ID"))
+    list_rooms, make_room, upload = (
+        line.replace("http://127.0.0.1:5001/v1", chatix_hub.url).replace("websiteId=local", f"websiteId={website_id}")
+        for block in blocks(HUB_REST, "console")
+        for line in block.replace("\\\n", "").splitlines()
+    )
+    made = curl(make_room, KEY=key)
+    assert made["title"] == "Made by hand"
+    assert [room["id"] for room in curl(list_rooms, KEY=key)["items"]] == [made["id"]]
+    chatix_hub.api.connect_visitor(made["id"], "g-1")
+    (tmp_path / "notes.pdf").write_bytes(b"%PDF-1.7 notes")
+    ticket = chatix_hub.sign_ticket("g-1")
+    answer = curl(upload, folder=tmp_path, TICKET=ticket, ROOM=made["id"])
+    assert (answer["fileName"], answer["fileSize"]) == ("notes.pdf", 14)
+    assert httpx.get(answer["fileUrl"]).content == b"%PDF-1.7 notes"
+
+
+def curl(line: str, *, folder: Path | None = None, **variables: str) -> Any:
+    """Do what a curl command does that needs no more than -H, -d and -F; return the JSON that comes."""
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    parser.add_argument("url")
+    for name in ("-H", "-d", "-F"):
+        parser.add_argument(name)
+    program, *words = shlex.split(Template(line).substitute(variables))
+    assert program == "curl"
+    options = parser.parse_args(words)
+    headers = dict([options.H.split(": ")]) if options.H else {}
+    if options.F and folder:
+        field, path, media_type = re.fullmatch("(.*)=@(.*);type=(.*)", options.F).groups()  # type: ignore[union-attr]
+        files = {field: (path, (folder / path).read_bytes(), media_type)}
+        answer = httpx.post(options.url, files=files, headers=headers)
+    elif options.d:
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+        answer = httpx.post(options.url, content=options.d, headers=headers)
+    else:
+        answer = httpx.get(options.url, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
 # The hub's extensions
 
 
@@ -253,6 +308,7 @@ UNITS = [
     for unit in blocks((ROOT / "docs" / name).read_text(), "ini")
     if "[Unit]" in unit
 ]
+SWEEP, TIMER = blocks((ROOT / "docs/command-line.md").read_text(), "ini")
 #: The programs of the unit files, and the options that each of them knows.
 PROGRAMS = {
     "flask": options_of("hub"),
@@ -279,13 +335,109 @@ def test_unit_files_start_what_there_is(text: str) -> None:
     assert int(unit["Service"]["TimeoutStopSec"]) > SHUTDOWN_S
 
 
+def test_the_timer_starts_a_sweep_with_the_settings_of_the_site(tmp_path: Path) -> None:
+    unit, timer = parse_unit(SWEEP), parse_unit(TIMER)
+    assert (unit.sections(), timer.sections()) == (["Unit", "Service"], ["Unit", "Timer", "Install"])
+    service = unit["Service"]
+    program, *arguments = shlex.split(service["ExecStart"])
+    assert (program, arguments) == ("/srv/blog/.venv/bin/flask", ["--app", "blog", "chatix", "sweep"])
+    assert int(service["TimeoutStartSec"]) > GRACE_S + TIME_LIMIT_S
+    # The line for cron says the same.
+    (line,) = re.findall(r"^(?:\S+ ){5} cd /srv/blog && (.*)$", README, re.MULTILINE)
+    assert re.sub("/etc/[a-z.]+", service["EnvironmentFile"], line) == line
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/flask").symlink_to(Path(sys.executable).with_name("flask"))
+    code, environment = (
+        blocks((ROOT / "docs/running-hub-process.md").read_text(), language)[0] for language in ("python", "ini")
+    )
+    (tmp_path / "blog.py").write_text(code)
+    port = free_port()
+    settings = {"FLASK_SECRET_KEY": secrets.token_hex(32), "FLASK_CHATIX_API_URL": f"http://127.0.0.1:{port}/v1"}
+    names = re.findall(r"^(\w+)=", environment, re.MULTILINE)
+    (tmp_path / "blog.env").write_text(
+        "".join(f"{name}={settings.get(name, 'http://127.0.0.1:1')}\n" for name in names)
+    )
+    line = line.replace("/etc/blog.env", "./blog.env")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("FLASK_", "CHATIX_"))}
+    with running_hub_of(tmp_path, settings, port):
+        result = subprocess.run(["sh", "-c", line], cwd=tmp_path, env=clean, capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+@contextlib.contextmanager
+def running_hub_of(folder: Path, settings: dict[str, str], port: int) -> Iterator[None]:
+    """Run the hub of a site with these settings."""
+    app = Flask("blog", instance_path=str(folder / "instance"))
+    app.config.update({name.removeprefix("FLASK_"): value for name, value in settings.items()})
+    ChatixComments(app)
+    state = get_state(app)
+    thread = HubThread(state.hub_config(), host="127.0.0.1", port=port, lock_path=folder / "hub.lock")
+    thread.start()
+    try:
+        assert thread.wait_ready(20), thread.error
+        yield
+    finally:
+        thread.stop()
+        state.close()
+
+
 def test_unit_files_are_hardened_alike() -> None:
-    services = [dict(parse_unit(text)["Service"]) for text in UNITS]
-    assert len(services) == 3
-    own = {"ExecStart", "TimeoutStopSec", "KillMode", "LimitNOFILE"}
+    services = [dict(parse_unit(text)["Service"]) for text in [*UNITS, SWEEP]]
+    assert len(services) == 4
+    own = {"ExecStart", "TimeoutStopSec", "KillMode", "LimitNOFILE"} | {
+        *("Type", "Restart", "RestartSec", "TimeoutStartSec"),
+    }
     common = [{name: value for name, value in service.items() if name not in own} for service in services]
-    assert common[0] == common[1] == common[2]
+    assert common[0] == common[1] == common[2] == common[3]
     assert {"ProtectSystem", "NoNewPrivileges", "CapabilityBoundingSet", "ReadWritePaths"} <= common[0].keys()
+
+
+def test_nginx_lets_through_what_the_default_limit_allows() -> None:
+    limits = re.findall(r"client_max_body_size (\d+)m;", (ROOT / "docs/running-behind-nginx.md").read_text())
+    assert len(limits) == 2
+    largest = ChatixConfig.from_mapping({"SECRET_KEY": "b7" * 20 + "documents"}).files.max_bytes
+    assert all(int(limit) * 1024 * 1024 > largest + MAX_OVERHEAD_BYTES for limit in limits)
+
+
+#: Other values than the defaults.
+CHANGED = {
+    "CHATIX_MAX_LENGTH": 100,
+    "CHATIX_EDIT_WINDOW": 100,
+    "CHATIX_MAX_FILES": 0,
+    "CHATIX_MAX_FILE_BYTES": 1000,
+    "CHATIX_MAX_IMAGE_PIXELS": 1000,
+    "CHATIX_FILE_TYPES": ["image/png"],
+    "CHATIX_FILES_PER_HOUR": 7,
+    "CHATIX_BYTES_PER_HOUR": 100_000_000,
+    "CHATIX_HUB_WEBSITE_ID": "other",
+    "CHATIX_HUB_RESTORE_DAYS": 3,
+    "CHATIX_HUB_DATABASE_URL": "sqlite:////nowhere/hub.sqlite3",
+    "CHATIX_HUB_FILES": "/nowhere/files",
+    "CHATIX_PAGE_SIZE": 7,
+}
+
+
+def test_what_a_hub_elsewhere_has_to_share_is_named(make_site: Callable[..., Site]) -> None:
+    text = (ROOT / "docs/running-hub-process.md").read_text().partition("## The hub on another host")[2]
+    both, alone, _ = re.split(r"The hub alone reads|The site's processes call", text)
+    both = both.partition("the same values")[2]
+    fixed = {"CHATIX_HUB_DATABASE_URL": "sqlite:////tmp/hub.sqlite3"}
+    site = make_site(**fixed)
+    at_site, at_hub = join_answer(site), site.state.hub_config()
+    shared: set[str] = set()
+    read_by_hub: set[str] = set()
+    for key, value in CHANGED.items():
+        changed = make_site(**fixed | {key: value})
+        if changed.state.hub_config() != at_hub:
+            (shared if join_answer(changed) != at_site else read_by_hub).add(key)
+    assert set(re.findall("CHATIX_[A-Z_]+", both)) == shared
+    assert set(re.findall("CHATIX_[A-Z_]+", alone)) == read_by_hub
+
+
+def join_answer(site: Site) -> dict[str, Any]:
+    """Return what the section is told but for who reads, and where."""
+    answer = site.app.test_client().post("/chatix-comments/join", json={"post": site.post_token()}).get_json()
+    return {name: answer[name] for name in ("limits", "website_id")}
 
 
 def test_the_options_of_uvicorn_that_are_explained_exist() -> None:
@@ -343,6 +495,26 @@ def test_the_example_for_tests_runs_where_warnings_are_errors(tmp_path: Path) ->
     assert "1 passed" in result.stdout
 
 
+def test_the_loader_of_posts_feeds_the_backfill(make_site: Callable[..., Site]) -> None:
+    (code,) = [code for code in blocks(README, "python") if "posts_loader" in code]
+    site = make_site()
+    posts = [SimpleNamespace(id=number, title=f"Post {number}") for number in range(3)]
+    run(code, comments=site.comments, load_posts=lambda: posts)
+    result = site.app.test_cli_runner().invoke(args=["chatix", "backfill"])
+    assert result.output == "3 created\n"
+    assert sorted(body["title"] for body in site.api.bodies("/chatroom/create")) == ["Post 0", "Post 1", "Post 2"]
+
+
+def test_the_example_of_a_template_renders_the_section(make_site: Callable[..., Site]) -> None:
+    (template,) = blocks(README, "jinja")
+    site = make_site()
+    with site.app.test_request_context():
+        page = render_template_string(template, post=SimpleNamespace(id=7, title="Swifts & more"))
+    (section,) = BeautifulSoup(page, "html.parser").select("chatix-comments")
+    claim = site.state.post_tokens.check(str(section["data-post"]))
+    assert (claim.post_id, claim.title) == ("7", "Swifts & more")
+
+
 @pytest.mark.parametrize("code", [code for path in DOCUMENTS for code in blocks(path.read_text(), "python")])
 def test_code_is_python(code: str) -> None:
     compile(textwrap.dedent(code), "document", "exec")
@@ -355,6 +527,26 @@ def test_links_lead_somewhere(path: Path) -> None:
     # The picture is taken by `make screenshots`; it need not be there to run the tests.
     missing = [target for target in local if not (path.parent / target).exists() and "/images/" not in target]
     assert missing == []
+
+
+def test_every_section_of_the_readme_is_in_the_documentation() -> None:
+    own_pages = {"Fitting in", "Testing your blog", "More"}
+    included = "".join(part for path in (ROOT / "docs").glob("*.md") for part in included_in(path.read_text()))
+    sections = dict(re.findall(r"^## (.*)\n\n(.*)$", README, re.MULTILINE))
+    assert own_pages <= sections.keys()
+    assert {name for name, begin in sections.items() if begin not in included} == own_pages
+
+
+def included_in(text: str) -> Iterator[str]:
+    """Yield what a page takes out of the README."""
+    for options in re.findall(r"^```{include} \.\./README\.md\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        start, end = (re.search(rf':{name}: "(.*)"', options) for name in ("start-after", "end-before"))
+        rest = README.partition(start[1])[2] if start else README
+        assert rest
+        if end:
+            assert end[1] in rest
+            rest = rest.partition(end[1])[0]
+        yield rest
 
 
 def prose_of(text: str) -> Iterator[str]:

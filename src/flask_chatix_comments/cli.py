@@ -161,7 +161,8 @@ def _row(room: RoomInfo) -> dict[str, Any]:
 def _from_api(state: AppState, ask: Callable[[ChatixApi], T]) -> T | None:
     """Ask the API for numbers of visitors; ``None``, and a note on stderr, when it does not tell."""
     try:
-        require_api(state)
+        # Numbers of visitors are not worth a wait.
+        require_api(state, waits=False)
         return ask(state.api())
     except (ApiError, RoomMissingError, click.ClickException) as exc:
         note(f"Without numbers of visitors: {exc}")

@@ -20,6 +20,7 @@ from .cli_support import (
     print_json,
     read_post_id,
     require_api,
+    tell_people,
 )
 from .models import Message, SenderFlag
 from .room_keeper import RoomChange, RoomKeeper
@@ -213,7 +214,7 @@ def sweep_command(limit: int, grace_s: float, time_limit_s: float, as_json: bool
         limit=limit,
         grace_s=grace_s,
         time_limit_s=time_limit_s,
-        waiting=lambda seats: _tell_people(f"{seats} offline. Looking again in {grace_s:g} s ..."),
+        waiting=lambda seats: tell_people(f"{seats} offline. Looking again in {grace_s:g} s ..."),
     )
     result = sweeper.run()
     for failure in result.failures:
@@ -224,12 +225,6 @@ def sweep_command(limit: int, grace_s: float, time_limit_s: float, as_json: bool
         click.echo(_summary(result))
     if result.failures:
         sys.exit(1)
-
-
-def _tell_people(text: str) -> None:
-    """Say something to whoever sits there; cron would send it by mail each time."""
-    if sys.stderr.isatty():
-        note(text)
 
 
 def _summary(result: SweepResult) -> str:

@@ -63,6 +63,17 @@ def note(text: str) -> None:
     click.echo(text, err=True)
 
 
+def is_for_people() -> bool:
+    """Whether somebody reads what the command says besides its results."""
+    return sys.stderr.isatty()
+
+
+def tell_people(text: str) -> None:
+    """Say something to whoever sits there; cron would send it by mail each time."""
+    if is_for_people():
+        note(text)
+
+
 def one_line(text: str) -> str:
     """Return what others wrote as it may stand in a terminal: no line breaks, no control sequences."""
     return " ".join("".join(character if may_be_in_name(character) else " " for character in text).split())
@@ -105,14 +116,20 @@ def read_post_id(text: str) -> str:
     return normalize_post_id(text)
 
 
-def require_api(state: AppState) -> None:
-    """Wait for a hub that is starting; fail with what to do when none comes."""
+def require_api(state: AppState, *, waits: bool = True) -> None:
+    """Fail with what to do when there is no hub.
+
+    Args:
+        waits: Whether one that is starting is waited for.
+    """
     if state.config.is_hosted or state.api().ping():
         return
-    note(f"Waiting up to {HUB_START_TIMEOUT_S:g} s for the hub at {state.api_url} ...")
-    if not state.api().wait_until_up(HUB_START_TIMEOUT_S):
-        own_hub = _OWN_HUB.format(path=state.config.mounted_hub_path)
-        remedy = own_hub if state.config.runs_hub else _HUB_ELSEWHERE
-        raise click.ClickException(
-            f"No hub for the website {state.config.website_id!r} answers at {state.api_url}. {remedy}"
-        )
+    if waits:
+        tell_people(f"Waiting up to {HUB_START_TIMEOUT_S:g} s for the hub at {state.api_url} ...")
+        if state.api().wait_until_up(HUB_START_TIMEOUT_S):
+            return
+    own_hub = _OWN_HUB.format(path=state.config.mounted_hub_path)
+    remedy = own_hub if state.config.runs_hub else _HUB_ELSEWHERE
+    raise click.ClickException(
+        f"No hub for the website {state.config.website_id!r} answers at {state.api_url}. {remedy}"
+    )
