@@ -339,6 +339,22 @@ class TestDeleteAndRestore:
         keeper.delete("7")
         assert keeper.restore("7").state is RoomState.CLOSED
 
+    def test_a_closed_thread_comes_back_closed_from_a_service_that_does_not_know_such(
+        self, hosted_keeper: RoomKeeper, service: FakeService, registry: RoomRegistry
+    ) -> None:
+        service.add("Theirs")
+        hosted_keeper.link("7", "room-1")
+        hosted_keeper.close("7")
+        service.rooms["room-1"]["is_closed"] = False
+        for _ in range(2):
+            # A second time changes nothing, in what is remembered neither.
+            assert hosted_keeper.delete("7").state is RoomState.DELETED
+        assert [entry.state for entry in registry.entries()] == [RoomState.DELETED]
+        assert hosted_keeper.restore("7").state is RoomState.CLOSED
+        hosted_keeper.reopen("7")
+        hosted_keeper.delete("7")
+        assert hosted_keeper.restore("7").state is RoomState.OPEN
+
     def test_restore_of_one_that_lives_is_no_change(self, keeper: RoomKeeper, room: str, faults: Faults) -> None:
         change = keeper.restore("7")
         assert (change.state, change.is_changed) == (RoomState.OPEN, False)

@@ -122,7 +122,8 @@ def require_api(state: AppState, *, waits: bool = True) -> None:
     Args:
         waits: Whether one that is starting is waited for.
     """
-    if state.config.is_hosted or state.api().ping():
+    # Who is not there refuses at once; who has much to do may take a while.
+    if state.config.is_hosted or state.api().ping(1.0 if waits else HUB_START_TIMEOUT_S):
         return
     if waits:
         tell_people(f"Waiting up to {HUB_START_TIMEOUT_S:g} s for the hub at {state.api_url} ...")

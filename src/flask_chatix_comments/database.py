@@ -238,8 +238,10 @@ class Database:
 
     def explain_missing(self, names: Iterable[str]) -> str:
         """Say which tables are not there, and how to get them."""
+        *first, last = names
+        listed = f"{', '.join(first)} and {last}" if first else last
         return (
-            f"The room registry in {self.place} lacks {' and '.join(names)}. Migrations make its tables, so run "
+            f"The room registry in {self.place} lacks {listed}. Migrations make its tables, so run "
             "flask db migrate, if no migration has them yet, and flask db upgrade; or let the site make them: "
             "CHATIX_CREATE_TABLES=true."
         )

@@ -35,7 +35,7 @@ from .database import (
     visitors,
 )
 from .errors import ChatroomTakenError, PostNotRegisteredError, RegistryError
-from .registry_rows import Claim, RegistryEntry, RoomState, entry_from_row
+from .registry_rows import Claim, RegistryEntry, RoomState, entry_from_row, stored_state
 from .registry_upkeep import RegistryUpkeep
 
 __all__ = ["Claim", "RegistryEntry", "RoomRegistry", "RoomState", "create_registry_engine"]
@@ -264,7 +264,8 @@ class RoomRegistry(RegistryUpkeep):
         """Change what is given of a post that has a chatroom, and return its entry.
 
         Args:
-            expected: Change it only while chatroom and state are those of this entry.
+            expected: Change it only while chatroom and state are those of this entry. That it was closed is
+                remembered when it is deleted.
 
         Raises:
             PostNotRegisteredError: The post has no chatroom (yet).
@@ -272,7 +273,9 @@ class RoomRegistry(RegistryUpkeep):
         """
         if state is RoomState.CREATING:
             raise ValueError("a chatroom that exists cannot go back to CREATING")
-        changes = {"title": title, "is_private": is_private, "state": state and state.value}
+        was_closed = expected is not None and (expected.state is RoomState.CLOSED or expected.was_closed)
+        stored = None if state is None else stored_state(state, was_closed=was_closed)
+        changes = {"title": title, "is_private": is_private, "state": stored}
         values = {name: value for name, value in changes.items() if value is not None}
         has_room = (chatrooms.c.post_id == post_id, chatrooms.c.chatroom_id.is_not(None))
         met = has_room if expected is None else _is_still(expected)
@@ -464,7 +467,7 @@ def _is_still(entry: RegistryEntry) -> tuple[sa.ColumnElement[bool], ...]:
     return (
         chatrooms.c.post_id == entry.post_id,
         chatrooms.c.chatroom_id == entry.chatroom_id,
-        chatrooms.c.state == entry.state.value,
+        chatrooms.c.state == entry.stored_state,
     )
 
 

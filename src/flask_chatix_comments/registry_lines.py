@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from .database import ExactText, Moment, chatrooms, hosted_visitors, visitors
 from .errors import PostError, TransferError
 from .models import is_text, normalize_post_id
-from .registry_rows import RoomState
+from .registry_rows import RoomState, read_state
 
 VERSION = 1
 FIRST, LAST = "registry", "end"
@@ -130,7 +130,7 @@ _READERS = {
 def _check_chatroom(row: Row) -> None:
     try:
         normalize_post_id(row["post_id"])
-        state = RoomState(row["state"])
+        state, _ = read_state(row["state"])
     except PostError as exc:
         raise TransferError(f"'post_id': {exc}") from exc
     except ValueError as exc:

@@ -29,6 +29,7 @@ class RegistryEntry:
     Attributes:
         post_id: Normalised.
         chatroom_id: ``None`` exactly while *state* is ``CREATING``.
+        was_closed: Whether a chatroom that is ``DELETED`` was read-only before. Not every service remembers it.
     """
 
     post_id: str
@@ -38,6 +39,31 @@ class RegistryEntry:
     state: RoomState
     created_at: datetime
     updated_at: datetime
+    was_closed: bool = False
+
+    @property
+    def stored_state(self) -> str:
+        """What stands in the row."""
+        return stored_state(self.state, was_closed=self.was_closed)
+
+
+# In the same column, which is for people to read, too.
+_DELETED_AND_CLOSED = "deleted, closed"
+
+
+def stored_state(state: RoomState, *, was_closed: bool) -> str:
+    """Return what stands in a row."""
+    return _DELETED_AND_CLOSED if state is RoomState.DELETED and was_closed else state.value
+
+
+def read_state(stored: str) -> tuple[RoomState, bool]:
+    """Return the state that stands in a row, and whether the chatroom was read-only before.
+
+    Raises:
+        ValueError: It is none.
+    """
+    was_closed = stored == _DELETED_AND_CLOSED
+    return RoomState.DELETED if was_closed else RoomState(stored), was_closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +86,14 @@ class Claim:
 
 def entry_from_row(row: sa.Row[Any]) -> RegistryEntry:
     """Read a row."""
+    state, was_closed = read_state(row.state)
     return RegistryEntry(
         post_id=row.post_id,
         chatroom_id=row.chatroom_id,
         title=row.title,
         is_private=row.is_private,
-        state=RoomState(row.state),
+        state=state,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        was_closed=was_closed,
     )

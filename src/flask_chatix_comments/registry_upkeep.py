@@ -146,5 +146,5 @@ def _is_still(entry: RegistryEntry) -> tuple[sa.ColumnElement[bool], ...]:
     return (
         chatrooms.c.post_id == entry.post_id,
         chatrooms.c.chatroom_id == entry.chatroom_id,
-        chatrooms.c.state == entry.state.value,
+        chatrooms.c.state == entry.stored_state,
     )

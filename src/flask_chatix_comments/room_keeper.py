@@ -197,8 +197,8 @@ class RoomKeeper:
     def _state(self, chatroom: Chatroom, before: RegistryEntry | None) -> RoomState:
         """Return the state of a chatroom; of one at a service that knows nothing of closing, the registry does."""
         state = state_of(chatroom)
-        is_closed_here = self._is_hosted and before is not None and before.state is RoomState.CLOSED
-        return RoomState.CLOSED if state is RoomState.OPEN and is_closed_here else state
+        is_closed_here = before is not None and (before.state is RoomState.CLOSED or before.was_closed)
+        return RoomState.CLOSED if self._is_hosted and state is RoomState.OPEN and is_closed_here else state
 
     def _at_service(
         self,

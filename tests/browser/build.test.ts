@@ -55,11 +55,17 @@ test("the same sources make the same files", () => {
 });
 
 test("each part is small, and asks for the next one by its name", () => {
-  expect(gzipped("comments.js")).toBeLessThan(3 * KILOBYTE);
+  expect(gzipped("comments.js")).toBeLessThan(2.5 * KILOBYTE);
   expect(file("comments.js")).toContain(`./${manifest["section.js"]}`);
-  expect(gzipped("section.js")).toBeLessThan(28 * KILOBYTE);
+  expect(gzipped("section.js")).toBeLessThan(25 * KILOBYTE);
   expect(file("section.js")).toContain(`./${manifest["sdk.js"]}`);
-  expect(gzipped("sdk.js")).toBeLessThan(22 * KILOBYTE);
+  expect(gzipped("sdk.js")).toBeLessThan(20.5 * KILOBYTE);
+});
+
+test("what every page with comments loads is bounded, and so is all together", () => {
+  expect(gzipped("comments.css")).toBeLessThan(3.5 * KILOBYTE);
+  const total = Object.keys(manifest).reduce((sum, name) => sum + gzipped(name), 0);
+  expect(total).toBeLessThan(50 * KILOBYTE);
 });
 
 test("the SDK is in a part of its own, with the shims and without what they stand for", () => {

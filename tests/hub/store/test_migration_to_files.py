@@ -17,14 +17,14 @@ from tests.hub.store.test_uploads import upload
 pytestmark = pytest.mark.anyio
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-SCHEMA_1 = Path(__file__).with_name("schema_1.sql")
+VERSION_1 = Path(__file__).with_name("version_1.sql")
 
 
 @pytest.fixture
 def old_database(tmp_path: Path) -> Path:
     path = tmp_path / "hub.sqlite3"
     with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(SCHEMA_1.read_text())
+        connection.executescript(VERSION_1.read_text())
     return path
 
 
@@ -36,11 +36,11 @@ async def opened(path: Path) -> SqlStore:
 
 async def test_an_old_database_keeps_its_comments(old_database: Path) -> None:
     store = await opened(old_database)
-    page = await store.page_before("room", None, limit=10, with_whispers=True)
+    page = await store.page_before("files", None, limit=10, with_whispers=True)
     assert page.messages == [
         Message(
-            message_id="m1",
-            chatroom_id="room",
+            message_id="m3",
+            chatroom_id="files",
             type=MessageType.TEXT,
             sender_flag=SenderFlag.VISITOR,
             sender_id="ada",
@@ -53,8 +53,8 @@ async def test_an_old_database_keeps_its_comments(old_database: Path) -> None:
             client_key="key-1",
         ),
         Message(
-            message_id="m2",
-            chatroom_id="room",
+            message_id="m4",
+            chatroom_id="files",
             type=MessageType.FILE,
             sender_flag=SenderFlag.MANAGER,
             sender_id="boss",
@@ -65,18 +65,18 @@ async def test_an_old_database_keeps_its_comments(old_database: Path) -> None:
             change=2,
         ),
     ]
-    assert await store.find_chatroom("room") == Chatroom("room", "A post", external_id="post")
-    assert await store.memberships("ada") == {"room": Hold.LASTING}
+    assert await store.find_chatroom("files") == Chatroom("files", "Another post", external_id="post-2")
+    assert await store.memberships("ada") == {"files": Hold.LASTING}
     assert await store.find_visitor("ada") is not None
     await store.close()
 
 
 async def test_an_old_database_takes_what_is_new(old_database: Path) -> None:
     store = await opened(old_database)
-    await store.add_upload(upload("u1", chatroom_id="room"))
+    await store.add_upload(upload("u1", chatroom_id="files"))
     draft = Message(
-        message_id="m3",
-        chatroom_id="room",
+        message_id="m5",
+        chatroom_id="files",
         type=MessageType.FILE,
         sender_flag=SenderFlag.VISITOR,
         sender_id="ada",
@@ -90,7 +90,7 @@ async def test_an_old_database_takes_what_is_new(old_database: Path) -> None:
     appended = await store.append_message(draft, now=NOW, upload_id="u1")
     assert appended is not None
     assert (appended.message.seq, appended.message.change) == (3, 4)
-    assert await store.find_message("room", "m3") == appended.message
+    assert await store.find_message("files", "m5") == appended.message
     await store.close()
 
 
