@@ -209,6 +209,7 @@ class World:
 
     async def upload(self, visitor_id: str, chatroom_id: str, **more: Any) -> str:
         """Have a visitor upload a file; return its path."""
+        file_bytes = more.pop("file_bytes", 1000)
         upload = Upload(
             upload_id=f"upload-{next(self._upload_numbers)}",
             chatroom_id=chatroom_id,
@@ -216,13 +217,14 @@ class World:
             is_image=more.pop("is_image", False),
             media_type=more.pop("media_type", "application/pdf"),
             file_name=more.pop("file_name", "a.pdf"),
-            file_bytes=more.pop("file_bytes", 1000),
+            file_bytes=file_bytes,
+            stored_bytes=more.pop("stored_bytes", file_bytes),
             width_px=more.pop("width_px", None),
             height_px=more.pop("height_px", None),
             created_at=datetime.fromtimestamp(self.clock(), UTC),
         )
-        async with self.service.uploads.slot(visitor_id, chatroom_id, file_bytes=upload.file_bytes):
-            await self.service.uploads.record(upload)
+        async with self.service.uploads.slot(visitor_id, chatroom_id, file_bytes=file_bytes) as slot:
+            await self.service.uploads.record(slot, upload)
         return file_path(upload.upload_id, upload.file_name)
 
     async def pass_time(self, seconds: float) -> None:

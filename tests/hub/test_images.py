@@ -56,18 +56,23 @@ class Rewritten:
         return self.data + b"".join(str(thumb.info).encode() for thumb in self.thumbs.values())
 
 
-Rewrite = Callable[..., Rewritten]
+Rewrite = Callable[..., Any]
 
 
 @pytest.fixture
 def rewrite(tmp_path: Path) -> Rewrite:
-    def rewrite(data: bytes, media_type: str, *, max_pixels: int = 1_000_000) -> Rewritten:
+    def rewrite(
+        data: bytes, media_type: str, *, max_pixels: int = 1_000_000, max_bytes: int = 10_000_000
+    ) -> Rewritten | None:
         (tmp_path / "raw").write_bytes(data)
         thumbs = {side: tmp_path / f"t{side}" for side in (100, 300)}
         size = rewrite_image(
-            tmp_path / "raw", tmp_path / "original", thumbs, media_type=media_type, max_pixels=max_pixels
+            *(tmp_path / "raw", tmp_path / "original", thumbs),
+            media_type=media_type,
+            max_pixels=max_pixels,
+            max_bytes=max_bytes,
         )
-        return Rewritten(tmp_path, size)
+        return Rewritten(tmp_path, size) if size is not None else None
 
     return rewrite
 
@@ -202,11 +207,11 @@ def test_what_is_transparent_stays_so(rewrite: Rewrite) -> None:
     image = corners(400, 300).convert("RGBA")
     image.putalpha(Image.new("L", (400, 300), 0))
     made = rewrite(encode(image, PNG), PNG)
-    assert made.thumbs[300].getpixel((10, 10))[3] == 0  # type: ignore[index]  # it has four bands
+    assert made.thumbs[300].getpixel((10, 10))[3] == 0
     palette = corners(400, 300).convert("P", palette=Image.Palette.ADAPTIVE, colors=8)
     made = rewrite(encode(palette, PNG, transparency=palette.getpixel((10, 10))), PNG)
-    assert made.original.convert("RGBA").getpixel((10, 10))[3] == 0  # type: ignore[index]  # it has four bands
-    assert made.thumbs[300].convert("RGBA").getpixel((10, 10))[3] == 0  # type: ignore[index]  # it has four bands
+    assert made.original.convert("RGBA").getpixel((10, 10))[3] == 0
+    assert made.thumbs[300].convert("RGBA").getpixel((10, 10))[3] == 0
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
@@ -300,6 +305,25 @@ def test_damaged_images_are_refused(rewrite: Rewrite, media_type: str) -> None:
 def test_an_image_of_the_other_kind_is_damaged(rewrite: Rewrite) -> None:
     assert refusal(rewrite, encode(corners(), PNG), JPEG) == (422, "This image is damaged.")
     assert refusal(rewrite, encode(corners(), JPEG), PNG) == (422, "This image is damaged.")
+
+
+def test_what_grows_is_refused_before_it_is_written(rewrite: Rewrite, tmp_path: Path) -> None:
+    noise = encode(Image.effect_noise((600, 400), 90), PNG, compress_level=9)
+    assert rewrite(noise, PNG, max_bytes=len(noise) // 2) is None
+    assert (tmp_path / "original").stat().st_size <= len(noise) // 2
+    photo = encode(Image.effect_noise((600, 400), 90), JPEG, quality=80)
+    assert rewrite(photo, JPEG, max_bytes=len(photo) // 2) is None
+    assert (tmp_path / "original").stat().st_size <= len(photo) // 2
+
+
+def test_what_grows_a_little_is_packed_better(rewrite: Rewrite) -> None:
+    image = corners(600, 400)
+    image.paste(Image.effect_noise((300, 300), 20).convert("RGB").resize((600, 400)))
+    sizes = {level: len(encode(image, PNG, compress_level=level)) for level in (4, 6)}
+    assert sizes[6] < sizes[4]
+    made = rewrite(encode(image, PNG), PNG, max_bytes=sizes[6])
+    assert len(made.data) == sizes[6]
+    assert rewrite(encode(image, PNG), PNG, max_bytes=sizes[6] - 1) is None
 
 
 # Pillow says so once, and goes on.

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import random
+import sqlite3
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -199,6 +202,51 @@ async def test_too_large_a_file_is_refused(make_uploader: MakeUploader, files_fo
     body, content_type = form_of(b"x" * (100 * KIB + 1))
     assert error_of(await ada.send(content=in_pieces(body), headers={"Content-Type": content_type})) == says
     assert files_in(files_folder) == before
+
+
+def growing_image() -> bytes:
+    """Return a PNG that becomes several times as large when it is packed with less patience."""
+    rows = random.Random(1).choices([0, 85, 170, 255], k=1900 * 4 * 4)
+    buffer = BytesIO()
+    # Of what Pillow packs at its best, each run of four rows is a reference to the one before.
+    Image.frombytes("RGBA", (1900, 400), bytes(rows) * 100).save(buffer, "PNG", compress_level=9)
+    return buffer.getvalue()
+
+
+async def test_an_image_that_grows_stays_below_the_limit(make_uploader: MakeUploader, files_folder: Path) -> None:
+    data = growing_image()
+    assert len(data) < 150 * KIB
+    ada = await make_uploader(max_file_bytes=150 * KIB)
+    says = "A file has at most 150 KB, and this image has more when it is unpacked."
+    assert await ada.refusal(data, "a.png", "image/png") == (413, says)
+    assert files_in(files_folder) == []
+
+
+async def test_images_that_grow_at_the_same_time_stay_within_the_hour(
+    make_uploader: MakeUploader, files_folder: Path
+) -> None:
+    data = growing_image()
+    ada = await make_uploader(max_file_bytes=2000 * KIB, bytes_per_hour=2000 * KIB)
+    sent = [ada.send(files={"formFile": ("a.png", data, "image/png")}) for _ in range(4)]
+    answers = await asyncio.gather(*sent)
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 429, 429]
+    stored = sum((files_folder / name).stat().st_size for name in files_in(files_folder))
+    assert 20 * len(data) < stored <= 2000 * KIB
+    # What counts is all that is there, the small ones too; nothing is left of the others.
+    with closing(sqlite3.connect(files_folder.with_name("hub.sqlite3"))) as database:
+        assert database.execute("SELECT count(*), sum(stored_bytes) FROM uploads").fetchone() == (2, stored)
+    assert list((files_folder / INCOMING).iterdir()) == []
+
+
+async def test_an_image_is_given_its_room_on_the_disk_before_it_grows(
+    make_uploader: MakeUploader, files_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await make_uploader(max_file_bytes=2000 * KIB, min_free_bytes=100 * KIB)
+    monkeypatch.setattr(UploadFolder, "free_bytes", lambda _: 2000 * KIB)
+    monkeypatch.setattr(intake, "rewrite_image", None)
+    assert (await ada.refusal(growing_image(), "a.png", "image/png"))[0] == 507
+    assert files_in(files_folder) == []
+    await ada.save(b"x" * 1000 * KIB)
 
 
 def form_of(data: bytes) -> tuple[bytes, str]:

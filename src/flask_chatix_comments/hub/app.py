@@ -94,7 +94,7 @@ def create_hub(
     ]
     intake = None
     if config.uploads is not None and folder is not None:
-        intake = Intake(folder, config.uploads, clock=clock, new_id=new_id, record=service.uploads.record)
+        intake = Intake(folder, config.uploads, clock=clock, new_id=new_id, uploads=service.uploads)
         uploads = UploadApi(service, intake, folder, public_url=config.public_url, check_visitor=entrance.check_visitor)
         routes += uploads.routes()
     app = Starlette(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from PIL import Image
 from PIL.ExifTags import Base as ExifTag
@@ -31,9 +31,14 @@ THUMB_QUALITY = 80
 JPEG_QUALITY = 90
 #: On photographs half the time of the usual 6, and a tenth more bytes.
 PNG_COMPRESSION = 4
+#: For what becomes too large by that. The highest, 9, takes minutes over what is made to keep it busy.
+PNG_RETRY_COMPRESSION = 6
 
 # Pieces of 16 MB, its own choice, Pillow gets from a heap that keeps them. Larger ones the system takes back.
 Image.core.set_block_size(64 * 1024 * 1024)  # type: ignore[attr-defined]  # Pillow, "Block allocator"
+
+#: Of one small image. A noisy one takes 90 KB, and a profile of colours comes on top.
+MAX_THUMB_BYTES = 512 * 1024
 
 _DAMAGED = "This image is damaged."
 _PIECE_BYTES = 1024 * 1024
@@ -49,6 +54,25 @@ _UPRIGHT = {
 _JPEG_MODES = frozenset({"L", "RGB"})
 
 
+class _OverflowError(Exception):
+    """More was to be written than may be."""
+
+
+class _BoundedFile:
+    """What Pillow writes to: as it has no descriptor, nothing passes it by."""
+
+    def __init__(self, file: BinaryIO, max_bytes: int) -> None:
+        self._file = file
+        self._left_bytes = max_bytes
+
+    def write(self, data: bytes) -> int:
+        """Write, as long as there is room."""
+        self._left_bytes -= len(data)
+        if self._left_bytes < 0:
+            raise _OverflowError
+        return self._file.write(data)
+
+
 @dataclass(frozen=True, slots=True)
 class Size:
     """The size of an image as it is shown."""
@@ -57,18 +81,26 @@ class Size:
     height_px: int
 
 
-def rewrite_image(source: Path, target: Path, thumbs: dict[int, Path], *, media_type: str, max_pixels: int) -> Size:
+def rewrite_image(
+    source: Path, target: Path, thumbs: dict[int, Path], *, media_type: str, max_pixels: int, max_bytes: int
+) -> Size | None:
     """Write the image of *source* to *target*, and small ones of it, as WebP, beside.
 
     Args:
         thumbs: Where each goes, by the length of its longer side; an image that is smaller stays as it is.
         media_type: What *source* is: ``image/jpeg`` or ``image/png``, and so will be *target*.
+        max_bytes: Of *target*; a small image has up to ``MAX_THUMB_BYTES``.
+
+    Returns:
+        The size; ``None`` when the image does not fit into *max_bytes*, however well it was packed before.
 
     Raises:
         RequestRefusedError: It is too large, or cannot be read.
     """
     try:
-        return _rewrite(source, target, thumbs, media_type=media_type, max_pixels=max_pixels)
+        return _rewrite(source, target, thumbs, media_type=media_type, max_pixels=max_pixels, max_bytes=max_bytes)
+    except _OverflowError:
+        return None
     except (RequestRefusedError, MemoryError):
         raise
     except Exception as exc:
@@ -80,11 +112,13 @@ def rewrite_image(source: Path, target: Path, thumbs: dict[int, Path], *, media_
         raise RequestRefusedError(422, _DAMAGED) from exc
 
 
-def _rewrite(source: Path, target: Path, thumbs: dict[int, Path], *, media_type: str, max_pixels: int) -> Size:
+def _rewrite(
+    source: Path, target: Path, thumbs: dict[int, Path], *, media_type: str, max_pixels: int, max_bytes: int
+) -> Size:
     # Not Image.open: its limit of pixels belongs to the whole process, and what a JPEG may be else is of no use here.
     with PngImageFile(source) if media_type == "image/png" else JpegImageFile(source) as opened:
         _check_size(opened, max_pixels)
-        options: dict[str, Any] = {"compress_level": PNG_COMPRESSION}
+        options: dict[str, Any] = {}
         if isinstance(opened, JpegImageFile):
             _check_scans(source)
             options = _jpeg_options(opened)
@@ -96,10 +130,21 @@ def _rewrite(source: Path, target: Path, thumbs: dict[int, Path], *, media_type:
     image.info = {key: value for key, value in image.info.items() if key == "transparency"}
     if media_type == "image/jpeg" and image.mode not in _JPEG_MODES:
         image, kept = image.convert("RGB"), {}
-    image.save(target, "PNG" if media_type == "image/png" else "JPEG", **options, **kept)
+    if media_type == "image/png":
+        try:
+            _save(image, target, "PNG", max_bytes, compress_level=PNG_COMPRESSION, **kept)
+        except _OverflowError:
+            _save(image, target, "PNG", max_bytes, compress_level=PNG_RETRY_COMPRESSION, **kept)
+    else:
+        _save(image, target, "JPEG", max_bytes, **options, **kept)
     for side_px, path in thumbs.items():
         _write_thumb(image, path, side_px, kept)
     return Size(*image.size)
+
+
+def _save(image: Image.Image, path: Path, kind: str, max_bytes: int, **options: Any) -> None:
+    with path.open("wb") as file:
+        image.save(_BoundedFile(file, max_bytes), kind, **options)  # type: ignore[arg-type]  # it only writes
 
 
 def _check_size(image: Image.Image, max_pixels: int) -> None:
@@ -157,4 +202,4 @@ def _write_thumb(image: Image.Image, path: Path, side_px: int, kept: dict[str, b
     has_alpha = "A" in image.getbands() or "transparency" in image.info
     small = image if image.mode in ("RGB", "RGBA") else image.convert("RGBA" if has_alpha else "RGB")
     small = small.resize((size[0], size[1]), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    small.save(path, "WEBP", quality=THUMB_QUALITY, **kept)
+    _save(small, path, "WEBP", MAX_THUMB_BYTES, quality=THUMB_QUALITY, **kept)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,9 +21,9 @@ from .config import UploadConfig
 from .file_names import clean_file_name
 from .file_types import HEAD_BYTES, IMAGE_TYPES, is_accepted, served_type, sniff
 from .folder import ORIGINAL, RAW, UploadFolder, open_private, thumb_name
-from .images import Size, rewrite_image
+from .images import MAX_THUMB_BYTES, Size, rewrite_image
 from .multipart import MAX_OVERHEAD_BYTES, FilePart
-from .service.uploads import megabytes
+from .service.uploads import Slot, Uploads, megabytes
 from .store.base import Upload
 
 #: So much is gathered before a thread writes it.
@@ -61,7 +61,7 @@ class Intake:
     Args:
         clock: Seconds since 1970.
         new_id: Makes an id that nobody can guess; it stands in URLs, which open the file to whoever has them.
-        record: Notes a file that has come, before it is in its place.
+        uploads: What may be uploaded; it notes a file that has come, before it is in its place.
     """
 
     def __init__(
@@ -71,14 +71,15 @@ class Intake:
         *,
         clock: Callable[[], float],
         new_id: Callable[[], str],
-        record: Callable[[Upload], Awaitable[None]],
+        uploads: Uploads,
     ) -> None:
         self._folder = folder
         self._config = config
         self._clock = clock
         self._new_id = new_id
-        self._record = record
-        # One image at a time: each may need hundreds of megabytes.
+        self._uploads = uploads
+        # One image at a time: each may need hundreds of megabytes, and on the disk as much as a file may have.
+        self._image_turn = asyncio.Lock()
         self._image_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="chatix-hub-images")
 
     async def start(self) -> None:
@@ -105,23 +106,31 @@ class Intake:
     def _too_large(self) -> RequestRefusedError:
         return RequestRefusedError(413, f"A file has at most {megabytes(self._config.max_file_bytes)}.")
 
-    async def check_disk(self, expected_bytes: int) -> None:
+    async def _check_disk(self) -> None:
         """Refuse an upload when what is on its way, this one included, might fill the disk."""
-        if await asyncio.to_thread(self._folder.free_bytes) - expected_bytes < self._config.min_free_bytes:
+        free_bytes = await asyncio.to_thread(self._folder.free_bytes)
+        if free_bytes - self._uploads.bytes_under_way < self._config.min_free_bytes:
             raise RequestRefusedError(507, DISK_IS_FULL)
 
-    async def take(self, body: AsyncIterator[bytes], content_type: str, *, visitor_id: str, chatroom_id: str) -> Upload:
+    async def take(
+        self, body: AsyncIterator[bytes], content_type: str, *, slot: Slot, visitor_id: str, chatroom_id: str
+    ) -> Upload:
         """Take the one file of a body.
+
+        Args:
+            slot: What has been kept for it.
 
         Raises:
             RequestRefusedError: It is refused.
         """
+        await self._check_disk()
         part = FilePart(content_type)
         upload_id = self._new_id()
         try:
             place = await asyncio.to_thread(self._folder.begin, upload_id)
             received = await self._receive(body, part, place / RAW)
-            media_type, size = await self._examine(received, place)
+            media_type, size = await self._examine(received, place, slot)
+            kept = await asyncio.to_thread(_sizes_in, place)
             upload = Upload(
                 upload_id=upload_id,
                 chatroom_id=chatroom_id,
@@ -129,13 +138,14 @@ class Intake:
                 is_image=size is not None,
                 media_type=media_type,
                 file_name=clean_file_name(received.name, image_type=media_type if size is not None else None),
-                file_bytes=(await asyncio.to_thread((place / ORIGINAL).stat)).st_size,
+                file_bytes=kept[ORIGINAL],
+                stored_bytes=sum(kept.values()),
                 width_px=size.width_px if size is not None else None,
                 height_px=size.height_px if size is not None else None,
                 created_at=datetime.fromtimestamp(self._clock(), UTC),
             )
             # First the row: files that no row knows of would stay for ever.
-            await self._record(upload)
+            await self._uploads.record(slot, upload)
             await asyncio.to_thread(self._folder.keep, upload_id)
             return upload
         except OSError as exc:
@@ -192,7 +202,7 @@ class Intake:
             size_bytes += len(chunk)
             yield chunk
 
-    async def _examine(self, received: _Received, place: Path) -> tuple[str, Size | None]:
+    async def _examine(self, received: _Received, place: Path, slot: Slot) -> tuple[str, Size | None]:
         """Make of what has come what will be served; return its type, and of an image its size."""
         declared, head, accepted = received.declared_type, received.head, self._config.file_types
         if not is_accepted(declared, head, accepted):
@@ -203,15 +213,32 @@ class Intake:
         actual = sniff(head)
         if actual not in IMAGE_TYPES:
             raise RequestRefusedError(415, NO_IMAGE)
-        loop = asyncio.get_running_loop()
-        return actual, await loop.run_in_executor(self._image_thread, self._rewrite, place, actual)
+        # What has come is on the disk. What it will be is not known: packed well, little comes of much.
+        slot.disk_bytes = 0
+        async with self._image_turn:
+            slot.disk_bytes = self._config.max_file_bytes + len(THUMB_SIDES_PX) * MAX_THUMB_BYTES
+            await self._check_disk()
+            loop = asyncio.get_running_loop()
+            return actual, await loop.run_in_executor(self._image_thread, self._rewrite, place, actual)
 
     def _rewrite(self, place: Path, media_type: str) -> Size:
         thumbs = {side_px: place / thumb_name(side_px) for side_px in THUMB_SIDES_PX}
         for path in (place / ORIGINAL, *thumbs.values()):
             open_private(path).close()
         size = rewrite_image(
-            place / RAW, place / ORIGINAL, thumbs, media_type=media_type, max_pixels=self._config.max_image_pixels
+            place / RAW,
+            place / ORIGINAL,
+            thumbs,
+            media_type=media_type,
+            max_pixels=self._config.max_image_pixels,
+            max_bytes=self._config.max_file_bytes,
         )
+        if size is None:
+            limit = megabytes(self._config.max_file_bytes)
+            raise RequestRefusedError(413, f"A file has at most {limit}, and this image has more when it is unpacked.")
         (place / RAW).unlink()
         return size
+
+
+def _sizes_in(place: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in place.iterdir()}

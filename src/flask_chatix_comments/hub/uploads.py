@@ -88,11 +88,11 @@ class UploadApi:
         ticket, _ = self._check_visitor(request.query_params)
         chatroom_id = check_id(request.query_params.get("chatroomId"), name="chatroomId")
         file_bytes = self._intake.expected_bytes(request.headers.get("content-length", ""))
-        async with self._uploads.slot(ticket.visitor_id, chatroom_id, file_bytes=file_bytes):
-            await self._intake.check_disk(self._uploads.bytes_under_way)
+        async with self._uploads.slot(ticket.visitor_id, chatroom_id, file_bytes=file_bytes) as slot:
             upload = await self._intake.take(
                 body,
                 request.headers.get("content-type", ""),
+                slot=slot,
                 visitor_id=ticket.visitor_id,
                 chatroom_id=chatroom_id,
             )

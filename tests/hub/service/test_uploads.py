@@ -352,6 +352,29 @@ async def test_what_is_on_its_way_counts(make_world: Callable[..., World]) -> No
     await world.upload("ada", room, file_bytes=600)
 
 
+async def test_what_grew_counts_as_what_it_is(make_world: Callable[..., World]) -> None:
+    world = make_world(uploads={"bytes_per_hour": 1000, "max_file_bytes": 1000})
+    room = await world.room()
+    await joined(world, "ada", room)
+    await world.upload("ada", room, file_bytes=100, stored_bytes=500)
+    assert (await refused(world, "ada", room, file_bytes=501))[1].startswith("You can attach 1000 bytes in an hour.")
+    # It had room as it came, and has none as it became.
+    with pytest.raises(RequestRefusedError, match="You can attach 1000 bytes in an hour"):
+        await world.upload("ada", room, file_bytes=100, stored_bytes=501)
+    assert await world.store.find_upload("upload-2") is None
+    await world.upload("ada", room, file_bytes=100, stored_bytes=500)
+
+
+async def test_what_grows_at_the_same_time_does_not_outgrow_the_hour(make_world: Callable[..., World]) -> None:
+    world = make_world(uploads={"bytes_per_hour": 1000, "max_file_bytes": 1000})
+    room = await world.room()
+    await joined(world, "ada", room)
+    uploads = [world.upload("ada", room, file_bytes=10, stored_bytes=400) for _ in range(5)]
+    results = await asyncio.gather(*uploads, return_exceptions=True)
+    assert [type(result) for result in results].count(str) == 2
+    assert {type(result) for result in results} == {str, RequestRefusedError}
+
+
 async def test_so_many_at_the_same_time(world: World) -> None:
     room = await world.room()
     release = asyncio.Event()

@@ -34,6 +34,21 @@ async def opened(path: Path) -> SqlStore:
     return store
 
 
+async def test_what_is_stored_of_earlier_files_is_their_size(tmp_path: Path) -> None:
+    path = tmp_path / "hub.sqlite3"
+    store = await opened(path)
+    await store.create_chatroom(Chatroom("room", "A post"), now=NOW)
+    await store.add_upload(upload("u1", file_bytes=700, stored_bytes=900, created_at=NOW))
+    await store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("ALTER TABLE uploads DROP COLUMN stored_bytes; UPDATE schema_info SET version = 3")
+    store = await opened(path)
+    found = await store.find_upload("u1")
+    assert found is not None and (found.file_bytes, found.stored_bytes) == (700, 700)
+    assert (await store.upload_totals("ada", since=NOW - timedelta(hours=1))).stored_bytes == 700
+    await store.close()
+
+
 async def test_an_old_database_keeps_its_comments(old_database: Path) -> None:
     store = await opened(old_database)
     page = await store.page_before("files", None, limit=10, with_whispers=True)

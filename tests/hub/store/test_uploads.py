@@ -28,6 +28,7 @@ def upload(upload_id: str, **more: Any) -> Upload:
         media_type="application/pdf",
         file_name="a.pdf",
         file_bytes=1000,
+        stored_bytes=1000,
         width_px=None,
         height_px=None,
         created_at=NOW,
@@ -140,7 +141,7 @@ async def test_what_a_visitor_has_uploaded_counts_whatever_became_of_it(store: S
     await post(store, 1)
     await store.delete_message("room", "m1")
     await store.uploads_removed(await store.condemned_uploads())
-    await store.add_upload(upload("u2", created_at=NOW + HOUR / 2, file_bytes=2**40))
+    await store.add_upload(upload("u2", created_at=NOW + HOUR / 2, stored_bytes=2**40))
     await store.add_upload(upload("u3", visitor_id="bob"))
     assert await store.upload_totals("ada", since=NOW - HOUR) == UploadTotals(2, 2**40 + 1000, NOW)
     assert await store.upload_totals("ada", since=NOW) == UploadTotals(1, 2**40, NOW + HOUR / 2)

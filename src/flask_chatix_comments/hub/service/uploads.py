@@ -37,12 +37,18 @@ BUSY = "Many files are on their way already. Please try again in a moment."
 logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class _UnderWay:
-    """What a visitor is uploading right now."""
+@dataclass(slots=True, eq=False)
+class Slot:
+    """What a visitor is uploading right now.
 
-    count: int = 0
-    file_bytes: int = 0
+    Attributes:
+        quota_bytes: How much of what the visitor may upload is kept for it.
+        disk_bytes: How much it may still need on the disk.
+    """
+
+    visitor_id: str
+    quota_bytes: int
+    disk_bytes: int
 
 
 class Uploads:
@@ -52,15 +58,17 @@ class Uploads:
         self._context = context
         self._store = context.store
         self._attendance = attendance
-        self._under_way: dict[str, _UnderWay] = {}
+        self._under_way: set[Slot] = set()
         # Between the look at what a visitor has uploaded and the note that there will be more, nothing may happen.
         self._turns = Turns()
 
     # Uploading
 
     @asynccontextmanager
-    async def slot(self, visitor_id: str, chatroom_id: str, *, file_bytes: int) -> AsyncIterator[None]:
+    async def slot(self, visitor_id: str, chatroom_id: str, *, file_bytes: int) -> AsyncIterator[Slot]:
         """Let a visitor upload one file of at most so many bytes, for as long as the context lasts.
+
+        What will be stored of an image may be more, which ``record`` looks at.
 
         Raises:
             RequestRefusedError: There have been too many, or too much.
@@ -74,32 +82,36 @@ class Uploads:
             raise NotAllowedError(IS_CLOSED)
         async with self._turns.of(visitor_id):
             since = self._context.now() - QUOTA_TIME
-            self._check_quota(config, visitor_id, file_bytes, await self._store.upload_totals(visitor_id, since=since))
-            under_way = self._under_way.setdefault(visitor_id, _UnderWay())
-            under_way.count += 1
-            under_way.file_bytes += file_bytes
+            totals = await self._store.upload_totals(visitor_id, since=since)
+            self._check_count(config, visitor_id, totals)
+            self._check_bytes(config, visitor_id, file_bytes, totals)
+            slot = Slot(visitor_id, quota_bytes=file_bytes, disk_bytes=file_bytes)
+            self._under_way.add(slot)
         try:
-            yield
+            yield slot
         finally:
-            under_way.count -= 1
-            under_way.file_bytes -= file_bytes
-            if not under_way.count:
-                del self._under_way[visitor_id]
+            self._under_way.remove(slot)
 
     @property
     def bytes_under_way(self) -> int:
         """How much the uploads that have a slot may need on the disk."""
-        return sum(one.file_bytes for one in self._under_way.values())
+        return sum(slot.disk_bytes for slot in self._under_way)
 
-    def _check_quota(self, config: UploadConfig, visitor_id: str, file_bytes: int, totals: UploadTotals) -> None:
-        mine = self._under_way.get(visitor_id, _UnderWay())
-        everybody = sum(one.count for one in self._under_way.values())
-        if mine.count >= MAX_UNDER_WAY_PER_VISITOR or everybody >= MAX_UNDER_WAY:
+    def _of(self, visitor_id: str) -> list[Slot]:
+        return [slot for slot in self._under_way if slot.visitor_id == visitor_id]
+
+    def _check_count(self, config: UploadConfig, visitor_id: str, totals: UploadTotals) -> None:
+        count = len(self._of(visitor_id))
+        if count >= MAX_UNDER_WAY_PER_VISITOR or len(self._under_way) >= MAX_UNDER_WAY:
             raise RequestRefusedError(429, BUSY)
-        if totals.count + mine.count >= config.files_per_hour:
+        if totals.count + count >= config.files_per_hour:
             files = "1 file" if config.files_per_hour == 1 else f"{config.files_per_hour} files"
             raise self._quota_refusal(f"You can attach {files} in an hour.", totals)
-        if totals.file_bytes + mine.file_bytes + file_bytes > config.bytes_per_hour:
+
+    def _check_bytes(self, config: UploadConfig, visitor_id: str, more_bytes: int, totals: UploadTotals) -> None:
+        """Refuse what is more than a visitor may have in an hour, with all that is on its way."""
+        under_way = sum(slot.quota_bytes for slot in self._of(visitor_id))
+        if totals.stored_bytes + under_way + more_bytes > config.bytes_per_hour:
             raise self._quota_refusal(f"You can attach {megabytes(config.bytes_per_hour)} in an hour.", totals)
 
     def _quota_refusal(self, rule: str, totals: UploadTotals) -> RequestRefusedError:
@@ -110,9 +122,22 @@ class Uploads:
         when = "in a minute" if minutes == 1 else f"in {minutes} minutes"
         return RequestRefusedError(429, f"{rule} Please try again {when}.", retry_after_s=wait_s)
 
-    async def record(self, upload: Upload) -> None:
-        """Note a file that has come."""
-        await self._store.add_upload(upload)
+    async def record(self, slot: Slot, upload: Upload) -> None:
+        """Note a file that has come in a slot.
+
+        Raises:
+            RequestRefusedError: It has become more than the visitor may upload.
+        """
+        config = self._context.config.uploads
+        if config is None:
+            raise NotAllowedError(NO_FILES)
+        async with self._turns.of(slot.visitor_id):
+            since = self._context.now() - QUOTA_TIME
+            totals = await self._store.upload_totals(slot.visitor_id, since=since)
+            self._check_bytes(config, slot.visitor_id, upload.stored_bytes - slot.quota_bytes, totals)
+            await self._store.add_upload(upload)
+            # The store counts it from now on.
+            slot.quota_bytes = 0
 
     # Reading
 

@@ -102,6 +102,7 @@ class Upload:
 
     Attributes:
         media_type: What it is served as.
+        stored_bytes: Of all that is kept of it: an image has small ones beside.
         width_px, height_px: Of an image as it is shown.
     """
 
@@ -112,6 +113,7 @@ class Upload:
     media_type: str
     file_name: str
     file_bytes: int
+    stored_bytes: int
     width_px: int | None
     height_px: int | None
     created_at: datetime
@@ -126,7 +128,7 @@ class UploadTotals:
     """
 
     count: int
-    file_bytes: int
+    stored_bytes: int
     first_at: datetime | None
 
 

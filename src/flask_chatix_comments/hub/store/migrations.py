@@ -39,10 +39,19 @@ def _take_files(connection: sa.Connection) -> None:
         connection.exec_driver_sql(f"ALTER TABLE {column}")
 
 
+def _count_what_is_stored(connection: sa.Connection) -> None:
+    """Version 4: of an image, the small ones count as well."""
+    # The step before has made the table as it is now.
+    if not any(column["name"] == "stored_bytes" for column in sa.inspect(connection).get_columns("uploads")):
+        connection.exec_driver_sql("ALTER TABLE uploads ADD COLUMN stored_bytes BIGINT DEFAULT '0' NOT NULL")
+    connection.execute(uploads.update().values(stored_bytes=uploads.c.file_bytes))
+
+
 #: What leads to each version from the one before. Steps stand by themselves: later ones may change the tables again.
 STEPS: Mapping[int, Callable[[sa.Connection], None]] = {
     2: _protect_names,
     3: _take_files,
+    4: _count_what_is_stored,
 }
 SCHEMA_VERSION = max(STEPS)
 

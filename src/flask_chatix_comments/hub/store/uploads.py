@@ -37,11 +37,11 @@ def totals(connection: sa.Connection, visitor_id: str, since: datetime) -> Uploa
     row = connection.execute(
         sa.select(
             sa.func.count().label("total"),
-            sa.func.coalesce(sa.func.sum(uploads.c.file_bytes), 0).label("file_bytes"),
+            sa.func.coalesce(sa.func.sum(uploads.c.stored_bytes), 0).label("stored_bytes"),
             sa.func.min(uploads.c.created_ms).label("first_ms"),
         ).where(uploads.c.visitor_id == visitor_id, uploads.c.created_ms > to_ms(since))
     ).one()
-    return UploadTotals(row.total, int(row.file_bytes), None if row.first_ms is None else from_ms(row.first_ms))
+    return UploadTotals(row.total, int(row.stored_bytes), None if row.first_ms is None else from_ms(row.first_ms))
 
 
 def message_id_of(connection: sa.Connection, upload_id: str) -> str | None:
