@@ -197,6 +197,7 @@ ALLOWED: dict[str, set[str]] = {
         *HUB_INNER,
     },
     "hub.origins": {"starlette"},
+    "hub.safe_answers": {"starlette"},
     "hub.entrance": {
         *("starlette", ".hub.origins", ".hub.rest_call", ".hub.signalr"),
         *(".hub.transports.channel", ".hub.transports.channels"),

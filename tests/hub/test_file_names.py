@@ -87,10 +87,29 @@ def test_whatever_comes_a_name_is_a_name(text: str, image_type: str | None) -> N
 def test_a_header_says_the_name_and_nothing_else(text: str, is_attachment: bool) -> None:
     name = clean_file_name(text, image_type=None)
     header = content_disposition(name, is_attachment=is_attachment)
-    match = re.fullmatch(r"(attachment|inline); filename=\"([ !#$&-\[\]-~]*)\"; filename\*=UTF-8''([!-~]+)", header)
+    match = re.fullmatch(
+        r"(attachment|inline); filename=\"([ !#$&-)+-.0-9;=@A-\[\]-{}~]+)\"; filename\*=UTF-8''([!-~]+)", header
+    )
     assert match is not None, header
     assert (match[1] == "attachment") is is_attachment
+    assert not match[2].startswith(".")
     assert unquote(match[3], errors="strict") == name
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("a\uff0f..\uff0fetc\uff0fpasswd", "a_.._etc_passwd"),
+        ("\u2105x.txt", "c_ox.txt"),
+        ("a\uff1ab.txt", "a_b.txt"),
+        ("\uff0ehtaccess", "htaccess"),
+        ("\uff0e\uff0e", "file"),
+        ("\uff3cb\uff5cc\uff1cd\uff02", "_b_c_d_"),
+    ],
+)
+def test_what_becomes_ascii_is_as_harmless(name: str, plain: str) -> None:
+    header = content_disposition(clean_file_name(name, image_type=None), is_attachment=True)
+    assert header.startswith(f'attachment; filename="{plain}"; ')
 
 
 def test_clients_read_the_name() -> None:

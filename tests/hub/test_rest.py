@@ -81,6 +81,16 @@ async def test_every_route_wants_key_website_and_method(hub: Hub, method: str, p
     assert method in refusal.headers["allow"].split(", ")
 
 
+@pytest.mark.parametrize(
+    "body", [b'{"title": "\xff"}', b'{"\xff": 1}', b'{"title": "\xed\xa0\x80"}', b"\xff\xfe{}", b'{"title": "\\ud800"}']
+)
+async def test_bodies_that_are_no_text(hub: Hub, body: bytes) -> None:
+    response = await hub.client.post(
+        "/chatroom/create", params={"websiteId": "local"}, headers={"X-Api-Key": API_KEY}, content=body
+    )
+    assert error_of(response) == (400, "The body is not JSON.")
+
+
 async def test_chatrooms(hub: Hub) -> None:
     room = await create(hub, is_private=True, external_id="post-1")
     assert room == {

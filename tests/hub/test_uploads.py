@@ -265,6 +265,21 @@ async def test_a_body_of_unknown_length_is_taken(ada: Uploader) -> None:
     assert response.json()["fileSize"] == 5000
 
 
+@pytest.mark.parametrize("where", ["before", "behind"])
+async def test_what_surrounds_a_file_has_an_end(ada: Uploader, files_folder: Path, where: str) -> None:
+    body, content_type = form_of(b"x")
+    padding = b"\r\n" * 32_000
+    data = padding + body if where == "before" else body + padding
+    says = (400, "The upload cannot be read: there is too much around the file.")
+    assert error_of(await ada.send(content=in_pieces(data), headers={"Content-Type": content_type})) == says
+    assert error_of(await ada.send(content=data, headers={"Content-Type": content_type})) == says
+    assert files_in(files_folder) == []
+    # Some clients write a little.
+    data = padding[:1000] + body if where == "before" else body + padding[:1000] + b"--" + b"x" * 100
+    await ada.send(content=in_pieces(data), headers={"Content-Type": content_type})
+    assert len(files_in(files_folder)) == 1
+
+
 async def test_only_the_listed_types_are_taken(make_uploader: MakeUploader) -> None:
     ada = await make_uploader(file_types=("application/pdf", "image/png"))
     await ada.save(PDF, "a.pdf", "application/pdf")
@@ -431,6 +446,42 @@ async def test_a_part_of_a_file(ada: Uploader) -> None:
     part = await ada.get(url, Range="bytes=2-4")
     assert (part.status_code, part.content) == (206, b"234")
     assert part.headers["content-security-policy"] == "default-src 'none'; sandbox"
+
+
+SAFE = {
+    "content-security-policy": "default-src 'none'; sandbox",
+    "x-content-type-options": "nosniff",
+    "cross-origin-resource-policy": "cross-origin",
+    "referrer-policy": "no-referrer",
+}
+
+
+async def test_refusals_at_a_files_address_are_as_harmless(ada: Uploader) -> None:
+    url = (await ada.save(b"0123456789"))["fileUrl"]
+    refused = [
+        (await ada.get(url, Range="bytes=a-b"), 400),
+        (await ada.get(url, Range="bytes=99-"), 416),
+        (await ada.get(f"{url}x"), 404),
+        (await ada.get(url, "POST"), 405),
+        (await ada.get(f"{BASE_URL}/file/x/y/z/"), 404),
+        (await ada.send(json={}), 400),
+    ]
+    for response, status in refused:
+        assert response.status_code == status
+        assert {name: response.headers.get_list(name) for name in SAFE} == {name: [SAFE[name]] for name in SAFE}
+        assert response.headers.get_list("cache-control") == ["no-store"]
+
+
+async def test_no_answer_is_of_another_type_than_it_says(ada: Uploader) -> None:
+    origin = {"Origin": "https://evil.example"}
+    for response in (
+        await ada.get(f"{BASE_URL}/health"),
+        await ada.get(f"{BASE_URL}/nothing"),
+        await ada.get(f"{BASE_URL}/chatroom/list"),
+        await ada.get(f"{BASE_URL}/health", **origin),
+    ):
+        assert response.headers.get_list("x-content-type-options") == ["nosniff"]
+        assert "content-security-policy" not in response.headers
 
 
 async def test_what_is_not_there(ada: Uploader) -> None:

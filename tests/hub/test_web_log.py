@@ -52,6 +52,30 @@ def test_requests_to_the_hub_lose_their_query(root: str) -> None:
     assert access(url) == f"GET {url} HTTP/1.1"
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        PATH,
+        f"/{PATH}/v1/chat",
+        "/chatix-comments//hub/v1/chat",
+        "/CHATIX-comments/HUB/v1/chat",
+        f"{PATH}%00/v1/chat",
+        "/chatix-comments%2Fhub/v1/chat",
+        "/chatix-comments/h%75b/v1/chat",
+        f"{PATH};x/v1/chat",
+        f"{PATH}./v1/chat",
+    ],
+)
+def test_requests_that_miss_the_hub_lose_it_as_well(path: str) -> None:
+    web_log.install_for_mounted(PATH)
+    assert access(f"{path}?id=secret") == f"GET {path}?... HTTP/1.1"
+
+
+def test_a_ticket_is_cut_wherever_it_was_sent() -> None:
+    web_log.install_for_mounted(PATH)
+    assert access("/v1/chat/negotiate?websiteId=local&visitorId=secret") == "GET /v1/chat/negotiate?... HTTP/1.1"
+
+
 def test_requests_to_the_site_are_its_own_business() -> None:
     web_log.install_for_mounted(PATH)
     assert access("/search?q=swifts") == "GET /search?q=swifts HTTP/1.1"

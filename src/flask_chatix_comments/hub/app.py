@@ -28,6 +28,7 @@ from .membership import Membership
 from .origins import CorsMiddleware, OriginPolicy
 from .rest import RestApi
 from .rest_call import NO_STORE, refusal_to_response
+from .safe_answers import SafeAnswers
 from .service import ChatService, Context
 from .signalr.connection import ConnectionLimits
 from .store.base import MessageStore
@@ -110,7 +111,7 @@ def create_hub(
     )
     # A redirect would carry the query, and with it the ticket, to whatever host the request names.
     app.router.redirect_slashes = False
-    return CorsMiddleware(app, policy)
+    return SafeAnswers(CorsMiddleware(app, policy), files_path=f"{BASE_PATH}/file/")
 
 
 def _lifespan(

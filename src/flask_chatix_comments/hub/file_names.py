@@ -53,6 +53,7 @@ def content_disposition(name: str, *, is_attachment: bool) -> str:
     """Return the header's value (RFC 6266): for old clients in ASCII, for all others as it is."""
     kind = "attachment" if is_attachment else "inline"
     letters = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
-    plain = "".join("_" if c in '"\\?%' else c for c in letters.encode("ascii", "replace").decode())
+    # Wide and small forms have become what a name may not hold.
+    plain = letters.encode("ascii", "replace").decode().translate(_RESERVED).replace("%", "_").strip(". ") or "file"
     exact = quote(name, safe=_ATTRIBUTE_CHARACTERS)
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{exact}"

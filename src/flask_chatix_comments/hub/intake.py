@@ -34,6 +34,7 @@ MAX_DRAINED_BYTES = 64 * 1024 * 1024
 MIN_BYTES_PER_S = 4096
 
 STALLED = "The upload has come to a halt. Please try again."
+NO_END = "The upload cannot be read: there is too much around the file."
 EMPTY = "This file is empty."
 NOT_TAKEN = "Files of this kind cannot be attached here."
 NO_IMAGE = "This is not the JPEG or PNG image that it is said to be."
@@ -157,13 +158,17 @@ class Intake:
 
     async def _receive(self, body: AsyncIterator[bytes], part: FilePart, path: Path) -> _Received:
         """Write the file of a body to *path*."""
-        head, waiting, size_bytes = b"", bytearray(), 0
+        head, waiting, size_bytes, body_bytes = b"", bytearray(), 0, 0
         file = await asyncio.to_thread(open_private, path)
         try:
             async for chunk in self._in_time(body):
-                for piece in part.receive(chunk):
+                body_bytes += len(chunk)
+                for piece in () if part.is_whole else part.receive(chunk):
                     waiting += piece
                     size_bytes += len(piece)
+                if body_bytes - size_bytes > MAX_OVERHEAD_BYTES:
+                    # Before the form or behind it: nobody has said how long the body will be.
+                    raise RequestRefusedError(400, NO_END)
                 if size_bytes > self._config.max_file_bytes:
                     raise self._too_large()
                 if len(waiting) >= WRITE_BYTES:

@@ -110,6 +110,8 @@ def check_url(url: object) -> str | None:
         raise InvalidArgumentError("This is not a URL.") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InvalidArgumentError("A file is named by an http or https URL.")
+    if "@" in parts.netloc:
+        raise InvalidArgumentError("The URL of a file holds no user name.")
     return url
 
 

@@ -73,6 +73,11 @@ class FilePart:
         pieces, self._pieces = self._pieces, []
         return pieces
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the last boundary has come: what follows it is no part of the form (RFC 2046, section 5.1.1)."""
+        return self._is_whole
+
     def finish(self) -> None:
         """Note that the body has ended.
 

@@ -75,7 +75,7 @@ async def read_body(request: Request, *, limit_bytes: int) -> Mapping[str, Any]:
         return {}
     try:
         body = msgspec.json.decode(bytes(data))
-    except (msgspec.MsgspecError, RecursionError) as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise InvalidArgumentError("The body is not JSON.") from exc
     if not isinstance(body, dict):
         raise InvalidArgumentError("The body is not a JSON object.")

@@ -23,13 +23,8 @@ from .service.uploads import NO_SUCH_FILE
 from .store.base import Upload
 
 THUMB_TYPE = "image/webp"
-#: Whatever is in a file, it runs nowhere: not in the page that shows it, not on the hub's own origin.
-FILE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; sandbox",
-    "X-Content-Type-Options": "nosniff",
-    # The blog is another site than the hub, as far as browsers know.
-    "Cross-Origin-Resource-Policy": "cross-origin",
-    "Referrer-Policy": "no-referrer",
+#: Besides what every answer about files says (safe_answers.py).
+KEPT_HEADERS = {
     # The reader's own browser may keep it; a cache for all would go on serving what has been deleted.
     "Cache-Control": "private, max-age=31536000, immutable",
     "Vary": "Origin",
@@ -121,7 +116,7 @@ class UploadApi:
         except FileNotFoundError:
             raise NotFoundError(NO_SUCH_FILE) from None
         # What has an id never changes.
-        headers = {**FILE_HEADERS, "ETag": f'"{upload.upload_id}-{name}"'}
+        headers = {**KEPT_HEADERS, "ETag": f'"{upload.upload_id}-{name}"'}
         if _has_already(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         headers["Content-Disposition"] = content_disposition(upload.file_name, is_attachment=not upload.is_image)

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 import h11
 from starlette.requests import ClientDisconnect
@@ -20,6 +21,9 @@ CONNECTION_LOGGERS = ("uvicorn.error", "uvicorn.asgi")
 ACCESS_LOGGER = "uvicorn.access"
 QUIET_S = 60.0
 _QUERY = re.compile(r"\?[^\s\"]*")
+_WORD = re.compile("[0-9a-z]+")
+#: What names a ticket, wherever it was sent to.
+_TICKET = re.compile(r"[?&]visitorid=", re.IGNORECASE)
 _NO_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 #: What any client can bring about with a few bytes, as often as it likes; each costs a traceback.
 _CLIENTS_FAULTS = (UnicodeDecodeError, h11.ProtocolError, ClientDisconnect)
@@ -107,8 +111,16 @@ class AccessFilter(logging.Filter):
         return True
 
     def _without_query(self, value: object) -> object:
-        is_of_hub = isinstance(value, str) and f"{self.path}/" in value
+        is_of_hub = isinstance(value, str) and (self._is_near(value.partition("?")[0]) or _TICKET.search(value))
         return _QUERY.sub("?...", str(value)) if is_of_hub else value
+
+    def _is_near(self, path: str) -> bool:
+        """Whether a path is the hub's, or was meant to be: it has the same words, whatever stands between them."""
+        return f" {_words(self.path)} " in f" {_words(unquote(path))} "
+
+
+def _words(path: str) -> str:
+    return " ".join(_WORD.findall(path.casefold()))
 
 
 def _is_a_clients_fault(record: logging.LogRecord) -> bool:

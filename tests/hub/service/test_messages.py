@@ -409,13 +409,16 @@ async def test_the_api_posts_files_and_images(world: World) -> None:
         Draft(type=1, content="x"),
         Draft(type=True, content="x"),
         Draft(type=[], content="x"),
+        Draft(type=0.0, content="x"),
+        Draft(type=5.0, file_url="https://x/y"),
+        Draft(type=5, file_url="https://user:secret@x/y"),
     ]
     for draft in bad:
         with pytest.raises(InvalidArgumentError):
             await world.service.messages.post_by_api(room, draft, sender_id="x", sender_flag=0)
 
 
-@pytest.mark.parametrize("flag", [2, -1, None, True, "0", []])
+@pytest.mark.parametrize("flag", [2, -1, None, True, "0", [], 0.0, 1.0])
 async def test_sender_flags_that_are_none(world: World, flag: Any) -> None:
     room = await world.room()
     with pytest.raises(InvalidArgumentError, match="sender_flag"):

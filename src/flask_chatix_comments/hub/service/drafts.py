@@ -45,7 +45,7 @@ def draft_from(data: Mapping[str, Any], *, default_type: MessageType | None = No
 
 def type_of(draft: Draft) -> MessageType:
     """Return what kind of message is wanted."""
-    if draft.type not in tuple(MessageType) or isinstance(draft.type, bool):
+    if not isinstance(draft.type, int) or isinstance(draft.type, bool) or draft.type not in tuple(MessageType):
         raise InvalidArgumentError("type is 0 for text, 4 for an image, 5 for a file.")
     return MessageType(draft.type)
 

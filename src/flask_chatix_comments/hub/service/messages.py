@@ -136,7 +136,7 @@ class Messages:
     ) -> Message:
         """Store a message in somebody's name; the site vouches for it."""
         await self._chatrooms.get_stored(chatroom_id)
-        if sender_flag not in (0, 1) or isinstance(sender_flag, bool):
+        if not isinstance(sender_flag, int) or isinstance(sender_flag, bool) or sender_flag not in (0, 1):
             raise InvalidArgumentError("sender_flag is 0 for a visitor, 1 for a manager.")
         upload = None
         if type_of(draft) is not MessageType.TEXT:
