@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import struct
 import zlib
 from collections.abc import Callable
@@ -17,7 +18,15 @@ from PIL.ExifTags import Base as ExifTag
 from PIL.JpegImagePlugin import get_sampling
 
 from flask_chatix_comments.errors import RequestRefusedError
-from flask_chatix_comments.hub.images import MAX_JPEG_SCANS, MAX_SIDE_PX, Size, rewrite_image
+from flask_chatix_comments.hub import images
+from flask_chatix_comments.hub.images import (
+    MAX_JPEG_SCANS,
+    MAX_JPEG_STEPS,
+    MAX_SIDE_PX,
+    MAX_SMALL_CHUNKS,
+    Size,
+    rewrite_image,
+)
 
 JPEG, PNG = "image/jpeg", "image/png"
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -239,11 +248,12 @@ def test_of_what_moves_the_first_picture_is_kept(rewrite: Rewrite) -> None:
     assert looks_like(rewrite(buffer.getvalue(), JPEG).original, frames[0])
 
 
+def chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack("!I", len(data)) + name + data + struct.pack("!I", zlib.crc32(name + data))
+
+
 def png_of(width: int, height: int, *, rows: bytes = b"") -> bytes:
     """Return a PNG that says it is so large, and holds next to nothing."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack("!I", len(data)) + name + data + struct.pack("!I", zlib.crc32(name + data))
 
     header = struct.pack("!IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
@@ -326,8 +336,44 @@ def test_what_grows_a_little_is_packed_better(rewrite: Rewrite) -> None:
     assert rewrite(encode(image, PNG), PNG, max_bytes=sizes[6] - 1) is None
 
 
-# Pillow says so once, and goes on.
-@pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Possibly corrupt EXIF data")
+def test_a_png_of_crumbs_is_refused_before_it_is_opened(rewrite: Rewrite, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = encode(corners(), PNG)
+    rewrite(plain[:33] + chunk(b"tEXt", b"k\0v") * 1000 + plain[33:], PNG)
+    monkeypatch.setattr(images, "PngImageFile", None)
+    for name in (b"tEXt", b"IDAT"):
+        crumbs = plain[:33] + chunk(name, b"k\0v") * (MAX_SMALL_CHUNKS + 1) + plain[33:]
+        assert refusal(rewrite, crumbs, PNG) == (422, "This image is damaged.")
+    profiles = chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(1_000_000)))
+    assert refusal(rewrite, plain[:33] + profiles * 2 + plain[33:], PNG) == (422, "This image is damaged.")
+
+
+@pytest.mark.parametrize("crumb", [b"\xff", b"\x00", b"\xff\xd8", b"\xff\xfe\x00\x02", b"\xff\xf0\x00\x04\xff\xff"])
+def test_a_jpeg_of_crumbs_is_refused_before_it_is_opened(
+    rewrite: Rewrite, monkeypatch: pytest.MonkeyPatch, crumb: bytes
+) -> None:
+    plain = encode(corners(), JPEG)
+    monkeypatch.setattr(images, "JpegImageFile", None)
+    crumbs = plain[:2] + crumb * (MAX_JPEG_STEPS + 1) + plain[2:]
+    assert refusal(rewrite, crumbs, JPEG) == (422, "This image is damaged.")
+
+
+@pytest.mark.parametrize("crumb", [b"\xff", b"\xff\xfe\x00\x02"])
+def test_a_jpeg_may_have_some_crumbs(rewrite: Rewrite, crumb: bytes) -> None:
+    plain = encode(corners(), JPEG)
+    assert looks_like(rewrite(plain[:2] + crumb * 1000 + plain[2:], JPEG).original, corners())
+
+
+def test_what_a_camera_noted_is_not_written_to_the_log(rewrite: Rewrite, caplog: pytest.LogCaptureFixture) -> None:
+    exif = Image.Exif()
+    exif[ExifTag.Make] = "Camera of Ada"
+    caplog.set_level(logging.DEBUG)
+    for media_type in (JPEG, PNG):
+        data = encode(corners(), media_type, exif=exif)
+        caplog.clear()
+        rewrite(data, media_type)
+        assert "Camera of Ada" not in caplog.text
+
+
 @pytest.mark.parametrize("exif", [b"", b"MM\x00*\x00\x00\xff\xff", b"II*\x00", b"\xff" * 60])
 @pytest.mark.parametrize("media_type", [JPEG, PNG])
 def test_damaged_exif_says_nothing(rewrite: Rewrite, media_type: str, exif: bytes) -> None:

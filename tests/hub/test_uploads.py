@@ -298,6 +298,22 @@ async def test_what_is_not_listed_is_not_taken_for_what_is(make_uploader: MakeUp
     assert (await ada.get(answer["fileUrl"])).headers["content-type"] == "application/octet-stream"
 
 
+async def test_where_only_some_types_are_taken_names_are_of_them(make_uploader: MakeUploader) -> None:
+    ada = await make_uploader(file_types=("application/pdf", "text/plain", "chemical/x-xyz"))
+    names = [
+        ("invoice.html", PDF, "application/pdf", "invoice.html.pdf"),
+        ("Invoice.PDF", PDF, "application/pdf", "Invoice.PDF"),
+        ("setup.exe", b"MZ", "text/plain", "setup.exe.txt"),
+        ("", b"x", "text/plain", "file.txt"),
+        # How these are called is not known here.
+        ("water.xyz", b"3", "chemical/x-xyz", "water.xyz"),
+    ]
+    for given, data, media_type, name in names:
+        assert (await ada.save(data, given or " ", media_type))["fileName"] == name
+    ada = await make_uploader()
+    assert (await ada.save(PDF, "invoice.html", "application/pdf"))["fileName"] == "invoice.html"
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [

@@ -12,6 +12,15 @@ MAX_CHARS = 100
 MAX_EXTENSION_CHARS = 16
 #: What names an image of each type; the first one is put where none of them is.
 IMAGE_EXTENSIONS = {"image/jpeg": (".jpg", ".jpeg", ".jfif", ".pjpeg", ".pjp"), "image/png": (".png",)}
+#: The same for other files, where only some types are taken: systems go by the name when they open them.
+EXTENSIONS = IMAGE_EXTENSIONS | {
+    "image/gif": (".gif",),
+    "image/webp": (".webp",),
+    "application/pdf": (".pdf",),
+    "application/zip": (".zip",),
+    "text/plain": (".txt", ".text", ".log"),
+    "text/csv": (".csv",),
+}
 
 # What Windows keeps out of names, the separators of all systems among it.
 _RESERVED = str.maketrans(dict.fromkeys('<>:"/\\|?*', "_"))
@@ -19,11 +28,13 @@ _RESERVED = str.maketrans(dict.fromkeys('<>:"/\\|?*', "_"))
 _ATTRIBUTE_CHARACTERS = "!#$&+-.^_`|~"
 
 
-def clean_file_name(text: str, *, image_type: str | None) -> str:
+def clean_file_name(text: str, *, image_type: str | None, only_type: str | None = None) -> str:
     """Return a name that can be shown and stored anywhere: one line, no path, no marks that turn text around.
 
     Args:
         image_type: What kind of image it is, if it is one: the name will end as the names of that kind do.
+        only_type: What kind of another file it has to be, if not all are taken; likewise, where we know how such
+            names end.
     """
     # Only so much: composing takes a time that grows with the square of the marks in a row.
     name = unicodedata.normalize("NFC", text[-4 * MAX_CHARS :]).replace("\\", "/").rpartition("/")[2]
@@ -32,9 +43,9 @@ def clean_file_name(text: str, *, image_type: str | None) -> str:
     name = "".join(" " if character.isspace() else character for character in name)
     name = drop_stacked_marks("".join(filter(may_be_in_name, name)))
     name = " ".join(name.split()).strip(". ")
-    extensions = IMAGE_EXTENSIONS[image_type] if image_type is not None else ()
+    extensions = EXTENSIONS.get(image_type or only_type or "", ())
     if not is_visible(name):
-        name = "image" if extensions else "file"
+        name = "image" if image_type is not None else "file"
     if extensions and not name.casefold().endswith(extensions):
         name += extensions[0]
     return _shorten(name)

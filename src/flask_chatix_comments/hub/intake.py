@@ -138,7 +138,11 @@ class Intake:
                 visitor_id=visitor_id,
                 is_image=size is not None,
                 media_type=media_type,
-                file_name=clean_file_name(received.name, image_type=media_type if size is not None else None),
+                file_name=clean_file_name(
+                    received.name,
+                    image_type=media_type if size is not None else None,
+                    only_type=received.declared_type if self._config.file_types is not None else None,
+                ),
                 file_bytes=kept[ORIGINAL],
                 stored_bytes=sum(kept.values()),
                 width_px=size.width_px if size is not None else None,
