@@ -81,6 +81,30 @@ class TestBackfill:
         assert "401" in result.stderr
         assert site.state.keys.hub_api[0] not in result.output
 
+    def test_an_api_that_does_not_come_back(self, site: Site) -> None:
+        load_posts(site, *(Post(number) for number in range(100)))
+        site.api.fail("/chatroom/create", httpx.ConnectError("refused"))
+        result = run(site, "backfill", "--patience", "0", "--concurrency", "2", "--json")
+        told = json.loads(result.stdout)
+        assert (result.exit_code, told["created"]) == (1, 0)
+        assert 1 <= told["failed"] == len(told["failures"]) <= 4
+        assert result.stderr.endswith("Not all posts were tried. Run it again to go on.\n")
+        site.api.faults.clear()
+        site.state.api()._caller.guard._circuits.clear()
+        assert run(site, "backfill").stdout == "100 created\n"
+
+    def test_an_interruption(self, site: Site) -> None:
+        @site.comments.posts_loader
+        def interrupted() -> Iterator[Post]:
+            yield from (Post(number) for number in range(3))
+            raise KeyboardInterrupt
+
+        result = run(site, "backfill", "--concurrency", "1")
+        assert result.exit_code == 130
+        assert result.stderr.endswith("Interrupted. Run it again to go on.\n")
+        states = {entry.state for entry in site.state.registry.entries()}
+        assert states <= {RoomState.OPEN}
+
     def test_progress_where_there_is_no_terminal(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(cli, "LINE_EVERY", 2)
         load_posts(site, *(Post(number) for number in range(5)))

@@ -88,6 +88,16 @@ class ChatixApi:
         bounded._caller = self._caller.sharing(total_s)
         return bounded
 
+    def in_bulk(self) -> ChatixApi:
+        """Return the same client for thousands of calls in a row; to be ended with ``end_bulk``."""
+        plain = object.__new__(ChatixApi)
+        plain._caller = self._caller.in_bulk()
+        return plain
+
+    def end_bulk(self) -> None:
+        """Close the connections of a client of ``in_bulk``."""
+        self._caller.end_bulk()
+
     def require_open_door(self, operation: str) -> None:
         """Return if a call could be tried now; ``ApiPausedError`` while the API is left alone."""
         self._caller.guard.require_open_door(operation)

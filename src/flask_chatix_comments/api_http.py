@@ -17,11 +17,12 @@ import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 
 from .api_guard import ApiGuard
+from .api_lines import Answer, HTTPException, NeverSentError, PlainLines, TooLargeError, is_direct
 from .errors import ApiConnectionError, ApiError, ApiPayloadError, ApiStatusError, ApiTimeoutError, ConfigError
 from .operations import Operation
 
@@ -37,6 +38,7 @@ _MISREADINGS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticEr
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 # uvicorn drops an idle connection after 5 s: be the first, so that no request meets the drop.
 _LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=64, keepalive_expiry=4.0)
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HINTS = {
     401: " If CHATIX_API_KEY is set: check it, and CHATIX_API_AUTH_HEADER for the header that carries it. If not:"
     " another site's hub may answer on this port (CHATIX_HUB_PORT), or SECRET_KEY or CHATIX_HUB_API_KEY differs between"
@@ -99,7 +101,10 @@ class ApiCaller:
         self.guard = ApiGuard(self.base_url, clock=clock)
         self._operations = operations
         # A proxy of the environment is for the world outside, not for a hub on this machine.
-        self._client = _ProcessClient(transport, trust_env=not _is_loopback(self.base_url))
+        is_outside = not _is_loopback(self.base_url)
+        self._client = _ProcessClient(transport, trust_env=is_outside)
+        self._may_be_plain = transport is None and not (is_outside and not is_direct(httpx.URL(self.base_url)))
+        self._lines: PlainLines | None = None
 
     def within(self, timeout_s: float) -> ApiCaller:
         """Return a caller over the same connections, with one try of *timeout_s*, for calls that readers wait for."""
@@ -115,9 +120,22 @@ class ApiCaller:
         bounded._ends_at = self.clock() + total_s
         return bounded
 
+    def in_bulk(self) -> ApiCaller:
+        """Return a caller for thousands of calls: over plain connections, unless a proxy or a test is in between."""
+        if not self._may_be_plain:
+            return self
+        plain = copy.copy(self)
+        plain._lines = PlainLines(httpx.URL(self.base_url))
+        return plain
+
     def close(self) -> None:
         """Close idle connections; a later call opens new ones."""
         self._client.close()
+
+    def end_bulk(self) -> None:
+        """Close the connections of ``in_bulk``, when no call is under way any more."""
+        if self._lines is not None:
+            self._lines.close()
 
     def call(self, name: str, read: Callable[[Any], _T], /, *, is_text_allowed: bool = False, **arguments: Any) -> _T:
         """Call until there is an answer or another try is not worth it; return what *read* makes of the result.
@@ -185,33 +203,71 @@ class ApiCaller:
         given = {name: value for name, value in given.items() if value is not None}
         path = operation.path.format_map({name: quote(str(value), safe="") for name, value in given.items()})
         body = {theirs: given[ours] for ours, theirs in operation.body.items() if ours in given}
+        query = {theirs: given[ours] for ours, theirs in operation.query.items() if ours in given}
         limit_s = min(self._timeout_s, self._ends_at - self.clock())
         if limit_s <= 0:
             raise self._too_slow(operation, 0, may_have_arrived=False)
+        send = self._send if self._lines is None else self._send_plainly
+        headers = {"Accept": "application/json", **headers}
+        answer = send(operation, self.base_url + path, query, body if operation.body else None, headers, limit_s)
+        if not 200 <= answer.status_code < 300:
+            raise self._refusal(operation, answer)
+        return answer.content
+
+    def _send(
+        self,
+        operation: Operation,
+        url: str,
+        query: Mapping[str, Any],
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str],
+        limit_s: float,
+    ) -> Answer:
         deadline = self.clock() + limit_s
         try:
             with self._client.get().stream(
-                operation.method,
-                self.base_url + path,
-                params={theirs: given[ours] for ours, theirs in operation.query.items() if ours in given},
-                json=body if operation.body else None,
-                headers={"Accept": "application/json", **headers},
-                timeout=self._timeouts(),
+                operation.method, url, params=query, json=body, headers=headers, timeout=self._timeouts()
             ) as response:
                 content = self._body(operation, response, deadline, limit_s)
+                return Answer(response.status_code, response.headers.get("Retry-After"), content)
         except httpx.TimeoutException as exc:
             raise self._too_slow(operation, limit_s, may_have_arrived=not isinstance(exc, _NEVER_SENT)) from exc
         except httpx.DecodingError as exc:
             raise self.nonsense(operation.name, "a body that cannot be decompressed") from exc
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
-            raise ApiConnectionError(
-                f"No answer from the API at {self.base_url} to {operation.name}: {exc or type(exc).__name__}.",
-                operation=operation.name,
-                may_have_arrived=not isinstance(exc, _NEVER_SENT),
-            ) from exc
-        if not response.is_success:
-            raise self._refusal(operation, response, content)
-        return content
+            raise self._no_answer(operation, exc, may_have_arrived=not isinstance(exc, _NEVER_SENT)) from exc
+
+    def _send_plainly(
+        self,
+        operation: Operation,
+        url: str,
+        query: Mapping[str, Any],
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str],
+        limit_s: float,
+    ) -> Answer:
+        assert self._lines is not None
+        target = "/" + url.partition("://")[2].partition("/")[2]
+        target += f"?{urlencode({name: _in_query(value) for name, value in query.items()})}" if query else ""
+        content = None if body is None else json.dumps(body).encode()
+        headers = {**headers, "Content-Type": "application/json"} if content else headers
+        try:
+            return self._lines.exchange(
+                operation.method, target, content, headers, timeout_s=limit_s, max_bytes=MAX_ANSWER_BYTES
+            )
+        except TooLargeError as exc:
+            raise self.nonsense(operation.name, f"more than {MAX_ANSWER_BYTES} bytes") from exc
+        except TimeoutError as exc:
+            raise self._too_slow(operation, limit_s, may_have_arrived=True) from exc
+        except (OSError, HTTPException) as exc:
+            raise self._no_answer(operation, exc, may_have_arrived=not isinstance(exc, NeverSentError)) from exc
+
+    def _no_answer(self, operation: Operation, exc: Exception, *, may_have_arrived: bool) -> ApiConnectionError:
+        return ApiConnectionError(
+            f"No answer from the API at {self.base_url} to {operation.name}: {exc or type(exc).__name__}.",
+            operation=operation.name,
+            may_have_arrived=may_have_arrived,
+        )
 
     def _timeouts(self) -> httpx.Timeout:
         """Return the time limit of each step of a request; one after the other they fit into the time that is left."""
@@ -238,15 +294,15 @@ class ApiCaller:
             may_have_arrived=may_have_arrived,
         )
 
-    def _refusal(self, operation: Operation, response: httpx.Response, content: bytes) -> ApiStatusError:
-        status_code = response.status_code
-        hint = " It redirects: check CHATIX_API_URL." if response.is_redirect else _HINTS.get(status_code, "")
+    def _refusal(self, operation: Operation, answer: Answer) -> ApiStatusError:
+        is_redirect = answer.status_code in _REDIRECTS
+        hint = " It redirects: check CHATIX_API_URL." if is_redirect else _HINTS.get(answer.status_code, "")
         return ApiStatusError(
-            f"The API at {self.base_url} refused {operation.name} with status {status_code}"
-            f"{self._reason(content)}.{hint}",
+            f"The API at {self.base_url} refused {operation.name} with status {answer.status_code}"
+            f"{self._reason(answer.content)}.{hint}",
             operation=operation.name,
-            status_code=status_code,
-            retry_after_s=_retry_after_s(response.headers.get("Retry-After")),
+            status_code=answer.status_code,
+            retry_after_s=_retry_after_s(answer.retry_after),
         )
 
     def _result(self, operation: Operation, content: bytes, *, is_text_allowed: bool) -> Any:
@@ -304,6 +360,11 @@ class _ProcessClient:
         client = self._clients.pop(os.getpid(), None)
         if client is not None:
             client.close()
+
+
+def _in_query(value: Any) -> str:
+    """Return a value as httpx writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _parsed(content: bytes) -> Any:

@@ -6,6 +6,7 @@ posts that have their chatroom cost one lookup each.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import enum
 import functools
@@ -14,20 +15,20 @@ import json
 import logging
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TextIO
 
-from .errors import ChatixCommentsError, PostError
+from .errors import ChatixCommentsError, PostError, RegistryError
 from .models import MAX_POST_ID_CHARS, Post, normalize_post_id
+from .room_batches import PATIENCE_S, Made, make_rooms
 from .rooms import RoomService
 
 FileFormat = Literal["jsonl", "csv"]
 
 logger = logging.getLogger(__name__)
 
-# How many posts wait for each worker, so that none is idle while the caller prints a result.
-_AHEAD = 2
+# Posts that a dry run looks up at once.
+_LOOK_AT = 200
 # A dry run remembers so many posts, as numbers: some megabytes.
 _MAX_REMEMBERED = 100_000
 _TRUTHS = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
@@ -57,62 +58,78 @@ class BackfillResult:
 
 
 def backfill(
-    rooms: RoomService, posts: Iterable[Post], *, concurrency: int = 8, dry_run: bool = False
+    rooms: RoomService,
+    posts: Iterable[Post],
+    *,
+    concurrency: int = 8,
+    dry_run: bool = False,
+    patience_s: float = PATIENCE_S,
+    pause: Callable[[float], object] | None = None,
 ) -> Generator[BackfillResult, None, None]:
     """Make the chatrooms that are missing; yield a result for each post as it is done.
 
-    One post's failure does not stop the others. When *posts* itself raises, what was begun is
-    finished and yielded first. Closing the iterator finishes what is begun and starts nothing more.
+    One post's failure does not stop the others. When *posts* itself raises, or the API does not come back, what was
+    begun is finished and yielded first. Closing the iterator finishes what is begun and starts nothing more.
 
     Args:
         posts: Read as it goes, in this thread.
         concurrency: How many API calls at once, at least 1.
         dry_run: Only tell what would be done; the API is not called. A post that comes twice would be created once.
+        patience_s: For how long to wait for an API that fails or wants to be left alone.
+        pause: Waits meanwhile, in seconds.
+
+    Raises:
+        ApiError: It has failed for *patience_s*; the rest of the posts were not tried.
     """
     if concurrency < 1:
         raise ValueError("concurrency is at least 1")
-    work = _look if dry_run else _ensure
-    source = iter(posts)
+    if dry_run:
+        yield from _look(rooms, _normalized(posts))
+        return
+    wanted = _normalized(posts)
+    with contextlib.closing(
+        make_rooms(rooms, wanted, concurrency=concurrency, patience_s=patience_s, pause=pause)
+    ) as results:
+        yield from map(_result, results)
+
+
+def _normalized(posts: Iterable[Post]) -> Iterator[Post | Made]:
+    """Yield the posts with their IDs normalised, and what is wrong with those that cannot be used."""
+    for post in posts:
+        try:
+            yield replace(post, id=normalize_post_id(post.id))
+        except Exception as exc:
+            yield Made(post, error=exc)
+
+
+def _result(made: Made) -> BackfillResult:
+    error = made.error
+    if error is None:
+        return BackfillResult(str(made.post.id), Outcome.CREATED if made.is_new else Outcome.EXISTING)
+    if isinstance(error, ChatixCommentsError):
+        return BackfillResult(_label(made.post), Outcome.FAILED, str(error))
+    logger.error("The backfill of the post %r failed.", _label(made.post), exc_info=error)
+    text = f"Unexpected {type(error).__name__}; the log has more."
+    return BackfillResult(_label(made.post), Outcome.FAILED, text)
+
+
+def _look(rooms: RoomService, posts: Iterable[Post | Made]) -> Iterator[BackfillResult]:
+    """Tell what would be done."""
     seen: set[int] = set()
-    failure: Exception | None = None
-    is_open = True
-    running: set[Future[BackfillResult]] = set()
-    executor = ThreadPoolExecutor(concurrency, thread_name_prefix="chatix-backfill")
-    try:
-        while is_open or running:
-            while is_open and len(running) < concurrency * _AHEAD:
-                try:
-                    running.add(executor.submit(work, rooms, next(source)))
-                except StopIteration:
-                    is_open = False
-                except Exception as exc:
-                    is_open, failure = False, exc
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            yield from (_once(future.result(), seen) for future in done)
-    finally:
-        executor.shutdown(cancel_futures=True)
-    if failure is not None:
-        raise failure
-
-
-def _ensure(rooms: RoomService, post: Post) -> BackfillResult:
-    def make(post_id: str) -> BackfillResult:
-        # Long enough to take over from one that died with the claim in its hands.
-        entry, is_ours = rooms.obtain(post, wait_s=rooms.lease_s + 5)
-        if entry.chatroom_id is None:
-            return BackfillResult(post_id, Outcome.FAILED, "Someone else is still creating its chatroom; run it again.")
-        return BackfillResult(post_id, Outcome.CREATED if is_ours else Outcome.EXISTING)
-
-    return _guarded(make, post)
-
-
-def _look(rooms: RoomService, post: Post) -> BackfillResult:
-    def look(post_id: str) -> BackfillResult:
-        entry = rooms.find(post_id)
-        is_missing = entry is None or entry.chatroom_id is None
-        return BackfillResult(post_id, Outcome.WOULD_CREATE if is_missing else Outcome.EXISTING)
-
-    return _guarded(look, post)
+    source = iter(posts)
+    while batch := list(itertools.islice(source, _LOOK_AT)):
+        try:
+            known = rooms.find_many([str(post.id) for post in batch if isinstance(post, Post)])
+        except RegistryError as exc:
+            yield from (_result(Made(post, error=exc) if isinstance(post, Post) else post) for post in batch)
+            continue
+        for post in batch:
+            if isinstance(post, Made):
+                yield _result(post)
+                continue
+            entry = known.get(str(post.id))
+            is_missing = entry is None or entry.chatroom_id is None
+            yield _once(BackfillResult(str(post.id), Outcome.WOULD_CREATE if is_missing else Outcome.EXISTING), seen)
 
 
 def _once(result: BackfillResult, seen: set[int]) -> BackfillResult:
@@ -126,17 +143,6 @@ def _once(result: BackfillResult, seen: set[int]) -> BackfillResult:
     if len(seen) < _MAX_REMEMBERED:
         seen.add(key)
     return result
-
-
-def _guarded(work: Callable[[str], BackfillResult], post: Post) -> BackfillResult:
-    """Do *work* for the post; whatever goes wrong is a result."""
-    try:
-        return work(normalize_post_id(post.id))
-    except ChatixCommentsError as exc:
-        return BackfillResult(_label(post), Outcome.FAILED, str(exc))
-    except Exception as exc:
-        logger.exception("The backfill of the post %r failed.", _label(post))
-        return BackfillResult(_label(post), Outcome.FAILED, f"Unexpected {type(exc).__name__}; the log has more.")
 
 
 def _label(post: Post) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,6 +26,7 @@ from .cli_support import (
     require_api,
 )
 from .errors import ApiError, ApiStatusError, RoomMissingError
+from .room_batches import PATIENCE_S
 from .room_info import RoomInfo, all_rooms, one_room, visitor_counts
 from .room_troubles import GONE_STATUSES, missing
 from .state import AppState, get_state
@@ -44,32 +45,57 @@ LIST_HEADER = ("POST", "CHATROOM", "STATE", "VISITORS", "TITLE")
 @from_file_options
 @click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
 @concurrency_option
+@click.option(
+    "--patience",
+    "patience_s",
+    type=click.FloatRange(0, 86_400),
+    default=PATIENCE_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="Wait for so long for an API that fails.",
+)
 @as_json_option
 @explained
 def backfill_command(
-    path: str | None, file_format: FileFormat | None, dry_run: bool, concurrency: int, as_json: bool
+    path: str | None,
+    file_format: FileFormat | None,
+    dry_run: bool,
+    concurrency: int,
+    patience_s: float,
+    as_json: bool,
 ) -> None:
     """Make the chatrooms of all posts that have none yet.
 
-    The posts come from the site's posts_loader, or from a file. To do it again is safe and quick.
+    The posts come from the site's posts_loader, or from a file. It can be interrupted: to do it again is safe and
+    quick, and goes on where it ended.
     """
     state = get_state()
     bad_lines: list[str] = []
     with posts_of(state, path, file_format, bad_lines) as posts:
         if not dry_run:
             require_api(state)
-        results = backfill(state.rooms, posts, concurrency=concurrency, dry_run=dry_run)
-        counts, failures = _consume(results, total=len(posts) if isinstance(posts, (list, tuple)) else None)
+        results = backfill(state.rooms, posts, concurrency=concurrency, dry_run=dry_run, patience_s=patience_s)
+        with contextlib.closing(results):
+            counts, failures, end = _consume(results, total=len(posts) if isinstance(posts, (list, tuple)) else None)
     failures = [{"post_id": None, "error": line} for line in bad_lines] + failures
     _print_summary(counts, failures, as_json=as_json)
-    if failures:
+    if isinstance(end, KeyboardInterrupt):
+        note("Interrupted. Run it again to go on.")
+        sys.exit(130)
+    if end is not None:
+        note("Not all posts were tried. Run it again to go on.")
+    if failures or end is not None:
         sys.exit(1)
 
 
 def _consume(
     results: Iterable[BackfillResult], *, total: int | None
-) -> tuple[Counter[Outcome], list[dict[str, str | None]]]:
-    """Run the backfill to its end, showing how far it is: a bar on a terminal, a line now and then elsewhere."""
+) -> tuple[Counter[Outcome], list[dict[str, str | None]], BaseException | None]:
+    """Run the backfill to its end, showing how far it is: a bar on a terminal, a line now and then elsewhere.
+
+    Returns:
+        How often what became of a post, what failed, and what ended it before its time.
+    """
     counts: Counter[Outcome] = Counter()
     failures: list[dict[str, str | None]] = []
     progress: AbstractContextManager[Iterable[BackfillResult]]
@@ -77,7 +103,7 @@ def _consume(
         progress = click.progressbar(results, length=total, label="Posts", file=sys.stderr, show_pos=True)
     else:
         progress = contextlib.nullcontext(results)
-    with progress as shown:
+    with progress as shown, _noting_the_end() as ends:
         for number, result in enumerate(shown, start=1):
             counts[result.outcome] += 1
             if result.outcome is Outcome.FAILED:
@@ -85,7 +111,17 @@ def _consume(
                 note(f"{result.post_id}: {result.error}")
             if number % LINE_EVERY == 0 and not sys.stderr.isatty():
                 note(f"{number} posts done")
-    return counts, failures
+    return counts, failures, ends[0] if ends else None
+
+
+@contextlib.contextmanager
+def _noting_the_end() -> Iterator[list[BaseException]]:
+    """Yield a list that gets what ends a backfill from outside."""
+    ends: list[BaseException] = []
+    try:
+        yield ends
+    except (ApiError, KeyboardInterrupt) as exc:
+        ends.append(exc)
 
 
 def _print_summary(counts: Counter[Outcome], failures: list[dict[str, str | None]], *, as_json: bool) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import URL, Dialect, Engine, ExceptionContext, make_url
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
@@ -163,6 +164,15 @@ hosted_visitors = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
     **_TABLE_OPTIONS,
 )
+
+
+def insert_unless_there(dialect: Dialect) -> sa.Insert:
+    """Return the statement that inserts a chatroom's row, and does nothing where the post has one."""
+    if dialect.name in _MYSQL:
+        # Not INSERT IGNORE, which would take anything else that is wrong for all right.
+        return mysql.insert(chatrooms).on_duplicate_key_update(post_id=chatrooms.c.post_id)
+    insert = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
+    return insert(chatrooms).on_conflict_do_nothing(index_elements=["post_id"])
 
 
 def add_tables(site: sa.MetaData) -> None:

@@ -19,6 +19,7 @@ from .config import ChatixConfig
 from .errors import ConfigError
 from .models import Post, PostIdLike, Visitor, normalize_post_id
 from .neighbours import Neighbours
+from .room_batches import PATIENCE_S
 from .room_info import RoomInfo, all_rooms, one_room, visitor_counts
 from .room_methods import RoomMethods
 from .rooms import RoomService
@@ -137,15 +138,26 @@ class ChatixComments(RoomMethods, UpkeepMethods):
         return get_state().api()
 
     def backfill(
-        self, posts: Iterable[Post] | None = None, *, concurrency: int = 8, dry_run: bool = False
+        self,
+        posts: Iterable[Post] | None = None,
+        *,
+        concurrency: int = 8,
+        dry_run: bool = False,
+        patience_s: float = PATIENCE_S,
     ) -> Iterator[BackfillResult]:
         """Make the chatrooms of *posts*, by default of all that ``posts_loader`` yields; say what became of each.
 
+        Args:
+            concurrency: How many API calls at once, at least 1.
+            dry_run: Only tell what would be done.
+            patience_s: For how long to wait for an API that fails or wants to be left alone.
+
         Raises:
             ConfigError: No posts are given and there is no ``posts_loader``.
+            ApiError: It has failed for *patience_s*, and not all posts were tried. To begin again is safe.
         """
         wanted = self.load_posts() if posts is None else posts
-        return backfill(get_state().rooms, wanted, concurrency=concurrency, dry_run=dry_run)
+        return backfill(get_state().rooms, wanted, concurrency=concurrency, dry_run=dry_run, patience_s=patience_s)
 
     def prefetch(self, post_ids: Iterable[PostIdLike]) -> None:
         """Look up all posts of a list at once: one query instead of one for each, and none while it is known.

@@ -31,6 +31,7 @@ from .database import (
     chatrooms,
     create_registry_engine,
     hosted_visitors,
+    insert_unless_there,
     metadata,
     visitors,
 )
@@ -185,6 +186,72 @@ class RoomRegistry(RegistryUpkeep):
             ),
             claim.post_id,
         )
+
+    def claim_many(self, posts: Sequence[tuple[str, str, bool]], *, owner: str, lease_s: float) -> list[Claim]:
+        """Take the right to create the chatrooms of posts that are not in the registry, in one transaction.
+
+        Args:
+            posts: Post ID, title and whether private; no post twice, some hundreds at once.
+
+        Returns:
+            The claims, first ones all. Posts that have a row already, whatever is in it, have none here.
+        """
+        # In one order everywhere: two of these at once then wait for each other, and do not lock each other out.
+        claims = [Claim(*post, token=secrets.token_hex(16), number=1) for post in sorted(posts)]
+        rows = [
+            {
+                "post_id": claim.post_id,
+                "title": claim.title,
+                "is_private": claim.is_private,
+                "state": RoomState.CREATING.value,
+                "claim_token": claim.token,
+                "claim_owner": owner[:255],
+                "claim_number": claim.number,
+            }
+            for claim in claims
+        ]
+        query = sa.select(chatrooms.c.claim_token).where(chatrooms.c.post_id.in_([claim.post_id for claim in claims]))
+        with self._transaction() as connection:
+            connection.execute(
+                insert_unless_there(connection.dialect).values(
+                    claim_expires_at=DatabaseNow() + round(lease_s * 1_000_000),
+                    created_at=DatabaseNow(),
+                    updated_at=DatabaseNow(),
+                ),
+                rows,
+            )
+            written = set(connection.execute(query).scalars())
+        return [claim for claim in claims if claim.token in written]
+
+    def record_many(self, records: Sequence[tuple[Claim, str, RoomState, bool]]) -> list[RegistryEntry | None]:
+        """Register chatrooms that were created under claims, and end these, in one transaction.
+
+        Args:
+            records: The claim, the chatroom's ID, state, and whether it is private; some hundreds at once.
+
+        Returns:
+            For each what ``record`` returns; ``None``: its row is gone.
+
+        Raises:
+            RegistryError: Nothing has been written; ``record`` tells for each what is wrong with it.
+        """
+        in_order = sorted(records, key=lambda record: record[0].post_id)
+        rows = [
+            {
+                "of_post": claim.post_id,
+                "held": claim.token,
+                "chatroom": chatroom_id,
+                "new_state": state.value,
+                "private": is_private,
+            }
+            for claim, chatroom_id, state, is_private in in_order
+        ]
+        with self._transaction() as connection:
+            connection.execute(_record_one, rows)
+        for row in rows:
+            self.on_change(str(row["of_post"]))
+        entries = self.find_many([claim.post_id for claim, *_ in records])
+        return [entries.get(claim.post_id) for claim, *_ in records]
 
     def record(
         self, claim: Claim, chatroom_id: str, *, state: RoomState = RoomState.OPEN, is_private: bool | None = None
@@ -441,6 +508,19 @@ class RoomRegistry(RegistryUpkeep):
                 if _missing_tables(database):
                     raise
         self._has_tables = True
+
+
+_record_one = (
+    sa.update(chatrooms)
+    .where(chatrooms.c.post_id == sa.bindparam("of_post"), chatrooms.c.claim_token == sa.bindparam("held"))
+    .values(
+        chatroom_id=sa.bindparam("chatroom"),
+        state=sa.bindparam("new_state"),
+        is_private=sa.bindparam("private"),
+        updated_at=DatabaseNow(),
+        **_NO_CLAIM,
+    )
+)
 
 
 def _missing_tables(database: Database) -> list[str]:

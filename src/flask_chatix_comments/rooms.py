@@ -11,7 +11,8 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .errors import ApiConnectionError, ApiError, ApiPayloadError, ApiStatusError, RegistryError
@@ -58,9 +59,68 @@ class RoomService:
         self._clock = clock
         self._warned: set[str] = set()
 
+    def client_in_bulk(self) -> ChatixApi:
+        """Return the API's client for thousands of calls in a row."""
+        return self._api().in_bulk()
+
     def find(self, post_id: PostIdLike) -> RegistryEntry | None:
         """Return the post's entry, which has no chatroom yet in state ``CREATING``, or ``None``."""
         return self._registry.find(normalize_post_id(post_id))
+
+    def find_many(self, post_ids: Sequence[str]) -> dict[str, RegistryEntry]:
+        """Return the entries of those posts, whose IDs are normalised, that have one; some hundreds at once."""
+        return self._registry.find_many(post_ids)
+
+    def claim_many(self, posts: Iterable[Post]) -> list[HeldClaim]:
+        """Claim those posts, whose IDs are normalised and differ, that the registry knows nothing of.
+
+        For each claim there is to follow ``make`` and ``record_many``, or ``give_up``.
+        """
+        # By the database's clock the lease begins later than this.
+        ends_at = self._clock() + self.lease_s - RECORDING_S
+        wanted = [(str(post.id), _title_of(post, str(post.id)), post.is_private) for post in posts]
+        claims = self._registry.claim_many(wanted, owner=_owner(), lease_s=self.lease_s)
+        return [HeldClaim(claim, ends_at) for claim in claims]
+
+    def make(self, held: HeldClaim, api: ChatixApi) -> Chatroom:
+        """Create the chatroom of a first claim, within its lease.
+
+        Raises:
+            ApiError: It could not be created; then ``give_up`` the claim.
+        """
+        api = api.sharing(held.ends_at - self._clock())
+        return _align(api, held.claim, _new_room(api, held.claim), is_adopted=False)
+
+    def time_left_s(self, held: HeldClaim) -> float:
+        """Return for how long ``make`` may take."""
+        return held.ends_at - self._clock()
+
+    def record_many(self, made: Sequence[tuple[HeldClaim, Chatroom]]) -> list[bool]:
+        """Register what ``make`` has made; tell for each whether it is the post's, or another one was faster.
+
+        Raises:
+            RegistryError: None of them could be registered.
+        """
+        records = [
+            (held.claim, room.chatroom_id, state_of(room), held.claim.is_private or room.is_private)
+            for held, room in made
+        ]
+        entries = self._registry.record_many(records)
+        for (_, room), entry in zip(made, entries, strict=True):
+            if entry is not None and entry.chatroom_id != room.chatroom_id:
+                _take_back(self._api(), room, entry)
+        return [
+            entry is not None and entry.chatroom_id == room.chatroom_id
+            for entry, (_, room) in zip(entries, made, strict=True)
+        ]
+
+    def give_up(self, held: HeldClaim, exc: BaseException | None) -> None:
+        """Let others claim the post.
+
+        Args:
+            exc: What ``make`` has raised; ``None``: it was not called.
+        """
+        self._release(held.claim, room_may_exist=exc is not None and _may_have_created(exc))
 
     def ensure(self, post: Post, *, wait_s: float = 5.0) -> RegistryEntry:
         """Return the post's entry; create the chatroom if there is none.
@@ -81,7 +141,7 @@ class RoomService:
     def obtain(self, post: Post, *, wait_s: float = 5.0) -> tuple[RegistryEntry, bool]:
         """Do as ``ensure``, and tell whether this call made the chatroom."""
         post_id = normalize_post_id(post.id)
-        title = normalize_title(post.title) or normalize_title(post_id) or repr(post_id)
+        title = _title_of(post, post_id)
         deadline = self._clock() + wait_s
         pause_s = FIRST_PAUSE_S
         while True:
@@ -120,9 +180,7 @@ class RoomService:
             api = self._api()
             api = api.sharing(ends_at - self._clock())
             left_behind = api.find_chatroom_by_external_id(claim.post_id) if claim.number > 1 else None
-            chatroom = left_behind or api.create_chatroom(
-                claim.title, is_private=claim.is_private, external_id=claim.post_id
-            )
+            chatroom = left_behind or _new_room(api, claim)
             chatroom = _align(api, claim, chatroom, is_adopted=left_behind is not None)
             entry = self._registry.record(
                 claim,
@@ -143,6 +201,22 @@ class RoomService:
             self._registry.release(claim, room_may_exist=room_may_exist)
         except RegistryError as exc:
             logger.warning("The claim on the post %r stays until its lease ends: %s", claim.post_id, exc)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldClaim:
+    """A claim, and when its API calls have to be over, by the clock of the ``RoomService``."""
+
+    claim: Claim
+    ends_at: float
+
+
+def _title_of(post: Post, post_id: str) -> str:
+    return normalize_title(post.title) or normalize_title(post_id) or repr(post_id)
+
+
+def _new_room(api: ChatixApi, claim: Claim) -> Chatroom:
+    return api.create_chatroom(claim.title, is_private=claim.is_private, external_id=claim.post_id)
 
 
 def _owner() -> str:
