@@ -21,7 +21,7 @@ BUNDLE := src/flask_chatix_comments/static/chatix_comments/manifest.json
 help:
 	@echo "make demo    the example site with live comments (PORT, HUB_PORT, DEMO_DATA)"
 	@echo "make test    every test, real browser included"
-	@echo "make bench   what the macro costs, and what an upload costs the hub"
+	@echo "make bench   what pages, look-ups, a backfill and an upload cost, beside their limits"
 	@echo "make lint    ruff, mypy, tsc, Biome"
 	@echo "make docs    the documentation site, into docs/_build/html"
 	@echo "make format  rewrite the sources in the project's format"
@@ -130,8 +130,8 @@ format: node_modules/.chatix-comments-dev
 	npx biome check --write
 
 bench: .venv/.demo $(BUNDLE)
-	$(BIN)/python benchmarks/render.py
 	$(BIN)/python benchmarks/upload.py
+	$(BIN)/python benchmarks/rooms.py
 
 screenshots: .venv/.dev $(BUNDLE) chromium
 	$(BIN)/python -m docs.make_screenshots

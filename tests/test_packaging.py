@@ -55,7 +55,7 @@ def test_the_sdist_carries_the_bundle_and_no_installed_packages(sdist: Path) -> 
     assert not [name for name in names if "node_modules" in name or ".venv" in name]
     in_root = {name.partition("/")[2] for name in names}
     # Whoever has the sdist can do what whoever has the repository can.
-    assert {"Makefile", "conftest.py", ".ci/run", "benchmarks/render.py", "browser/build.mjs"} <= in_root
+    assert {"Makefile", "conftest.py", ".ci/run", "benchmarks/rooms.py", "browser/build.mjs"} <= in_root
 
 
 def test_a_wheel_from_the_sdist_needs_no_node(sdist: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from time import monotonic
+from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -39,6 +40,33 @@ class TooLargeError(HTTPException):
     """The body is larger than was allowed."""
 
 
+class _InOnePiece(http.client.HTTPConnection):
+    """Sends head and body of a request together: what costs most, by far, is to call the system."""
+
+    _pieces: list[bytes] | None = None
+
+    def request_at_once(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> None:
+        """Send a request."""
+        pieces: list[bytes] = []
+        self._pieces = pieces
+        try:
+            self.request(method, target, body, dict(headers))
+        finally:
+            self._pieces = None
+        self.send(b"".join(pieces))
+
+    def send(self, data: Any) -> None:
+        """Send bytes, or keep them until all of the request are there."""
+        if self._pieces is None:
+            super().send(data)
+        else:
+            self._pieces.append(data)
+
+
+class _InOnePieceByTls(_InOnePiece, http.client.HTTPSConnection):
+    """The same, encrypted."""
+
+
 class PlainLines:
     """Sends requests to one server. Safe for threads and forks.
 
@@ -50,7 +78,7 @@ class PlainLines:
         self._url = url
         self._context = httpx.create_ssl_context() if url.scheme == "https" else None
         self._local = threading.local()
-        self._open_ones: set[http.client.HTTPConnection] = set()
+        self._open_ones: set[_InOnePiece] = set()
 
     def close(self) -> None:
         """Close all connections, when no thread uses one any more."""
@@ -81,7 +109,7 @@ class PlainLines:
         connection = self._connection(timeout_s)
         response: http.client.HTTPResponse | None = None
         try:
-            connection.request(method, target, body, dict(headers))
+            connection.request_at_once(method, target, body, headers)
             response = connection.getresponse()
             content = bytearray()
             while piece := response.read1(65_536):
@@ -103,9 +131,9 @@ class PlainLines:
             self._drop()
         return Answer(response.status, response.getheader("Retry-After"), bytes(content))
 
-    def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
+    def _connection(self, timeout_s: float) -> _InOnePiece:
         local = self._local
-        connection: http.client.HTTPConnection | None = getattr(local, "connection", None)
+        connection: _InOnePiece | None = getattr(local, "connection", None)
         is_ours = connection is not None and local.pid == os.getpid()
         if connection is not None and is_ours and monotonic() - local.used_at < MAX_IDLE_S:
             connection.sock.settimeout(timeout_s)
@@ -117,12 +145,12 @@ class PlainLines:
         self._open_ones.add(connection)
         return connection
 
-    def _open(self, timeout_s: float) -> http.client.HTTPConnection:
+    def _open(self, timeout_s: float) -> _InOnePiece:
         host, port = self._url.host, self._url.port
         connection = (
-            http.client.HTTPConnection(host, port, timeout=timeout_s)
+            _InOnePiece(host, port, timeout=timeout_s)
             if self._context is None
-            else http.client.HTTPSConnection(host, port, timeout=timeout_s, context=self._context)
+            else _InOnePieceByTls(host, port, timeout=timeout_s, context=self._context)
         )
         try:
             connection.connect()
@@ -132,7 +160,7 @@ class PlainLines:
         return connection
 
     def _drop(self) -> None:
-        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        connection: _InOnePiece | None = getattr(self._local, "connection", None)
         self._local.connection = None
         if connection is not None:
             connection.close()

@@ -52,7 +52,7 @@ class RoomLookup:
             RegistryError: It is not in memory, and the registry cannot be read.
         """
         # As it comes: this is what a warm page does for each of its posts.
-        kept = self._kept.get(_key(post_id))
+        kept = self._kept.get(post_id if type(post_id) is str else _key(post_id))
         if kept is not None and kept[0] >= self._clock():
             return kept[1]
         key = normalize_post_id(post_id)
@@ -66,9 +66,10 @@ class RoomLookup:
         Raises:
             PostError: There can be no such post.
         """
-        now = self._clock()
-        wanted = dict.fromkeys(map(_key, post_ids))
-        missing = [normalize_post_id(key) for key in wanted if not self._is_fresh(key, now)]
+        now, kept = self._clock(), self._kept.get
+        keys = [post_id if type(post_id) is str else _key(post_id) for post_id in post_ids]
+        unknown = {key: None for key in keys if (known := kept(key)) is None or known[0] < now}
+        missing = list(map(normalize_post_id, unknown))
         try:
             for first in range(0, len(missing), POSTS_PER_QUERY):
                 self._read(missing[first : first + POSTS_PER_QUERY])
@@ -79,10 +80,6 @@ class RoomLookup:
         """Take what is known of a post, whose ID is normalised, for outdated."""
         self._last_change = next(self._counter)
         self._kept.pop(post_id, None)
-
-    def _is_fresh(self, key: str, now: float) -> bool:
-        kept = self._kept.get(key)
-        return kept is not None and kept[0] >= now
 
     def _read(self, keys: Sequence[str]) -> dict[str, RegistryEntry | None]:
         # Both before the query: what changes while it is on its way is not in its answer.
@@ -97,10 +94,8 @@ class RoomLookup:
 
 
 def _key(post_id: PostIdLike) -> str:
-    """Return the spelling by which a post is kept; text is taken as it comes, and must be looked at if it is new."""
+    """Return the spelling by which a post is kept that is no text; text is its own, and looked at when it is new."""
     kind = type(post_id)
-    if kind is str:
-        return post_id  # type: ignore[return-value] # it is one
     try:
         return str(post_id) if kind is int or kind is UUID else normalize_post_id(post_id)
     except ValueError:
