@@ -73,6 +73,13 @@ class TestBackfill:
         assert (result.exit_code, result.stdout) == (1, "2 created, 1 failed\n")
         assert result.stderr == "True: A post ID is an int, a UUID or a str, not bool.\n"
 
+    def test_what_a_terminal_would_obey_is_not_in_notes(self, site: Site) -> None:
+        post_id = "a\x1b[2J\n\u202eb"
+        load_posts(site, Post(post_id))
+        site.api.fail("/chatroom/create", 401)
+        (line,) = run(site, "backfill").stderr.splitlines()
+        assert line.startswith("a [2J b: ")
+
     def test_an_api_that_refuses(self, site: Site) -> None:
         load_posts(site, Post("a"))
         site.api.fail("/chatroom/create", 401)
@@ -324,13 +331,26 @@ class TestShowAndList:
         site.state.registry.update("a", state=state)
         assert json.loads(run(site, "show", "a", "--json").stdout)["state"] == state
 
-    @pytest.mark.parametrize("post_id", ["nothing", "x" * 256, "", "a\0"])
-    def test_a_post_that_is_not_there(self, site: Site, post_id: str) -> None:
-        result = run(site, "show", post_id, "--json")
+    def test_a_post_that_is_not_there(self, site: Site) -> None:
+        result = run(site, "show", "nothing", "--json")
         assert (result.exit_code, result.stdout) == (1, "")
         assert result.stderr.startswith("Error: ")
         assert len(result.stderr.splitlines()) == 1
+
+    @pytest.mark.parametrize("post_id", ["x" * 256, "", "a\0"])
+    def test_a_post_that_there_cannot_be(self, site: Site, post_id: str) -> None:
+        result = run(site, "show", post_id, "--json")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "Error: Invalid value: " in result.stderr
         assert "flushed" not in result.stderr
+
+    def test_what_a_terminal_would_obey_is_not_shown(self, site: Site) -> None:
+        post_id = "a\x1b[2J\n\u202eb"
+        site.state.registry.claim(post_id, title="t\x9b\nu", is_private=False, owner="somebody", lease_s=60)
+        lines = run(site, "show", post_id).stdout.splitlines()
+        assert len(lines) == len(self.KEYS)
+        assert "post_id             a [2J b" in lines
+        assert "title               t u" in lines
 
     def test_wrong_usage(self, site: Site) -> None:
         assert run(site, "show").exit_code == 2

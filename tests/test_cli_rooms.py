@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -85,7 +90,7 @@ class TestLink:
         api.update_chatroom(room, is_closed=True)
         result = run(site, "link", "q", room)
         assert (result.exit_code, result.stderr) == (0, "")
-        assert result.stdout == f"The chatroom {room} of the post 'q' is closed now.\n"
+        assert result.stdout == f"The chatroom {room} of the post 'q' is linked and closed now.\n"
         again = run_json(site, "link", "q", room)
         assert again == {
             "post_id": "q",
@@ -152,6 +157,15 @@ class TestUnlink:
         assert back == f"To have it back: flask chatix link 'it'\"'\"'s $HOME; *' {room}"
         assert run(site, "link", post_id, room).exit_code == 0
 
+    def test_of_a_post_with_a_name_that_a_terminal_would_obey(self, site: Site) -> None:
+        post_id = "it's\n\x1b[2J \u202e\\  x"
+        room = str(site.state.rooms.ensure(Post(post_id)).chatroom_id)
+        back = run(site, "unlink", post_id).stderr.splitlines()[-1]
+        word = r"$'it\'s\n\x1b[2J \u202e\\  x'"
+        assert back == f"To have it back: flask chatix link {word} {room}"
+        bash = subprocess.run(["bash", "-c", f"printf %s {word}"], env={"LC_ALL": "C.UTF-8"}, capture_output=True)
+        assert bash.stdout.decode() == post_id
+
 
 class TestCloseAndReopen:
     def test_in_registry_and_hub(self, site: Site, api: ChatixApi, room: str) -> None:
@@ -185,7 +199,10 @@ class TestDeleteAndRestore:
         api.send_message(room, sender_id="ada", content="Still here")
         deleted = run(site, "delete", "p")
         assert (deleted.exit_code, deleted.stdout) == (0, f"The chatroom {room} of the post 'p' is deleted now.\n")
-        assert deleted.stderr == "To have it back: flask chatix restore p\n"
+        assert deleted.stderr == (
+            "To have it back: flask chatix restore p\n"
+            "That goes for 30 days (CHATIX_HUB_RESTORE_DAYS); then it is gone for good.\n"
+        )
         assert api.get_chatroom(room).is_deleted
         assert "is deleted. Restore it first" in error_of(run(site, "close", "p"))
         assert run_json(site, "restore", "p")["state"] == "open"
@@ -198,6 +215,25 @@ class TestDeleteAndRestore:
             f"The chatroom {room} of the post 'p' is open, as it was before.\n",
             "It is not deleted: there is nothing to restore.\n",
         )
+
+    @pytest.mark.parametrize(
+        ("settings", "limit"),
+        [
+            (
+                {"CHATIX_HUB_RESTORE_DAYS": 1},
+                "That goes for 1 day (CHATIX_HUB_RESTORE_DAYS); then it is gone for good.\n",
+            ),
+            ({"CHATIX_HUB_RESTORE_DAYS": 0}, ""),
+            ({"CHATIX_WEBSITE_ID": "a", "CHATIX_API_KEY": "b"}, ""),
+        ],
+    )
+    def test_until_when_it_can_be_restored(
+        self, make_site: Callable[..., Site], settings: dict[str, Any], limit: str
+    ) -> None:
+        site = make_site(**settings)
+        site.state.rooms.ensure(Post("p"))
+        site.api.fail("/chatroom/delete", httpx.Response(200, json={"is_success": True}))
+        assert run(site, "delete", "p").stderr == f"To have it back: flask chatix restore p\n{limit}"
 
 
 class TestMessages:
@@ -221,7 +257,26 @@ class TestMessages:
             "thumb_100_url": None,
             "thumb_300_url": None,
             "file_url": None,
+            "file_name": None,
+            "file_size": None,
+            "width": None,
+            "height": None,
         }
+
+    def test_files_by_name_size_and_pixels(self, make_site: Callable[..., Site]) -> None:
+        site = make_site(CHATIX_WEBSITE_ID="a", CHATIX_API_KEY="b")
+        site.state.rooms.ensure(Post("p"))
+        common = {"sender_id": "v", "sent_at": 1, "content": ""}
+        image = {"file_name": "a\u202eb.png", "file_size": 1234, "width": 20, "height": 10}
+        messages = [
+            {**common, "uuid": "i", "type": 4, "original_url": "https://u.example/i", **image},
+            {**common, "uuid": "f", "type": 5, "file_url": "https://u.example/f", "file_name": "f.pdf"},
+        ]
+        site.api.fail("/chatroom/messages", httpx.Response(200, json={"items": messages}))
+        rows = run_json(site, "messages", "p", "--limit", "2")
+        assert {key: rows[0][key] for key in image} == image
+        shown = [line.split("\t")[3] for line in run(site, "messages", "p", "--limit", "2").stdout.splitlines()]
+        assert shown == ["a b.png, 1234 bytes, 20 × 10: https://u.example/i", "f.pdf: https://u.example/f"]
 
     def test_none(self, site: Site) -> None:
         assert run(site, "messages", "p").stdout == ""
@@ -278,7 +333,7 @@ class TestDeleteMessage:
             error_of(run(site, "delete-message", "m", "--post", "p")) == "There is no comment 'm' under the post 'p'."
         )
         assert "No chatroom is registered" in error_of(run(site, "delete-message", "m", "--post", "q"))
-        assert "must not be empty" in error_of(run(site, "delete-message", "m", "--post", ""))
+        assert run(site, "delete-message", "m", "--post", "").exit_code == 2
 
     def test_on_the_hosted_service_the_post_is_wanted(self, make_site: Callable[..., Site]) -> None:
         site = make_site(CHATIX_WEBSITE_ID="a", CHATIX_API_KEY="b")
@@ -359,6 +414,12 @@ class TestSweep:
     def test_wrong_usage(self, site: Site, option: str) -> None:
         assert run(site, "sweep", option).exit_code == 2
 
+    @pytest.mark.parametrize("option", ["--grace", "--time-limit"])
+    def test_a_time_that_is_no_number(self, site: Site, option: str) -> None:
+        result = run(site, "sweep", f"{option}=nan")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert f"Invalid value for '{option}': nan is no number of seconds." in result.stderr
+
 
 class TestAll:
     @pytest.fixture
@@ -367,7 +428,7 @@ class TestAll:
         return make_site()
 
     @pytest.mark.parametrize("command", BY_POST)
-    @pytest.mark.parametrize("post_id", ["nothing", "x" * 256, "", "a\0", "\x1b[2J"])
+    @pytest.mark.parametrize("post_id", ["nothing", "\x1b[2J"])
     def test_posts_that_are_not_there(self, site: Site, command: str, post_id: str) -> None:
         result = run(site, command, post_id, "--json")
         error = error_of(result)
@@ -375,8 +436,12 @@ class TestAll:
         assert "\x1b" not in error
 
     @pytest.mark.parametrize("post_id", ["x" * 256, "", "a\0"])
-    def test_posts_that_there_cannot_be_are_not_linked(self, site: Site, post_id: str) -> None:
-        error_of(run(site, "link", post_id, "room"))
+    @pytest.mark.parametrize("command", [*BY_POST, "link"])
+    def test_posts_that_there_cannot_be_are_wrong_usage(self, site: Site, command: str, post_id: str) -> None:
+        result = run(site, command, post_id, *(["room"] if command == "link" else []), "--json")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith("Usage: ")
+        assert "flushed" not in result.stderr
 
     @pytest.mark.parametrize("command", BY_POST)
     def test_a_post_whose_room_is_being_made(self, site: Site, command: str) -> None:
@@ -406,13 +471,52 @@ class TestAll:
         assert (result.exit_code, "--json" in result.stdout) == (0, True)
 
 
+BLOG = """
+from flask import Flask
+
+from flask_chatix_comments import ChatixComments
+
+app = Flask(__name__)
+app.config.from_prefixed_env()
+comments = ChatixComments(app)
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "variables"),
+    [
+        (["--app", "my blog", "--debug"], {}),
+        (["--app", "my blog"], {"FLASK_SECRET_KEY": "x" * 32}),
+        ([], {"FLASK_APP": "my blog", "FLASK_SECRET_KEY": "x" * 32}),
+    ],
+)
+def test_a_hint_can_be_typed_as_it_stands(
+    site: Site, room: str, chatix_hub: HubForTests, tmp_path: Path, options: list[str], variables: dict[str, str]
+) -> None:
+    """With the options that were given, which find the site, and without those that the environment has."""
+    (tmp_path / "my blog.py").write_text(BLOG)
+    settings = {f"FLASK_{key}": value for key, value in chatix_hub.settings.items()}
+    result = subprocess.run(
+        [sys.executable, "-m", "flask", *options, "chatix", "delete", "p"],
+        env={**os.environ, **settings, **variables},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    prefix = shlex.join(["flask", *options])
+    assert f"To have it back: {prefix} chatix restore p\n" in result.stderr
+
+
 class TestTroubleAtTheHub:
     @pytest.mark.usefixtures("impatient")
     @pytest.mark.parametrize("arguments", ALL, ids=lambda arguments: arguments[0])
     def test_a_hub_that_is_down_loses_nothing(self, site: Site, chatix_hub: HubForTests, arguments: list[str]) -> None:
         before = site.state.registry.entries()
         chatix_hub.thread.stop()
-        error = error_of(run(site, *arguments, "--json"))
+        result = run(site, *arguments, "--json")
+        error = error_of(result)
+        assert result.stderr.count("Waiting up to") == 1
         assert "No hub for the website 'tests' answers" in error
         assert "Start that hub" in error
         assert site.state.registry.entries() == before

@@ -96,6 +96,7 @@ def test_every_other_text_is_its_own_id(text: str) -> None:
         ("<script>alert(1)</script> & “quotes”", "<script>alert(1)</script> & “quotes”"),
         ("a\0b\x1bc\ud800d", "abcd"),
         ("👩‍👩‍👧 family", "👩‍👩‍👧 family"),
+        ("invoice \u202egnp.exe\u2069 \u200f\u061c!", "invoice gnp.exe !"),
         ("x" * 255, "x" * 255),
         ("x" * 256, "x" * 254 + "…"),
         ("ab " * 5000, ("ab " * 84 + "ab")[:254].rstrip() + "…"),

@@ -168,7 +168,7 @@ def show_command(post_id: str, as_json: bool) -> None:
         return
     width = max(map(len, row))
     for key, value in row.items():
-        click.echo(f"{key:<{width}}  {'?' if value is None else value}")
+        click.echo(f"{key:<{width}}  {'?' if value is None else one_line(str(value))}")
 
 
 def _asked_room(state: AppState, api: ChatixApi, post_id: str) -> RoomInfo:

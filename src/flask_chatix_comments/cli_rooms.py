@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
+import math
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +14,7 @@ from .cli_support import (
     as_json_option,
     chatix,
     explained,
+    hint,
     note,
     one_line,
     print_array,
@@ -38,18 +39,32 @@ def _ready_state() -> AppState:
     return state
 
 
-def _change(post_id: str, deed: Callable[[RoomKeeper, str], RoomChange], *, as_json: bool) -> RoomChange:
-    """Do *deed* to the post's chatroom and print what became of it."""
+class _Seconds(click.FloatRange):
+    """A time. "nan" is a float to Python, and within no bounds."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds = float(super().convert(value, param, ctx))
+        return self.fail(f"{value} is no number of seconds.", param, ctx) if math.isnan(seconds) else seconds
+
+
+def _change(
+    post_id: str, deed: Callable[[RoomKeeper, str], RoomChange], *, as_json: bool, done: str | None = None
+) -> RoomChange:
+    """Do *deed* to the post's chatroom and print what became of it.
+
+    Args:
+        done: What the deed does, when the chatroom's state does not tell.
+    """
     post_id = read_post_id(post_id)
     change = deed(_ready_state().room_keeper, post_id)
     if as_json:
         print_json(dataclasses.asdict(change))
     else:
-        state = change.state or "unlinked"
-        is_so = f"is {state} now" if change.is_changed else f"is {state}, as it was before"
+        words = [word for word in (done, change.state) if word]
+        is_so = f"is {' and '.join(words)}" + (" now" if change.is_changed else ", as it was before")
         click.echo(one_line(f"The chatroom {change.chatroom_id} of the post {change.post_id!r} {is_so}."))
     if change.note:
-        note(one_line(change.note))
+        note(change.note)
     return change
 
 
@@ -64,7 +79,7 @@ def link_command(post_id: str, chatroom_id: str, as_json: bool) -> None:
     It may have been made in a dashboard. Title, privacy and state are taken over from it. A post that has another
     chatroom keeps that one: unlink it first.
     """
-    _change(post_id, lambda keeper, post: keeper.link(post, chatroom_id), as_json=as_json)
+    _change(post_id, lambda keeper, post: keeper.link(post, chatroom_id), as_json=as_json, done="linked")
 
 
 @chatix.command("unlink")
@@ -76,8 +91,8 @@ def unlink_command(post_id: str, as_json: bool) -> None:
 
     The chatroom and its comments stay. The post's next reader gets a new one, unless this one is linked again.
     """
-    change = _change(post_id, lambda keeper, post: keeper.unlink(post), as_json=as_json)
-    note(f"To have it back: flask chatix link {shlex.quote(change.post_id)} {change.chatroom_id}")
+    change = _change(post_id, lambda keeper, post: keeper.unlink(post), as_json=as_json, done="unlinked")
+    hint("To have it back", "link", change.post_id, change.chatroom_id)
 
 
 @chatix.command("close")
@@ -105,10 +120,21 @@ def reopen_command(post_id: str, as_json: bool) -> None:
 def delete_command(post_id: str, as_json: bool) -> None:
     """Take a post's thread away from everybody.
 
-    Until it is restored: then it is back with all its comments.
+    Until it is restored: then it is back with all its comments. The hub lets that be done for the days of
+    CHATIX_HUB_RESTORE_DAYS, and then deletes it for good.
     """
     change = _change(post_id, lambda keeper, post: keeper.delete(post), as_json=as_json)
-    note(f"To have it back: flask chatix restore {shlex.quote(change.post_id)}")
+    hint("To have it back", "restore", change.post_id, then=_time_limit(get_state()))
+
+
+def _time_limit(state: AppState) -> str:
+    """Say until when what is deleted can be restored. Of the hosted service it is not known."""
+    days = state.config.hub_restore_days
+    if state.config.is_hosted or not days:
+        return ""
+    return (
+        f"\nThat goes for {days} {'day' if days == 1 else 'days'} (CHATIX_HUB_RESTORE_DAYS); then it is gone for good."
+    )
 
 
 @chatix.command("restore")
@@ -128,7 +154,8 @@ def restore_command(post_id: str, as_json: bool) -> None:
 def messages_command(post_id: str, limit: int | None, as_json: bool) -> None:
     """Print the comments of a post, oldest first.
 
-    One a line: ID, time, author and text, with tabs between them.
+    One a line: ID, time, author and text, or name and address of a file, with tabs between them. Whispers are left
+    out: they are for the managers' pages only.
     """
     post_id = read_post_id(post_id)
     state = _ready_state()
@@ -138,8 +165,20 @@ def messages_command(post_id: str, limit: int | None, as_json: bool) -> None:
         return
     for message in messages:
         moment = message.sent_at.isoformat(timespec="seconds")
-        text = message.content or message.original_url or message.file_url or ""
-        click.echo("\t".join([message.message_id, moment, one_line(message.sender_name or "-"), one_line(text)]))
+        fields = [message.message_id, moment, message.sender_name or "-", message.content or _file_line(message)]
+        click.echo("\t".join(map(one_line, fields)))
+
+
+def _file_line(message: Message) -> str:
+    """Return what is known of a file, and where it is."""
+    size = None if message.file_bytes is None else f"{message.file_bytes} bytes"
+    pixels = f"{message.width_px} × {message.height_px}" if message.width_px and message.height_px else None
+    facts = ", ".join(fact for fact in (message.file_name, size, pixels) if fact)
+    return f"{facts}: {_url_of(message)}" if facts else _url_of(message)
+
+
+def _url_of(message: Message) -> str:
+    return message.original_url or message.file_url or ""
 
 
 def _row(message: Message) -> dict[str, Any]:
@@ -156,6 +195,10 @@ def _row(message: Message) -> dict[str, Any]:
         "thumb_100_url": message.thumb_100_url,
         "thumb_300_url": message.thumb_300_url,
         "file_url": message.file_url,
+        "file_name": message.file_name,
+        "file_size": message.file_bytes,
+        "width": message.width_px,
+        "height": message.height_px,
     }
 
 
@@ -184,7 +227,7 @@ def delete_message_command(message_id: str, post_id: str | None, as_json: bool) 
 @click.option(
     "--grace",
     "grace_s",
-    type=click.FloatRange(0, 3600),
+    type=_Seconds(0, 3600),
     default=GRACE_S,
     show_default=True,
     metavar="SECONDS",
@@ -193,7 +236,7 @@ def delete_message_command(message_id: str, post_id: str | None, as_json: bool) 
 @click.option(
     "--time-limit",
     "time_limit_s",
-    type=click.FloatRange(1, 86_400),
+    type=_Seconds(1, 86_400),
     default=TIME_LIMIT_S,
     show_default=True,
     metavar="SECONDS",
@@ -204,7 +247,8 @@ def delete_message_command(message_id: str, post_id: str | None, as_json: bool) 
 def sweep_command(limit: int, grace_s: float, time_limit_s: float, as_json: bool) -> None:
     """Take out visitors who are offline.
 
-    Made for cron: it may run at any time, twice at once too, and the next run goes on where this one had to end.
+    Made for cron: it may run at any time, twice at once too, and the next run goes on where this one had to end. Only
+    chatrooms in which the hub counts somebody are looked into, and "chatrooms" in the JSON document counts these.
     """
     state = _ready_state()
     sweeper = Sweeper(
@@ -218,7 +262,7 @@ def sweep_command(limit: int, grace_s: float, time_limit_s: float, as_json: bool
     )
     result = sweeper.run()
     for failure in result.failures:
-        note(one_line(f"{failure.post_id}: {failure.error}"))
+        note(f"{failure.post_id}: {failure.error}")
     if as_json:
         print_json(dataclasses.asdict(result))
     else:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import functools
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
 import click
-from flask.cli import AppGroup
+from click.core import ParameterSource
+from flask.cli import AppGroup, ScriptInfo
+from flask.helpers import get_debug_flag
 
-from .errors import ChatixCommentsError
+from .errors import ChatixCommentsError, PostError
 from .models import may_be_in_name, normalize_post_id
 from .state import HUB_START_TIMEOUT_S, AppState
 
@@ -59,8 +62,39 @@ def explained(command: Callable[P, T]) -> Callable[P, T]:
 
 
 def note(text: str) -> None:
-    """Say something that is no result."""
-    click.echo(text, err=True)
+    """Say something that is no result, on one line."""
+    click.echo(one_line(text), err=True)
+
+
+def hint(text: str, *arguments: str, then: str = "") -> None:
+    """Say which command of ours does something.
+
+    Args:
+        text: What it is for.
+        arguments: Name and arguments of the command.
+        then: What is to be said after it.
+    """
+    click.echo(f"{text}: {command_line(*arguments)}{then}", err=True)
+
+
+def command_line(*arguments: str) -> str:
+    """Return a command of ours as one would type it who has typed the one that runs."""
+    root = click.get_current_context().find_root()
+    words = ["flask"]
+    app_path = root.obj.app_import_path if isinstance(root.obj, ScriptInfo) else None
+    if app_path and root.get_parameter_source("app") is ParameterSource.COMMANDLINE:
+        words += ["--app", app_path]
+    if root.get_parameter_source("debug") is ParameterSource.COMMANDLINE:
+        words.append("--debug" if get_debug_flag() else "--no-debug")
+    return " ".join(map(_quoted, [*words, "chatix", *arguments]))
+
+
+def _quoted(word: str) -> str:
+    """Return *word* for a shell; what a terminal would not show as it is, by its number."""
+    if word == one_line(word):
+        return shlex.quote(word)
+    escaped = word.encode("unicode_escape").decode("ascii").replace("'", "\\'")
+    return f"$'{escaped}'"
 
 
 def is_for_people() -> bool:
@@ -109,11 +143,15 @@ def read_post_id(text: str) -> str:
     """Return the POST_ID that somebody typed.
 
     Raises:
-        PostError: It is none.
+        click.BadParameter: It is none: wrong usage.
     """
     if not text:
-        raise click.ClickException("POST_ID must not be empty; flask chatix list shows the posts that have a chatroom.")
-    return normalize_post_id(text)
+        message = f"POST_ID must not be empty; {command_line('list')} shows the posts that have a chatroom."
+        raise click.BadParameter(message)
+    try:
+        return normalize_post_id(text)
+    except PostError as exc:
+        raise click.BadParameter(one_line(str(exc))) from exc
 
 
 def require_api(state: AppState, *, waits: bool = True) -> None:

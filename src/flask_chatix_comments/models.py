@@ -32,6 +32,9 @@ _JOINERS = frozenset("\u200c\u200d")
 _REFUSED_IN_NAMES = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Mn", "Me", "Zl", "Zp", "Zs"})
 
+# Unicode's property Bidi_Control: they turn the text around them, beyond the end of a title too.
+_BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
 FieldValue = str | int | float | bool
 PostIdLike = str | int | UUID
 
@@ -65,11 +68,15 @@ def normalize_post_id(post_id: PostIdLike) -> str:
 def normalize_title(title: str | None, *, fallback: str = "") -> str:
     """Return *title* as one line that every store accepts, shortened to 255 characters with an ellipsis."""
     text = "".join(" " if character.isspace() else character for character in str(title or fallback))
-    text = "".join(character for character in text if unicodedata.category(character) not in {"Cc", "Cs"})
+    text = "".join(character for character in text if _may_be_in_title(character))
     text = " ".join(text.split())
     if len(text) > MAX_TITLE_CHARS:
         text = text[: MAX_TITLE_CHARS - 1].rstrip() + "…"
     return text
+
+
+def _may_be_in_title(character: str) -> bool:
+    return unicodedata.category(character) not in {"Cc", "Cs"} and character not in _BIDI_CONTROLS
 
 
 def is_text(value: str) -> bool:

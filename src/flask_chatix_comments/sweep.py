@@ -48,7 +48,7 @@ class SweepResult:
     """What a sweep has found and done.
 
     Attributes:
-        chatrooms: How many were looked into.
+        chatrooms: How many were looked into: those that are public, and in which our hub counts somebody.
         offline: How many seats in them were those of visitors who were offline at the first look.
         taken_out: How many of these seats are free now.
         came_back: How many of these visitors were online again at the second look, or had a permission of
