@@ -43,6 +43,8 @@ export class Attachments {
     hidden: true,
   });
   readonly control: HTMLElement;
+  /** What to say about files while none can be taken; `null`: they are not our business then. */
+  refusal: string | null = null;
   readonly #listener: AttachmentsListener;
   readonly #input = make("input", { class: "chatix-file-input", type: "file", multiple: true });
   readonly #hint = make("span", { class: "chatix-limits", id: `chatix-${newKey()}` });
@@ -78,8 +80,12 @@ export class Attachments {
   /** Take what is within the limits, and say about the others why not. */
   take(files: readonly File[]): void {
     const limits = this.#limits;
-    if (!limits || files.length === 0) return;
+    if (!this.#isHeeded || files.length === 0) return;
     this.#listener.changed();
+    if (!limits) {
+      if (this.refusal) this.#listener.refused([this.refusal]);
+      return;
+    }
     const reasons: string[] = [];
     const surplus: string[] = [];
     for (const file of files) {
@@ -90,6 +96,11 @@ export class Attachments {
     }
     if (surplus.length > 0) reasons.push(strings.tooManyFiles(surplus, limits.most));
     if (reasons.length > 0) this.#listener.refused(reasons);
+  }
+
+  /** Whether files are taken, or refused in words. Else the browser does with them what it does. */
+  get #isHeeded(): boolean {
+    return this.#limits !== null || this.refusal !== null;
   }
 
   /** Let go of a file: it is in the thread, or nobody wants it. The keyboard stays in the list. */
@@ -182,15 +193,16 @@ export class Attachments {
   #onPaste(event: ClipboardEvent): void {
     const files = [...(event.clipboardData?.files ?? [])];
     const text = event.clipboardData?.getData("text/plain") ?? "";
-    if (!this.#limits || files.length === 0 || isMeant(text, files)) return;
+    if (!this.#isHeeded || files.length === 0 || isMeant(text, files)) return;
     event.preventDefault();
     this.take(files);
   }
 
   #onDragOver(event: DragEvent, form: HTMLElement): void {
-    if (!this.#limits || !event.dataTransfer?.types.includes("Files")) return;
+    if (!this.#isHeeded || !event.dataTransfer?.types.includes("Files")) return;
+    // Otherwise the browser would open the file in place of the page, and what was written would be lost.
     event.preventDefault();
-    form.classList.add("chatix-dropping");
+    form.classList.toggle("chatix-dropping", this.#limits !== null);
   }
 
   #onDragLeave(event: DragEvent, form: HTMLElement): void {
@@ -200,7 +212,7 @@ export class Attachments {
   #onDrop(event: DragEvent, form: HTMLElement): void {
     form.classList.remove("chatix-dropping");
     const files = [...(event.dataTransfer?.files ?? [])];
-    if (!this.#limits || files.length === 0) return;
+    if (!this.#isHeeded || files.length === 0) return;
     event.preventDefault();
     this.take(files);
   }

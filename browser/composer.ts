@@ -140,7 +140,9 @@ export class Composer {
 
   #arrangeFiles(): void {
     // A file is posted for all to see.
-    this.#attachments.limits = this.#mayPost && !this.#whisper.isOn ? this.#limits.files : null;
+    const limits = this.#mayPost ? this.#limits.files : null;
+    this.#attachments.limits = this.#whisper.isOn ? null : limits;
+    this.#attachments.refusal = limits && this.#whisper.isOn ? strings.whisperTakesNoFiles : null;
   }
 
   /** Show what becomes of the comment; what is in the boxes stays until it is acknowledged. */
@@ -167,6 +169,8 @@ export class Composer {
     this.#text.placeholder = what;
     this.#arrangeFiles();
     this.#showButton();
+    this.#retract(strings.whisperHasFiles, strings.whisperTakesNoFiles);
+    if (isOn && this.#attachments.files.length > 0) this.#tell(strings.whisperHasFiles, "files");
   }
 
   #showButton(): void {
@@ -199,6 +203,13 @@ export class Composer {
     input?.setAttribute("aria-invalid", "true");
     input?.setAttribute("aria-describedby", this.#error.id);
     return input;
+  }
+
+  /** Take back sentences that are not true any more; others stay. */
+  #retract(...sentences: readonly string[]): void {
+    const lines = (this.#error.textContent ?? "").split("\n").filter((line) => !sentences.includes(line));
+    this.#error.textContent = lines.join("\n");
+    this.#error.hidden ||= this.#error.textContent === "";
   }
 
   #clearText(): void {

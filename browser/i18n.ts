@@ -42,6 +42,8 @@ export const strings = {
   postWhisper: "Send whisper",
   whisperHasFiles:
     "Files cannot be whispered: everybody would see them. Remove them, or switch the whisper off.",
+  whisperTakesNoFiles:
+    "Files cannot be whispered: everybody would see them. Switch the whisper off to attach files.",
   whisperEnded: "You are no manager here any more. What you were about to whisper has been removed.",
   attachment: "Attachment",
   openOriginal: "Open the original",

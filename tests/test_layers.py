@@ -201,7 +201,7 @@ ALLOWED: dict[str, set[str]] = {
         ".hub.store.base",
         *HUB_INNER,
     },
-    "hub.origins": {"starlette"},
+    "hub.origins": {"starlette", ".hub.web_log"},
     "hub.safe_answers": {"starlette"},
     "hub.entrance": {
         *("starlette", ".hub.origins", ".hub.rest_call", ".hub.signalr"),

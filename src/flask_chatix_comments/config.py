@@ -299,7 +299,7 @@ def _secrets(mapping: Mapping[str, Any], *, is_lenient: bool) -> tuple[bytes, ..
             return ()
         message = (
             f"is not set (before init_app); set the output of: {SECRET_COMMAND}"
-            ", or run with `flask run --debug` to try it out."
+            ", or run with `flask run --debug` (and commands with `flask --debug ...`) to try it out."
         )
         raise ConfigError("SECRET_KEY", message)
     fallbacks = mapping.get("SECRET_KEY_FALLBACKS") or ()

@@ -220,6 +220,19 @@ describe("whispers", () => {
     button: "Send whisper",
     takesFiles: false,
   };
+  const file = () => new File(["x"], "a.txt", { type: "text/plain" });
+  const choose = () => {
+    const input = find<HTMLInputElement>("input[type=file]");
+    Object.defineProperty(input, "files", { value: [file()], configurable: true });
+    input.dispatchEvent(new Event("change"));
+  };
+  const bring = (how: string) => {
+    const event = new Event(how, { bubbles: true, cancelable: true });
+    const data = { files: [file()], types: ["Files"], getData: () => "" };
+    Object.defineProperty(event, how === "paste" ? "clipboardData" : "dataTransfer", { value: data });
+    composer.element.dispatchEvent(event);
+    return event;
+  };
   const sent = (text: string): Pending => ({
     text,
     file: null,
@@ -271,10 +284,14 @@ describe("whispers", () => {
   });
 
   test("take no files: those would be public", () => {
-    const input = find<HTMLInputElement>("input[type=file]");
-    const files = [new File(["x"], "a.txt", { type: "text/plain" })] as unknown as FileList;
-    Object.defineProperty(input, "files", { value: files, configurable: true });
-    input.dispatchEvent(new Event("change"));
+    choose();
+    box().click();
+    expect(alert().textContent).toMatch(/^Files cannot be whispered.*Remove them/);
+    expect(composer.element.querySelectorAll("li")).toHaveLength(1);
+    composer.setManager(true);
+    expect(alert().textContent).not.toContain("\n");
+    box().click();
+    expect([alert().hidden, alert().textContent]).toEqual([true, ""]);
     box().click();
     type("Psst");
     press({ ctrlKey: true });
@@ -283,6 +300,45 @@ describe("whispers", () => {
     find<HTMLButtonElement>("li button").click();
     press({ ctrlKey: true });
     expect(drafts).toHaveLength(1);
+  });
+
+  test.each(["paste", "drop"])("refuse files in words on %s, and the page stays", (how) => {
+    box().click();
+    type("Psst");
+    const over = bring("dragover");
+    expect(over.defaultPrevented).toBe(true);
+    expect(composer.element.classList.contains("chatix-dropping")).toBe(false);
+    for (let time = 0; time < 2; time += 1) {
+      expect(bring(how).defaultPrevented).toBe(true);
+      expect(alert().hidden).toBe(false);
+      expect(alert().textContent).toMatch(/^Files cannot be whispered[^\n]*Switch the whisper off[^\n]*$/);
+    }
+    expect(composer.element.querySelectorAll("li")).toHaveLength(0);
+    expect(textBox().value).toBe("Psst");
+    box().click();
+    expect([alert().hidden, alert().textContent]).toEqual([true, ""]);
+  });
+
+  test("leave what else is wrong where it is when they are switched off", () => {
+    composer.fail("Write something first.", "text");
+    box().click();
+    box().click();
+    expect([alert().hidden, alert().textContent]).toEqual([false, "Write something first."]);
+  });
+
+  test.each([
+    ["are not taken by this site", () => composer.setVisitor(manager, { ...limits, files: null })],
+    [
+      "would go to a closed thread",
+      () => {
+        composer.mayPost = false;
+      },
+    ],
+  ])("leave files to the browser that %s", (_, close) => {
+    close();
+    box().click();
+    expect(bring("drop").defaultPrevented).toBe(false);
+    expect(alert().hidden).toBe(true);
   });
 
   test("take none either when the thread is opened again, and a closed thread takes none at all", () => {

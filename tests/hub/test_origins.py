@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from flask_chatix_comments.hub.origins import OriginPolicy
-from tests.hub.support import Hub
+from flask_chatix_comments.hub.web_log import QUIET_S, Seldom
+from tests.hub.support import Clock, Hub
 
 POLICY = OriginPolicy(["https://blog.example", "https://Other.example:8443"])
 
@@ -106,3 +107,32 @@ async def test_without_an_origin_there_is_no_cors(hub: Hub) -> None:
     response = await hub.client.get("/visitor/get-id?websiteId=local")
     assert response.status_code == 200
     assert "access-control-allow-origin" not in response.headers
+
+
+def test_the_log_is_told_once_in_a_while_with_the_settings_to_change(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    policy = OriginPolicy([], Seldom(clock))
+    assert policy.is_allowed(headers("http://127.0.0.1:5000", "127.0.0.1:5001"))
+    for origin in ("http://localhost:5000", "http://another.example"):
+        assert not policy.is_allowed(headers(origin, "127.0.0.1:5001"))
+    (line,) = caplog.messages
+    assert line.startswith(
+        "A page of 'http://localhost:5000' is refused at the hub, which it reached as '127.0.0.1:5001'."
+    )
+    assert "CHATIX_HUB_ALLOWED_ORIGINS" in line
+    assert "CHATIX_HUB_URL" in line
+    clock.advance(QUIET_S)
+    assert not policy.is_allowed(headers("x\n\x1b[2J" + "y" * 10_000, None))
+    second = caplog.messages[1]
+    assert len(caplog.messages) == 2
+    assert second.startswith(r"A page of 'x\n\x1b[2Jyyy")
+    assert len(second) < 500
+
+
+@pytest.mark.anyio
+async def test_no_ticket_is_told_to_the_log(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    query = "websiteId=local&visitorId=a-ticket-that-is-secret"
+    answer = await hub.client.post(f"/chat/negotiate?{query}", headers={"Origin": "https://evil.example"})
+    assert answer.status_code == 403
+    assert "A page of 'https://evil.example' is refused" in caplog.text
+    assert "a-ticket-that-is-secret" not in "\n".join(caplog.messages)

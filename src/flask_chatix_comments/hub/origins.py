@@ -7,18 +7,25 @@ host by whose name the hub was reached, and on the origins of the configuration.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .web_log import Seldom
+
 ALLOWED_METHODS = "GET, POST, DELETE, OPTIONS"
 ALLOWED_HEADERS = "x-requested-with, x-signalr-user-agent, content-type, authorization"
 # As long as Chromium keeps it.
 PREFLIGHT_KEPT_S = 7200
+# Anybody can send a long one.
+MAX_LOGGED_CHARS = 200
 
 Headers = Iterable[tuple[bytes, bytes]]
+
+logger = logging.getLogger(__name__)
 
 
 class OriginPolicy:
@@ -28,11 +35,25 @@ class OriginPolicy:
         allowed: Origins, spelled as browsers do.
     """
 
-    def __init__(self, allowed: Sequence[str]) -> None:
+    def __init__(self, allowed: Sequence[str], seldom: Seldom | None = None) -> None:
         self._allowed = frozenset(origin.lower() for origin in allowed)
+        self._seldom = seldom or Seldom()
 
     def is_allowed(self, headers: Headers) -> bool:
-        """Whether the page that asks, if any, may use the hub."""
+        """Whether the page that asks, if any, may use the hub. Now and then the log is told of one that may not."""
+        headers = list(headers)
+        is_allowed = self._is_allowed(headers)
+        if not is_allowed and self._seldom.may_say("origin"):
+            origin, host = (", ".join(_values(headers, name))[:MAX_LOGGED_CHARS] for name in (b"origin", b"host"))
+            logger.warning(
+                "A page of %r is refused at the hub, which it reached as %r. If it is a page of your site, add its"
+                " origin to CHATIX_HUB_ALLOWED_ORIGINS, or let CHATIX_HUB_URL have the host name of your pages.",
+                origin,
+                host,
+            )
+        return is_allowed
+
+    def _is_allowed(self, headers: Headers) -> bool:
         origins = _values(headers, b"origin")
         hosts = _values(headers, b"host")
         if not origins:
