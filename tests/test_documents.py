@@ -22,6 +22,7 @@ from string import Template
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import gunicorn.config  # type: ignore[import-untyped]  # it carries no types
 import httpx
 import pytest
@@ -249,7 +250,12 @@ def test_every_command_is_in_the_readme_and_has_the_options_named_there() -> Non
     for name, rest in named:
         assert set(re.findall(r"--[a-z-]+", rest)) <= options_of(name)
     assert {"--dry-run", "--concurrency", "--from-file"} <= options_of("backfill")
-    assert all("--json" in options_of(name) for name in chatix.commands)
+    single = {name for name, command in chatix.commands.items() if not isinstance(command, click.Group)}
+    assert all("--json" in options_of(name) for name in single)
+    groups = [command for command in chatix.commands.values() if isinstance(command, click.Group)]
+    within = [command for group in groups for command in group.commands.values()]
+    assert all(any("--json" in parameter.opts for parameter in command.params) for command in within)
+    assert re.findall(r"^flask chatix db (\S+)", commands, re.MULTILINE) == ["upgrade"]
 
 
 def test_the_troubles_that_are_described_are_those_that_check_finds() -> None:

@@ -38,6 +38,8 @@ NAMES = [
     "RoomInfo",
     "RoomMissingError",
     "RoomState",
+    "SchemaError",
+    "SchemaState",
     "SweepFailure",
     "SweepResult",
     "SyncOutcome",
@@ -76,7 +78,7 @@ PUBLIC_METHODS = [
 ]
 METHODS_BY_HAND = ["close", "delete", "delete_message", "link", "messages", "reopen", "restore", "sweep", "unlink"]
 
-UPKEEP_METHODS = ["check", "export_registry", "import_registry", "move", "sync"]
+UPKEEP_METHODS = ["check", "export_registry", "import_registry", "move", "sync", "upgrade_registry"]
 
 
 def test_what_the_extension_offers() -> None:
@@ -85,7 +87,7 @@ def test_what_the_extension_offers() -> None:
 
 
 def test_every_command_is_a_method_too() -> None:
-    longer = {"export": "export_registry", "import": "import_registry"}
+    longer = {"export": "export_registry", "import": "import_registry", "db": "upgrade_registry"}
     in_python = {longer.get(name, name.replace("-", "_")) for name in chatix.commands}
     # A server is not called, but run.
     assert in_python - {"list", "hub"} <= {*PUBLIC_METHODS, *METHODS_BY_HAND, *UPKEEP_METHODS, "show"}

@@ -18,12 +18,14 @@ from .errors import (
     RegistryError,
     RoomError,
     RoomMissingError,
+    SchemaError,
     TokenError,
     TransferError,
 )
 from .extension import ChatixComments
 from .models import Chatroom, Message, Post, Visitor
 from .registry import RoomState
+from .registry_schema import SchemaState
 from .registry_transfer import TransferResult
 from .room_findings import Trouble, TroubleKind
 from .room_info import RoomInfo
@@ -61,6 +63,8 @@ __all__ = [
     "RoomInfo",
     "RoomMissingError",
     "RoomState",
+    "SchemaError",
+    "SchemaState",
     "SweepFailure",
     "SweepResult",
     "SyncOutcome",

@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import functools
 import os
+import re
 import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -250,10 +251,12 @@ class Database:
         """Say which tables are not there, and how to get them."""
         *first, last = names
         listed = f"{', '.join(first)} and {last}" if first else last
+        lacking = f"The room registry in {self.place} lacks {listed}."
+        if not self.is_shared:
+            return f"{lacking} Run flask chatix db upgrade; or let the site make them: CHATIX_CREATE_TABLES=true."
         return (
-            f"The room registry in {self.place} lacks {listed}. Migrations make its tables, so run "
-            "flask db migrate, if no migration has them yet, and flask db upgrade; or let the site make them: "
-            "CHATIX_CREATE_TABLES=true."
+            f"{lacking} Migrations make its tables, so run flask db migrate, if no migration has them yet, and flask db"
+            " upgrade; or let the site make them: CHATIX_CREATE_TABLES=true."
         )
 
     def _primary_remedy(self) -> str:
@@ -261,6 +264,10 @@ class Database:
         return f"Chatrooms are claimed on the primary: see that {setting} that takes writes, not a read replica."
 
     def _remedy(self, reason: str) -> str:
+        if re.search("no such column|no column named|column .* does not exist|Unknown column", reason):
+            is_migrated = self.is_shared and not self.creates_tables
+            command = "flask db migrate and flask db upgrade" if is_migrated else "flask chatix db upgrade"
+            return f"Its tables are of an earlier version: {command}."
         if "locked" in reason and self.is_shared:
             return (
                 "Something else holds a transaction on this file for longer than SQLite waits. Commit the site's "

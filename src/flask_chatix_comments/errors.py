@@ -8,7 +8,8 @@
     ├── RegistryError (post_id)
     │   ├── PostNotRegisteredError             also a LookupError
     │   ├── ChatroomTakenError (owner)         the chatroom is another post's
-    │   └── TransferError (problems)           what is to be imported is not right, or contradicts what is there
+    │   ├── TransferError (problems)           what is to be imported is not right, or contradicts what is there
+    │   └── SchemaError                        the registry's tables cannot be brought up to date here
     ├── RoomError (post_id)                    what somebody wants of a post's chatroom cannot be done
     │   ├── RoomMissingError                   the service does not have the chatroom; also a LookupError
     │   └── RoomNotReadyError (retry_after_s)  the chatroom is being made
@@ -104,6 +105,10 @@ class TransferError(RegistryError):
     def __init__(self, message: str, *, problems: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.problems = problems
+
+
+class SchemaError(RegistryError):
+    """The registry's tables cannot be brought up to date here; the message says why."""
 
 
 class RoomError(ChatixCommentsError):

@@ -96,6 +96,11 @@ class Batch:
     kind: str
     rows: list[tuple[int, Row]]
 
+    @property
+    def post_ids(self) -> list[str]:
+        """The posts whose rows these are, if they are posts'."""
+        return [row["post_id"] for _, row in self.rows] if self.kind == "chatroom" else []
+
     def known(self, connection: Connection) -> Known:
         """Return what the registry has of them."""
         firsts, seconds = zip(*(identity(self.kind, row) for _, row in self.rows), strict=True)

@@ -246,6 +246,8 @@ class RegistryImport:
         total = sum(self._counts.values())
         for batch in self._batches():
             new, differing = self._write(batch)
+            for post_id in batch.post_ids:
+                self._registry.on_change(post_id)
             added, kept, done = added + new, kept + differing, done + len(batch.rows)
             progress(done, total)
         counts = {f"{kind}s": count for kind, count in self._counts.items()}

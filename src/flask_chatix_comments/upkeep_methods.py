@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from . import registry_schema
 from .models import Post, PostIdLike, normalize_post_id
+from .registry_schema import SchemaState
 from .registry_transfer import RegistryImport, TransferResult, export_lines
 from .room_check import Inspector, unchanged
 from .room_findings import Trouble
@@ -115,3 +117,11 @@ class UpkeepMethods:
         with RegistryImport(state.registry, website_id=state.config.website_id) as transfer:
             transfer.read(lines)
             return transfer.write()
+
+    def upgrade_registry(self) -> SchemaState:
+        """Bring the registry's tables up to date, or make them; needs Alembic, the extra ``migrations``.
+
+        Raises:
+            SchemaError: The site's own migrations have them, Alembic is not installed, or the database fails.
+        """
+        return registry_schema.upgrade(get_state().registry.database)[1]

@@ -15,6 +15,7 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 
 from flask_chatix_comments import ChatixComments, Post, RegistryError, database
+from flask_chatix_comments.registry_schema import VERSION_TABLE
 from flask_chatix_comments.state import get_state
 from tests.documents import block
 from tests.fitting.conftest import NewApp
@@ -121,6 +122,32 @@ def test_a_registry_elsewhere_is_no_part_of_them(blog: Blog) -> None:
     assert blog.tables("own.sqlite3") == OUR_TABLES
 
 
+def test_our_own_upgrades_leave_tables_alone_that_the_site_migrates(blog: Blog) -> None:
+    blog.write(*WITH_MIGRATE)
+    for command in ("upgrade", "current", "stamp"):
+        refused = blog.flask("chatix", "db", command, fails=True)
+        assert "Error: The site's migrations have the registry's tables" in refused
+        assert "flask db migrate, then flask db upgrade" in refused
+    blog.settings |= {"CHATIX_DATABASE_URL": "sqlite:///own.sqlite3"}
+    blog.flask("chatix", "db", "upgrade")
+    assert blog.tables("own.sqlite3") == sorted([*OUR_TABLES, VERSION_TABLE])
+
+
+def test_a_site_that_takes_up_migrations_after_our_upgrades(blog: Blog) -> None:
+    blog.write(*WITHOUT_MIGRATE)
+    blog.flask("chatix", "db", "upgrade")
+    assert blog.tables() == sorted([*OUR_TABLES, VERSION_TABLE])
+    blog.write(*WITH_MIGRATE)
+    blog.flask("db", "init")
+    blog.flask("db", "migrate")
+    # Nothing of ours but the note of a revision that means nothing any more.
+    assert re.findall(r"chatix_\w+", blog.script().partition("def downgrade")[0]) == [VERSION_TABLE]
+    blog.flask("db", "upgrade")
+    assert blog.tables() == sorted(["alembic_version", "note", *OUR_TABLES])
+    assert "No new upgrade operations detected" in blog.flask("db", "check")
+    assert "No chatroom is registered" in blog.flask("chatix", "show", "7", fails=True)
+
+
 @pytest.mark.parametrize(
     ("has_migrate", "create_tables", "are_made"),
     [(False, None, True), (True, None, False), (True, True, True), (False, "false", False)],
@@ -150,7 +177,7 @@ def test_tables_of_our_own_file_can_be_made_by_others_too(new_app: NewApp, comme
     app = new_app(CHATIX_CREATE_TABLES="no")
     comments.init_app(app)
     names = "chatix_chatrooms, chatix_visitors and chatix_hosted_visitors"
-    with app.app_context(), pytest.raises(RegistryError, match=f"lacks {names}[.] Migrations make"):
+    with app.app_context(), pytest.raises(RegistryError, match=f"lacks {names}[.] Run flask chatix db upgrade"):
         comments.rooms.find("7")
     database.metadata.create_all(get_state(app).registry.database.engine)
     with app.app_context():
