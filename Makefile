@@ -21,7 +21,7 @@ BUNDLE := src/flask_chatix_comments/static/chatix_comments/manifest.json
 help:
 	@echo "make demo    the example site with live comments (PORT, HUB_PORT, DEMO_DATA)"
 	@echo "make test    every test, real browser included"
-	@echo "make bench   what pages, look-ups, a backfill and an upload cost, beside their limits"
+	@echo "make bench   what pages, look-ups, uploads and commands for many posts cost, beside their limits"
 	@echo "make lint    ruff, mypy, tsc, Biome"
 	@echo "make docs    the documentation site, into docs/_build/html"
 	@echo "make format  rewrite the sources in the project's format"
@@ -131,6 +131,7 @@ format: node_modules/.chatix-comments-dev
 
 bench: .venv/.demo $(BUNDLE)
 	$(BIN)/python benchmarks/upload.py
+	$(BIN)/python benchmarks/upkeep.py 10000
 	$(BIN)/python benchmarks/rooms.py
 
 screenshots: .venv/.dev $(BUNDLE) chromium
