@@ -123,7 +123,8 @@ class TestMove:
 
     def test_wrong_usage(self, site: Site) -> None:
         assert run(site, "move", "p").exit_code == 2
-        assert "POST_ID must not be empty" in error_of(run(site, "move", "p", ""))
+        empty = run(site, "move", "p", "")
+        assert (empty.exit_code, "POST_ID must not be empty" in empty.stderr) == (2, True)
         assert "No chatroom is registered for the post 'nothing'" in error_of(run(site, "move", "nothing", "q"))
 
 
