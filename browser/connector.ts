@@ -125,6 +125,7 @@ export class Connector {
       }
       if (signal.aborted) return;
       if (error instanceof TicketRefusedError) this.#refuseTicket();
+      if (error instanceof GoneError) this.#site.noteNotLetIn();
       const delay = this.#afterTrouble(error);
       // No need to ask the site again and again meanwhile.
       if (error instanceof MissingError) await error.untilItComes(signal).catch(() => {});

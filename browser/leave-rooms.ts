@@ -39,6 +39,14 @@ function accessFor(entry: LedgerEntry): Access {
   const { sdk, apiUrl, websiteId, chatroomId } = entry;
   const visitor = { id: null, name: null, isManager: false, isSignedIn: false, isPersistent: false };
   const limits = { messageChars: 0, nameChars: 0, pageSize: 1, editWindowMs: 0, files: null };
-  const room = { mode: "hosted", sdk, isClosed: false, websiteId, apiUrl, chatroomId } as const;
+  const room = {
+    mode: "hosted",
+    sdk,
+    isClosed: false,
+    isPrivate: false,
+    websiteId,
+    apiUrl,
+    chatroomId,
+  } as const;
   return { ...room, ticket: null, visitor, limits };
 }

@@ -233,6 +233,7 @@ export class Section {
     this.#setQuiet(error instanceof SiteError && error.kind === "not-set-up");
     // Until the thread is back, what the line does is of no interest.
     this.#setGone(this.#isGone || isGone);
+    if (isGone) this.#forgetThread();
     if (this.#isGone) return;
     const isSilent =
       error instanceof LineError || (error instanceof SiteError && error.kind === "unreachable");
@@ -244,6 +245,12 @@ export class Section {
     const keepText = this.#isRefused && this.#composer.hasContent ? ` ${strings.keepText}` : "";
     this.#notice.textContent = notice + keepText;
     this.#notice.hidden = false;
+  }
+
+  /** Who is not let in keeps nothing of what there was to read; who is let in again gets it again. */
+  #forgetThread(): void {
+    this.#thread.forget();
+    this.#render();
   }
 
   /** Where no chat is set up, the section says so once and does not look like one that tries to connect. */
@@ -494,8 +501,9 @@ function endpointOf(host: HTMLElement): string {
 /** Whether the site knows which visitor of the chat service this is, so that it can take it out. */
 const isBySite = ({ mode, ticket }: Access): boolean => mode === "hub" || ticket !== null;
 
+/** When a chatroom becomes private, or public again, its files have other addresses. */
 function isSameRoom(a: Access, b: Access): boolean {
-  return a.mode === b.mode && a.websiteId === b.websiteId && a.chatroomId === b.chatroomId;
+  return (["mode", "websiteId", "chatroomId", "isPrivate"] as const).every((key) => a[key] === b[key]);
 }
 
 /** Make the section of an element; `start` brings it to life. */

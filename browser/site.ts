@@ -39,6 +39,8 @@ export interface Access {
   /** Whose SDK object leads to the hosted service: ours, or that of the Chatix widget on the page. */
   readonly sdk: SdkSource;
   readonly isClosed: boolean;
+  /** Whether only those are let in whom the site has let in. */
+  readonly isPrivate: boolean;
   readonly websiteId: string;
   readonly apiUrl: string;
   readonly chatroomId: string;
@@ -109,6 +111,7 @@ export class Site {
   readonly #endpoint: string;
   readonly #post: string;
   #isTicketRefused = false;
+  #wasNotLetIn = false;
 
   /**
    * @param endpoint Where the views are, for example `/chatix-comments`.
@@ -125,7 +128,12 @@ export class Site {
 
   /** Ask for the post's chatroom and a fresh ticket for the same visitor. */
   async join(signal: AbortSignal): Promise<Access> {
-    const answer = await this.#ask("join", this.#isTicketRefused ? { is_refused: true } : {}, signal);
+    const body = {
+      ...(this.#isTicketRefused && { is_refused: true }),
+      ...(this.#wasNotLetIn && { was_refused: true }),
+    };
+    const answer = await this.#ask("join", body, signal);
+    this.#wasNotLetIn = false;
     if (answer.state === "preparing") {
       throw new SiteError(
         "preparing",
@@ -133,8 +141,8 @@ export class Site {
         toMs(answer.retry_after_s) ?? 1000,
       );
     }
-    if (answer.state === "deleted") {
-      throw new SiteError("gone", "The chatroom is deleted.", toMs(answer.retry_after_s));
+    if (answer.state === "gone") {
+      throw new SiteError("gone", "There is no chatroom for this reader.", toMs(answer.retry_after_s));
     }
     if (typeof answer.chatroom_id !== "string" || typeof answer.api_url !== "string") throw nonsense();
     this.#isTicketRefused = false;
@@ -143,6 +151,7 @@ export class Site {
       mode: answer.mode === "hosted" ? "hosted" : "hub",
       sdk: sdkFrom(answer.sdk),
       isClosed: answer.state === "closed",
+      isPrivate: answer.is_private === true,
       websiteId: String(answer.website_id),
       apiUrl: absolute(answer.api_url),
       chatroomId: answer.chatroom_id,
@@ -162,6 +171,11 @@ export class Site {
   /** The chat service did not accept the ticket of the last answer: the next `join` asks for another. */
   refuseTicket(): void {
     this.#isTicketRefused = true;
+  }
+
+  /** The chat service did not let us into the chatroom: the next `join` has the site look what has become of it. */
+  noteNotLetIn(): void {
+    this.#wasNotLetIn = true;
   }
 
   /** Have the site withdraw what this page's connection joined: a beacon, which outlives the page. */

@@ -51,6 +51,7 @@ class FakeApi:
     headers: list[httpx.Headers] = field(default_factory=list)
     timeouts: list[float] = field(default_factory=list)
     number_of_visitors: int = 0
+    members: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -103,7 +104,15 @@ class FakeApi:
                 return f"service-id-{next(self._numbers)}"
             case "/visitor/update":
                 return {"uuid": query["visitorId"], "name": body.get("name")}
+            case "/chatroom/update":
+                return self.rooms[query["chatroomId"]] | body
+            case "/chatroom/connect-visitor":
+                self.members.setdefault(query["chatroomId"], []).append(query["visitorId"])
+                return {"is_success": True}
             case "/chatroom/disconnect-visitor":
+                members = self.members.get(query["chatroomId"], [])
+                if query["visitorId"] in members:
+                    members.remove(query["visitorId"])
                 return {"is_success": True}
         raise AssertionError(f"no such path: {path}")
 

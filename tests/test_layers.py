@@ -48,6 +48,9 @@ FLASK_SIDE = {
         ".file_settings",
         ".config",
         ".keys",
+        ".access",
+        ".private_rooms",
+        ".room_watch",
         ".visitors",
         ".hosted_visitors",
         ".dev_hub",
@@ -57,11 +60,11 @@ FLASK_SIDE = {
         ".room_info",
         ".neighbours",
     ),
-    *(".room_messages", ".sweep", ".room_methods", ".cli_support", ".cli_rooms", ".cli_hub"),
+    *(".room_messages", ".sweep", ".room_methods", ".cli_support", ".cli_rooms", ".cli_privacy", ".cli_hub"),
     *(".room_contents", ".room_mover", ".room_list", ".room_sync", ".room_findings", ".room_check", ".room_repair"),
     ".upkeep_methods",
     *(".cli_posts", ".cli_progress", ".cli_upkeep", ".cli_check", ".cli_transfer", ".cli_schema"),
-    *(".view_input", ".leaving", ".views", ".templating", ".cli", ".extension", ".asgi"),
+    *(".view_input", ".leaving", ".entering", ".views", ".templating", ".cli", ".extension", ".asgi"),
 }
 HUB_INNER = {".errors", ".models", ".tokens", ".hub.service", ".hub.limits", ".hub.names", ".hub.addresses"}
 HUB_EDGE = HUB_INNER | {".wire", ".hub.presenter"}
@@ -123,6 +126,9 @@ ALLOWED: dict[str, set[str]] = {
     "backfill": {".room_batches", ".rooms", ".models", ".errors"},
     "visitors": {".tokens", ".models", ".errors"},
     "hosted_visitors": {".visitors", ".registry", ".tokens", ".models", ".errors"},
+    "access": {".visitors", ".models", ".errors"},
+    "private_rooms": {".access", ".registry", ".rooms", ".room_keeper", ".room_troubles", ".models", ".errors"},
+    "room_watch": {".registry", ".rooms", ".room_troubles", ".errors"},
     "dev_hub": {".errors"},
     "missing_hub": {".process_lock", ".errors"},
     "own_hub": {".dev_hub", ".missing_hub"},
@@ -130,7 +136,7 @@ ALLOWED: dict[str, set[str]] = {
     "neighbours": {"flask", "sqlalchemy", ".config", ".database", ".errors"},
     "state": {
         *("flask", ".config", ".keys", ".visitors", ".hosted_visitors", ".neighbours"),
-        *(".dev_hub", ".missing_hub", ".own_hub"),
+        *(".dev_hub", ".missing_hub", ".own_hub", ".access", ".private_rooms", ".room_watch"),
         *STORAGE,
         *BASE,
     },
@@ -138,7 +144,8 @@ ALLOWED: dict[str, set[str]] = {
     "sweep": {".registry", ".room_info", ".room_troubles", ".errors"},
     "view_input": {"flask"},
     "leaving": {".state", ".errors"},
-    "views": {"flask", "werkzeug", ".state", ".view_input", ".leaving", ".visitors", ".registry", *BASE},
+    "entering": {".state", ".registry", ".visitors", ".tokens", ".models"},
+    "views": {"flask", "werkzeug", ".state", ".view_input", ".leaving", ".entering", ".visitors", ".registry", *BASE},
     "templating": {"flask", "jinja2", "markupsafe", ".state", ".tokens", ".models", ".errors"},
     "room_methods": {".state", ".room_keeper", ".room_messages", ".sweep", ".models"},
     "upkeep_methods": {
@@ -149,6 +156,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli_rooms": {
         *("click", ".cli_support", ".state", ".room_keeper", ".room_messages", ".sweep", ".models"),
     },
+    "cli_privacy": {"click", ".cli_support", ".room_keeper", ".state"},
     "cli_posts": {"click", ".cli_support", ".state", ".backfill", ".models", ".errors"},
     "cli_progress": {"click", ".cli_support"},
     "cli_upkeep": {
@@ -162,13 +170,13 @@ ALLOWED: dict[str, set[str]] = {
     "cli_schema": {"click", ".cli_support", ".registry_schema", ".state"},
     "cli_hub": {"click", ".cli_support", ".config", ".state", ".errors"},
     "cli": {
-        *("click", ".cli_support", ".cli_rooms", ".cli_hub", ".cli_posts", ".cli_upkeep", ".cli_check"),
+        *("click", ".cli_support", ".cli_rooms", ".cli_privacy", ".cli_hub", ".cli_posts", ".cli_upkeep", ".cli_check"),
         *(".cli_transfer", ".cli_schema", ".state", ".room_info", ".room_troubles", ".backfill", ".errors"),
         ".room_batches",
     },
     "extension": {
         *("flask", ".state", ".config", ".neighbours", ".rooms", ".backfill", ".room_info", ".room_methods"),
-        *(".views", ".templating", ".cli", ".upkeep_methods", ".room_batches"),
+        *(".views", ".templating", ".cli", ".access", ".upkeep_methods", ".room_batches"),
         *BASE,
     },
     "asgi": {"flask", ".state", ".errors"},
@@ -238,6 +246,8 @@ LATE: dict[str, set[str]] = {
     "rooms": {".api"},
     "room_batches": {".api"},
     "room_keeper": {".api"},
+    "private_rooms": {".api"},
+    "room_watch": {".api"},
     "room_messages": {".api"},
     "room_contents": {".api"},
     "room_mover": {".api"},

@@ -73,10 +73,14 @@ def test_every_public_exception_has_the_one_root() -> None:
 
 
 PUBLIC_METHODS = [
+    "access_loader",
     *("announce", "api", "backfill", "init_app", "list_rooms", "load_posts", "load_visitor", "lookup"),
     *("posts_loader", "prefetch", "rooms"),
 ]
-METHODS_BY_HAND = ["close", "delete", "delete_message", "link", "messages", "reopen", "restore", "sweep", "unlink"]
+METHODS_BY_HAND = [
+    *("close", "delete", "delete_message", "link", "make_private", "make_public", "messages", "reopen", "restore"),
+    *("sweep", "unlink"),
+]
 
 UPKEEP_METHODS = ["check", "export_registry", "import_registry", "move", "sync", "upgrade_registry"]
 

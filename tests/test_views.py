@@ -86,6 +86,7 @@ class TestJoin:
             "website_id": "local",
             "api_url": "http://localhost:5001/v1",
             "chatroom_id": "room-1",
+            "is_private": False,
             "ticket_expires_in_s": 43_200,
             "visitor": {"name": None, "is_manager": False, "is_signed_in": False, "is_persistent": False},
             "limits": {
@@ -203,11 +204,16 @@ class TestJoin:
         assert (closed["state"], closed["chatroom_id"]) == ("closed", room)
 
     def test_a_deleted_room_is_named_to_nobody_and_asked_for_seldom(self, site: Site) -> None:
-        join(site)
-        calls = site.api.paths()
+        room = join(site)["chatroom_id"]
+        site.api.rooms[room]["is_deleted"] = True
         site.state.registry.update("hello", state=RoomState.DELETED)
+        for _ in range(2):
+            post(site, "join", {"post": site.post_token()})
+        # Whether it has been restored at the service, but not for each reader.
+        assert site.api.paths() == ["/chatroom/create", "/chatroom/get"]
+        calls = site.api.paths()
         answer = post(site, "join", {"post": site.post_token()})
-        assert (answer.status_code, answer.get_json()) == (200, {"state": "deleted", "retry_after_s": 60})
+        assert (answer.status_code, answer.get_json()) == (200, {"state": "gone", "retry_after_s": 60})
         assert answer.headers["Retry-After"] == "60"
         assert site.api.paths() == calls
         site.state.registry.update("hello", state=RoomState.OPEN)
@@ -241,6 +247,7 @@ class TestJoin:
         assert sent == []
 
     def test_a_private_post_makes_a_private_room(self, site: Site) -> None:
+        site.comments.access_loader(lambda visitor, post_id: True)
         token = site.post_token("inner", is_private=True)
         assert post(site, "join", {"post": token}).get_json()["state"] == "open"
         assert site.api.bodies("/chatroom/create")[0]["is_private"] is True
@@ -981,3 +988,24 @@ def test_two_sites_in_one_process_share_nothing(make_site: Callable[..., Site]) 
     assert post(two, "join", {"post": one.post_token()}).get_json()["error"] == "bad_token"
     visitor = join(two, ticket=answers[0]["ticket"])["visitor"]
     assert visitor["id"] != answers[0]["visitor"]["id"]
+
+
+class TestDeletedAtTheService:
+    """In a dashboard, say: nobody has told the registry."""
+
+    def test_a_page_that_was_not_let_in_makes_the_site_look(self, site: Site) -> None:
+        room = join(site)["chatroom_id"]
+        site.api.rooms[room]["is_deleted"] = True
+        assert join(site)["state"] == "open"
+        body = {"post": site.post_token(), "was_refused": True}
+        assert post(site, "join", body).get_json() == {"state": "gone", "retry_after_s": 60}
+        # From now on no page is sent there.
+        assert post(site, "join", {"post": site.post_token()}).get_json()["state"] == "gone"
+        assert site.state.registry.get("hello").state is RoomState.DELETED
+
+    def test_restored_there_it_is_back(self, site: Site) -> None:
+        room = join(site)["chatroom_id"]
+        site.state.registry.update("hello", state=RoomState.DELETED)
+        site.api.rooms[room]["is_deleted"] = False
+        assert join(site)["chatroom_id"] == room
+        assert site.state.registry.get("hello").state is RoomState.OPEN

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from . import cli_check, cli_hub, cli_rooms, cli_schema, cli_transfer, cli_upkeep  # noqa: F401 - to be imported is to add its commands
+from . import (  # noqa: F401 - to be imported is to add its commands
+    cli_check,
+    cli_hub,
+    cli_privacy,
+    cli_rooms,
+    cli_schema,
+    cli_transfer,
+    cli_upkeep,
+)
 from .backfill import BackfillResult, FileFormat, Outcome, backfill
 from .cli_posts import concurrency_option, from_file_options, posts_of
 from .cli_support import (

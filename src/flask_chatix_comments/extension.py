@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from flask import Flask
 
 from . import cli, templating, views
+from .access import AccessLoader
 from .backfill import BackfillResult, backfill
 from .config import ChatixConfig
 from .errors import ConfigError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["ChatixComments", "get_state"]
 
 VisitorLoaderT = TypeVar("VisitorLoaderT", bound=VisitorLoader)
+AccessLoaderT = TypeVar("AccessLoaderT", bound=AccessLoader)
 PostsLoaderT = TypeVar("PostsLoaderT", bound=PostsLoader)
 
 logger = logging.getLogger(__name__)
@@ -94,6 +96,18 @@ class ChatixComments(RoomMethods, UpkeepMethods):
         It is called in a request to our own views, never while a page renders.
         """
         self._loaders.visitor = loader
+        return loader
+
+    def access_loader(self, loader: AccessLoaderT) -> AccessLoaderT:
+        """Register the function that tells whether a visitor may read the private chatroom of a post.
+
+        It is called with what ``visitor_loader`` returned, the key as text, or ``None`` for a guest; and with the
+        post's ID as text. It answers ``True`` or ``False``. Managers are not asked about, they may read all.
+
+        It is called at each visit, in a request to our own views, and by ``sweep`` and ``make_private``, outside of
+        any request, for everybody who is in the chatroom: then it is given what the chat knows of the user.
+        """
+        self._loaders.access = loader
         return loader
 
     def posts_loader(self, loader: PostsLoaderT) -> PostsLoaderT:

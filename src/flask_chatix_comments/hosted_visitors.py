@@ -17,7 +17,7 @@ from .errors import TokenError
 from .models import Visitor
 from .registry import RoomRegistry
 from .tokens import BrowserCookies, GuestCookies, VisitorTickets
-from .visitors import Identity, Visitors, clean_guest_name, user_key
+from .visitors import TICKET_LIFETIME_S, Identity, Visitors, clean_guest_name, user_key
 
 
 class HostedVisitors(Visitors):
@@ -53,8 +53,9 @@ class HostedVisitors(Visitors):
         ticket: str | None,
         browser: str | None = None,
         is_refused: bool = False,
+        needs_id: bool = False,
     ) -> Identity:
-        """Return who is reading; somebody unknown has no id.
+        """Return who is reading; somebody unknown has no id, unless one is needed.
 
         Raises:
             ApiError: The service gives no id.
@@ -64,7 +65,7 @@ class HostedVisitors(Visitors):
             return self._user(user, browser, refused_id)
         guest = self._guest(cookie)
         if guest is None:
-            return Identity(visitor_id=None)
+            return self._nameless() if needs_id else Identity(visitor_id=None)
         is_accepted = guest.service_id != refused_id
         return guest if is_accepted else replace(guest, service_id=self._new_id(), is_new=True)
 
@@ -89,8 +90,10 @@ class HostedVisitors(Visitors):
         guest = self._guest(cookie) or Identity(visitor_id=None, is_persistent=True, service_id=self._new_id())
         return replace(guest, name=clean_name, is_new=True)
 
-    def issue_ticket(self, identity: Identity, *, hub_url: str | None = None) -> str | None:
-        """Return what the SDK connects with: an ID of the service, which says nothing else."""
+    def issue_ticket(
+        self, identity: Identity, *, hub_url: str | None = None, lifetime_s: int = TICKET_LIFETIME_S
+    ) -> str | None:
+        """Return what the SDK connects with: an ID of the service, which says nothing else and has no end."""
         return identity.service_id
 
     def issue_cookie(self, identity: Identity) -> str | None:
@@ -110,7 +113,13 @@ class HostedVisitors(Visitors):
 
     def _guest(self, cookie: str | None) -> Identity | None:
         claim = self._read_cookie(cookie)
-        return Identity(None, claim.name, is_persistent=True, service_id=claim.visitor_id) if claim else None
+        if claim is None:
+            return None
+        return Identity(None, claim.name or None, is_persistent=True, service_id=claim.visitor_id)
+
+    def _nameless(self) -> Identity:
+        """Return a guest who has not taken part, under an id that the cookie brings back."""
+        return Identity(visitor_id=None, is_persistent=True, service_id=self._new_id(), is_new=True)
 
     def _read_browser(self, browser: str | None) -> str | None:
         try:

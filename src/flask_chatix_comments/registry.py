@@ -373,6 +373,17 @@ class RoomRegistry(RegistryUpkeep):
         with self._statement() as connection:  # Someone else may have inserted theirs first.
             return str(connection.execute(query).scalar_one())
 
+    def visitor_keys(self, visitor_ids: Sequence[str], *, is_hosted: bool) -> dict[str, str]:
+        """Return which of the site's users these visitors are, by their ids; who is none is left out.
+
+        Args:
+            is_hosted: Whether they are ids of the hosted service, of which a user has one in each browser.
+        """
+        table, column = (hosted_visitors, "service_id") if is_hosted else (visitors, "visitor_id")
+        query = sa.select(table.c[column], table.c.visitor_key).where(table.c[column].in_(visitor_ids))
+        with self._transaction() as connection:
+            return {str(visitor_id): str(key) for visitor_id, key in connection.execute(query)}
+
     def find_service_id(self, visitor_key: str, browser_id: str) -> str | None:
         """Return the id by which the hosted service knows the user *visitor_key* in one browser, or ``None``.
 

@@ -61,6 +61,21 @@ class RoomMethods:
         """Bring a deleted chatroom back, with all its comments; one that lives stays as it is."""
         return _keeper().restore(normalize_post_id(post_id))
 
+    def make_private(self, post_id: PostIdLike, *, title: str | None = None) -> RoomChange:
+        """Make a post's chatroom private, with its comments, and take out whom ``access_loader`` does not let in.
+
+        A post without a chatroom gets a private one. So call this when a private post is saved: no page that says
+        otherwise can make a public one then.
+
+        Args:
+            title: Of a chatroom that is made; by default the post's ID.
+        """
+        return get_state().private_rooms.make_private(normalize_post_id(post_id), title=title)
+
+    def make_public(self, post_id: PostIdLike) -> RoomChange:
+        """Open a private chatroom to everybody, with its comments."""
+        return get_state().private_rooms.make_public(normalize_post_id(post_id))
+
     def messages(self, post_id: PostIdLike, *, limit: int | None = None) -> Iterator[Message]:
         """Yield a post's comments, oldest first, however many there are, in flat memory.
 

@@ -168,8 +168,8 @@ class RoomService:
             self._warned.clear()
         self._warned.add(entry.post_id)
         logger.warning(
-            "The chatroom of the post %r is public and stays so, though private=True is asked for: that counts only"
-            " when a chatroom is made.",
+            "The chatroom of the post %r is public and stays so, though a page asks for a private one: that counts only"
+            " when a chatroom is made. To make it private: flask chatix make-private POST_ID",
             entry.post_id,
         )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from flask import Flask, current_app
 
 from . import wire
+from .access import AccessGate, AccessLoader
 from .config import ChatixConfig
 from .dev_hub import DevHub, hub_api_url
 from .errors import ApiError, ConfigError, HubStartError, RegistryError
@@ -21,10 +22,12 @@ from .models import FieldValue, Post, Visitor
 from .neighbours import Neighbours
 from .operations import merge_operations
 from .own_hub import OwnHub
+from .private_rooms import PrivateRooms
 from .registry import RegistryEntry, RoomRegistry, RoomState
 from .room_keeper import RoomKeeper
 from .room_lookup import RoomLookup
 from .room_maker import RoomMaker
+from .room_watch import RoomWatch
 from .rooms import RoomService
 from .tokens import BrowserCookies, GuestCookies, PostTokens, VisitorTickets
 from .visitors import Identity, Visitors
@@ -59,9 +62,10 @@ logger = logging.getLogger(__name__)
 
 
 class Loaders:
-    """The functions by which a site tells who is signed in and which posts it has."""
+    """The functions by which a site tells who is signed in, who may read what, and which posts it has."""
 
     visitor: VisitorLoader | None = None
+    access: AccessLoader | None = None
     posts: PostsLoader | None = None
 
     def load_visitor(self) -> Visitor | None:
@@ -113,6 +117,9 @@ class AppState:
         self.own_hub = self._make_own_hub() if config.runs_hub else None
         self.rooms = RoomService(self.registry, self.api)
         self.room_keeper = RoomKeeper(self.registry, self.api, is_hosted=config.is_hosted)
+        self.access = AccessGate(lambda: loaders.access)
+        self.private_rooms = PrivateRooms(self.registry, self.rooms, self.api, self.access, is_hosted=config.is_hosted)
+        self.room_watch = RoomWatch(self.registry, self.api, is_hosted=config.is_hosted, clock=lambda: self.monotonic())
         # A test's client does not come back by itself.
         wait_s = TEST_WAIT_S if config.is_testing else READER_WAIT_S
         self.room_maker = RoomMaker(self._make_room, require=self._require_api, wait_s=wait_s)

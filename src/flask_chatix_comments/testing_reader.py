@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
 from . import wire
-from .errors import InvocationError
+from .errors import ChatroomNotFoundError, InvocationError
 from .models import Message, MessageType
 from .wire import HubMethod
 
@@ -100,6 +100,11 @@ class Visit:
         visitor_id: What other readers see of them, beside the name.
         name: ``None`` for a guest who has not given one.
         is_closed: Whether the thread is read-only.
+        is_private: Whether it is read by those only whom the site lets in.
+
+    Raises:
+        ChatroomNotFoundError: There are no comments for this reader: the thread is deleted, or private. It is a
+            ``HubError``.
     """
 
     chatroom_id: str
@@ -109,6 +114,7 @@ class Visit:
     is_signed_in: bool
     is_manager: bool
     is_closed: bool
+    is_private: bool
 
     def __init__(self, client: FlaskClient, path: str, hub: HubAddress) -> None:
         self._client = client
@@ -117,8 +123,12 @@ class Visit:
         if page.status_code != 200:
             raise AssertionError(f"GET {path} answered {page.status}, not a page with comments.")
         self._endpoint, self._post = _find_section(page, path)
+        self._enter()
+
+    def _enter(self) -> None:
         room = self._ask("join", {})
         self.chatroom_id, self.is_closed = room["chatroom_id"], room["state"] != "open"
+        self.is_private = room["is_private"]
 
     def write(self, content: str, *, name: str | None = None) -> Message:
         """Post a comment; return it as the hub has stored it.
@@ -131,6 +141,9 @@ class Visit:
         """
         if name is not None or self.name is None:
             self._ask("take-part", {"name": name or ""})
+        if self.is_private:
+            # Whoever has left such a chatroom has to be let in again.
+            self._enter()
         return self._hub.write(self.ticket, self.chatroom_id, content)
 
     def _ask(self, what: str, body: dict[str, object]) -> dict[str, Any]:
@@ -139,6 +152,8 @@ class Visit:
         if answer.status_code != 200:
             raise AssertionError(f"POST {self._endpoint}/{what} answered {answer.status}: {answer.text.strip()}")
         found: dict[str, Any] = answer.get_json()
+        if found.get("state") == "gone":
+            raise ChatroomNotFoundError("There are no comments for this reader: they are deleted, or private.")
         visitor = found["visitor"]
         self.ticket, self.visitor_id, self.name = found["ticket"], visitor["id"], visitor["name"]
         self.is_signed_in, self.is_manager = visitor["is_signed_in"], visitor["is_manager"]

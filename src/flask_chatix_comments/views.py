@@ -7,6 +7,7 @@ token, which would make pages differ, is not needed.
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import random
@@ -17,6 +18,7 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, default_exceptions
 from werkzeug.routing import RoutingException
 
+from .entering import admit, find_room, notice_changes
 from .errors import (
     ApiError,
     ApiPausedError,
@@ -28,18 +30,25 @@ from .errors import (
     TokenError,
 )
 from .leaving import withdraw
-from .models import Post
+from .models import Visitor
 from .registry import RegistryEntry, RoomState
 from .state import AppState, get_state
 from .tokens import PostClaim
 from .view_input import MAX_BODY_BYTES, Body, RefusalError, is_same_origin, read_body, read_leaves, read_text
-from .visitors import COOKIE_LIFETIME_S, MAX_NAME_CHARS, TICKET_LIFETIME_S, Identity, NameRefusedError
+from .visitors import (
+    COOKIE_LIFETIME_S,
+    MAX_NAME_CHARS,
+    PRIVATE_TICKET_LIFETIME_S,
+    TICKET_LIFETIME_S,
+    Identity,
+    NameRefusedError,
+)
 
 UNAVAILABLE = "The comments are on their way: they cannot be reached at the moment, and will come by themselves."
 RETRY_AFTER_S = 5
 # Readers who were refused together do not come back together.
 RETRY_SPREAD = 1.5
-DELETED_RETRY_AFTER_S = 60
+GONE_RETRY_AFTER_S = 60
 MAX_RETRY_AFTER_S = 60
 YEAR_S = 365 * 24 * 3600
 _HASHED_NAME = re.compile(r"-[A-Za-z0-9_]{8,}\.(js|css)")
@@ -163,21 +172,53 @@ def join() -> Response:
     body = read_body()
     claim = _read_claim(state, body)
     state.wait_for_hub()
-    entry = state.room_for(Post(claim.post_id, claim.title, claim.is_private))
+    user = state.loaders.load_visitor()
+    entrance = find_room(state, claim, user)
+    entry = entrance.entry
+    if entry is None or not entrance.is_admitted:
+        return _turn_away(state, entry, _known_ids(state, user, body))
+    entry = notice_changes(state, entry, was_refused=body.get("was_refused") is True)
     if entry.state is RoomState.DELETED:
         # The chat would not let anybody in; the page asks now and then whether it has been restored.
-        return _answer({"state": "deleted", "retry_after_s": DELETED_RETRY_AFTER_S})
-    user = state.loaders.load_visitor()
+        return _answer_gone()
     identity = state.visitors.identify(
         user,
         cookie=_guest_cookie(state),
         ticket=read_text(body, "ticket"),
         browser=_browser_cookie(state),
         is_refused=body.get("is_refused") is True,
+        needs_id=entry.is_private,
     )
     if user is not None and identity.visitor_id is not None:
         state.try_to_announce(identity, user)
-    return _answer_identity(state, identity, _room_answer(state, entry))
+    if entry.is_private and not admit(state, entry, identity):
+        return _answer_gone()
+    lifetime_s = PRIVATE_TICKET_LIFETIME_S if entry.is_private else TICKET_LIFETIME_S
+    return _answer_identity(state, identity, _room_answer(state, entry), lifetime_s=lifetime_s)
+
+
+def _answer_gone() -> Response:
+    """Say what there is to say of a chatroom that is deleted, or not for this reader: both read the same."""
+    return _answer({"state": "gone", "retry_after_s": GONE_RETRY_AFTER_S})
+
+
+def _turn_away(state: AppState, entry: RegistryEntry | None, visitor_ids: set[str]) -> Response:
+    """Answer who may not read a private chatroom; then take out who has been let in before.
+
+    In this order, since how long it takes would tell that there is something to be taken out of.
+    """
+    response = _answer_gone()
+    if entry is not None and entry.chatroom_id is not None and visitor_ids:
+        response.call_on_close(functools.partial(state.private_rooms.turn_away, entry.chatroom_id, visitor_ids))
+    return response
+
+
+def _known_ids(state: AppState, user: Visitor | None, body: Body) -> set[str]:
+    """Return the visitors that this reader is, or was on this page before signing out; none for a stranger."""
+    tickets = (read_text(body, "ticket"), None)
+    cookie, browser = _guest_cookie(state), _browser_cookie(state)
+    ids = {state.visitors.identify_leaver(user, cookie=cookie, ticket=ticket, browser=browser) for ticket in tickets}
+    return {visitor_id for visitor_id in ids if visitor_id is not None}
 
 
 @blueprint.post("/take-part")
@@ -242,6 +283,7 @@ def _room_answer(state: AppState, entry: RegistryEntry) -> Body:
         "website_id": config.website_id,
         "api_url": state.api_url if config.is_hosted else _hub_url_for_reader(state),
         "chatroom_id": entry.chatroom_id,
+        "is_private": entry.is_private,
         "limits": {
             "message_chars": config.max_message_chars,
             "name_chars": MAX_NAME_CHARS,
@@ -256,19 +298,21 @@ def _room_answer(state: AppState, entry: RegistryEntry) -> Body:
     }
 
 
-def _answer_identity(state: AppState, identity: Identity, more: Body | None = None) -> Response:
+def _answer_identity(
+    state: AppState, identity: Identity, more: Body | None = None, *, lifetime_s: int = TICKET_LIFETIME_S
+) -> Response:
     """Tell the page who its reader is, and let the browser keep what brings them back."""
-    response = _answer((more or {}) | _visitor_answer(state, identity))
+    response = _answer((more or {}) | _visitor_answer(state, identity, lifetime_s))
     if identity.is_new:
         _set_cookie(state, response, identity)
     return response
 
 
-def _visitor_answer(state: AppState, identity: Identity) -> Body:
-    ticket = state.visitors.issue_ticket(identity, hub_url=_told_hub_url(state))
+def _visitor_answer(state: AppState, identity: Identity, lifetime_s: int) -> Body:
+    ticket = state.visitors.issue_ticket(identity, hub_url=_told_hub_url(state), lifetime_s=lifetime_s)
     return {
         "ticket": ticket,
-        "ticket_expires_in_s": None if identity.visitor_id is None else TICKET_LIFETIME_S,
+        "ticket_expires_in_s": None if identity.visitor_id is None else lifetime_s,
         "visitor": {
             "id": identity.visitor_id,
             "name": identity.name,

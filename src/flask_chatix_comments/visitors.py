@@ -26,6 +26,8 @@ from .models import (
 from .tokens import GuestClaim, GuestCookies, VisitorTicket, VisitorTickets
 
 TICKET_LIFETIME_S = 12 * 3600
+# For private chatrooms: so long a page may go on without the site being asked.
+PRIVATE_TICKET_LIFETIME_S = 3600
 COOKIE_LIFETIME_S = 365 * 24 * 3600
 # A tab that has been open for days holds an old ticket; it may still say goodbye with it.
 LEAVING_GRACE_S = 7 * 24 * 3600
@@ -134,10 +136,12 @@ class Visitors:
         ticket: str | None,
         browser: str | None = None,
         is_refused: bool = False,
+        needs_id: bool = False,
     ) -> Identity:
         """Return who is reading; somebody unknown gets a fresh id that nothing remembers.
 
         Args:
+            needs_id: Whether the API is to let the visitor in, so that the site has to know the id.
             user: What the site's ``visitor_loader`` returned.
             ticket: The one that the page holds; it keeps its id while no better is known.
             browser: The browser cookie, which only the hosted service needs.
@@ -172,8 +176,10 @@ class Visitors:
         guest = self._guest(cookie) or self._ticket_holder(ticket) or self._stranger()
         return replace(guest, name=clean_name, is_persistent=True, is_new=True)
 
-    def issue_ticket(self, identity: Identity, *, hub_url: str | None = None) -> str | None:
-        """Return a ticket for the hub, good for 12 hours; ``None`` for who has no id.
+    def issue_ticket(
+        self, identity: Identity, *, hub_url: str | None = None, lifetime_s: int = TICKET_LIFETIME_S
+    ) -> str | None:
+        """Return a ticket for the hub, good for 12 hours or *lifetime_s*; ``None`` for who has no id.
 
         Args:
             hub_url: See ``VisitorTicket``.
@@ -188,7 +194,7 @@ class Visitors:
                 is_manager=identity.is_manager,
                 is_persistent=identity.is_persistent,
                 issued_at=now,
-                expires_at=now + TICKET_LIFETIME_S,
+                expires_at=now + lifetime_s,
                 hub_url=hub_url,
             )
         )

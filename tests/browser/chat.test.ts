@@ -10,6 +10,7 @@ const hubAccess: Access = {
   mode: "hub",
   sdk: "bundled",
   isClosed: false,
+  isPrivate: false,
   websiteId: "local",
   apiUrl: API_URL,
   chatroomId: "room-1",

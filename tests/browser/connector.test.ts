@@ -16,6 +16,7 @@ let log: string[];
 let states: LineState[];
 let chats: FakeChat[];
 let refusals: number;
+let timesNotLetIn: number;
 let joinOutcomes: (Error | null)[];
 let mayRestart: boolean;
 let admitted: () => Promise<void>;
@@ -73,6 +74,7 @@ beforeEach(() => {
   states = [];
   chats = [];
   refusals = 0;
+  timesNotLetIn = 0;
   joinOutcomes = [];
   startOutcomes = [];
   mayRestart = true;
@@ -86,6 +88,9 @@ beforeEach(() => {
     },
     refuseTicket: () => {
       refusals += 1;
+    },
+    noteNotLetIn: () => {
+      timesNotLetIn += 1;
     },
   } as unknown as Site;
   const listener = {
@@ -245,6 +250,22 @@ describe("a room that is gone", () => {
     chat().lose();
     await pass(700);
     expect(states.at(-1)).toBe("live");
+  });
+});
+
+describe("a room that is not for us", () => {
+  test("makes the site look, when it was the chat service that said so", async () => {
+    joinOutcomes = [new GoneError("no")];
+    connector.start();
+    await pass(0);
+    expect(timesNotLetIn).toBe(1);
+  });
+
+  test("is no news to the site that said so itself", async () => {
+    joinOutcomes = [new SiteError("gone", "")];
+    connector.start();
+    await pass(0);
+    expect(timesNotLetIn).toBe(0);
   });
 });
 

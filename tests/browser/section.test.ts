@@ -251,7 +251,7 @@ describe("reading", () => {
 
     test("before the page came says so, asks seldom, and comes when it is restored", async () => {
       hub.post("before");
-      hub.joinAnswer = { state: "deleted", retry_after_s: 60 };
+      hub.joinAnswer = { state: "gone", retry_after_s: 60 };
       open();
       await untilGone();
       expect([status(), isHidden(find("form")), alerts()]).toEqual(["", true, []]);
@@ -293,7 +293,7 @@ describe("reading", () => {
     });
 
     test("and whose site is away as well stays as it is", async () => {
-      hub.joinAnswer = { state: "deleted", retry_after_s: 60 };
+      hub.joinAnswer = { state: "gone", retry_after_s: 60 };
       open();
       await untilGone();
       hub.siteIsDown = true;
@@ -304,17 +304,55 @@ describe("reading", () => {
     test("during an outage is found out by the next line", async () => {
       hub.post("before");
       await openLive();
-      hub.joinAnswer = { state: "deleted", retry_after_s: 60 };
+      hub.joinAnswer = { state: "gone", retry_after_s: 60 };
       hub.isDeleted = true;
       hub.cut();
       await untilGone();
-      expect(isHidden(find("article"))).toBe(true);
+      // Perhaps it is only not for us any more.
+      expect(texts()).toEqual([]);
       hub.isDeleted = false;
       hub.joinAnswer = {};
       hub.post("after");
       await vi.advanceTimersByTimeAsync(60_000);
       await untilTexts("before", "after");
       expect(isHidden(find("article"))).toBe(false);
+    });
+  });
+
+  describe("a private chatroom", () => {
+    const takenOut = () =>
+      hub.tell("OnDisconnectVisitorFromChatroom", [{ uuid: "me", name: null, is_online: true }, "room-1"]);
+
+    test("leaves nothing on the page of who is taken out, and comes back with who is let in again", async () => {
+      hub.joinAnswer = { is_private: true };
+      hub.post("for some");
+      await openLive();
+      textBox().value = "half a thought";
+      hub.joinAnswer = { state: "gone", retry_after_s: 60 };
+      takenOut();
+      await until(() => expect(host.textContent).not.toContain("for some"));
+      expect([find(".chatix-body > .chatix-note").textContent, status(), alerts()]).toEqual([
+        "These comments are not available.",
+        "",
+        [],
+      ]);
+      expect(textBox().value).toBe("half a thought");
+      hub.joinAnswer = { is_private: true };
+      await vi.advanceTimersByTimeAsync(60_000);
+      await untilTexts("for some");
+      expect(textBox().value).toBe("half a thought");
+      expect(consoleError).not.toHaveBeenCalled();
+    });
+
+    test("is read anew by who stays when it becomes one: files have other addresses", async () => {
+      hub.post("for all");
+      await openLive();
+      hub.joinAnswer = { is_private: true };
+      takenOut();
+      await untilStatus("Reconnecting");
+      await untilStatus("Live");
+      await untilTexts("for all");
+      expect(hub.callsOf("GetChatroomHistory")).toHaveLength(2);
     });
   });
 

@@ -44,6 +44,7 @@ describe("joining", () => {
       mode: "hub",
       sdk: "bundled",
       isClosed: false,
+      isPrivate: false,
       websiteId: "local",
       apiUrl: "http://hub.test/v1",
       chatroomId: "room",
@@ -60,6 +61,7 @@ describe("joining", () => {
       mode: "hosted",
       sdk: "bundled",
       isClosed: true,
+      isPrivate: false,
       websiteId: "7",
       apiUrl: "https://u/",
       chatroomId: "r",
@@ -69,13 +71,28 @@ describe("joining", () => {
     });
   });
 
-  test("a deleted chatroom is no failure of the site, and says when to ask again", async () => {
-    answers(200, { state: "deleted", retry_after_s: 60 });
+  test("a chatroom that is deleted, or not for us, is no failure of the site, and says when to ask again", async () => {
+    answers(200, { state: "gone", retry_after_s: 60 });
     await expect(new Site("/chatix-comments", "token").join(never)).rejects.toMatchObject({
       kind: "gone",
       retryAfterMs: 60_000,
       mayPass: true,
     });
+  });
+
+  test("says whether the chatroom is private", async () => {
+    answers(200, { ...access, is_private: true });
+    expect((await site.join(never)).isPrivate).toBe(true);
+  });
+
+  test("tells the site once that the chat service has not let us in", async () => {
+    answers(200, access);
+    site.noteNotLetIn();
+    await site.join(never);
+    expect(sentBody()).toMatchObject({ was_refused: true });
+    answers(200, access);
+    await site.join(never);
+    expect(sentBody()).not.toHaveProperty("was_refused");
   });
 
   test("a hub that is a path is on the page's own origin", async () => {

@@ -10,6 +10,7 @@ const access: Access = {
   mode: "hosted",
   sdk: "widget",
   isClosed: false,
+  isPrivate: false,
   websiteId: "site",
   apiUrl: "http://service.test/v1",
   chatroomId: "room-1",
