@@ -16,6 +16,7 @@ from flask_chatix_comments import tokens
 from flask_chatix_comments.errors import TokenExpiredError, TokenInvalidError
 from flask_chatix_comments.tokens import (
     BrowserCookies,
+    FilePasses,
     GuestClaim,
     GuestCookies,
     PostClaim,
@@ -56,8 +57,13 @@ def browser_cookie(keys: tuple[bytes, ...] = KEYS, website_id: str = "blog") -> 
     return lambda: browsers.sign("browser-1"), browsers.check
 
 
-KINDS = [(post_token, CLAIM), (ticket, TICKET), (cookie, GUEST), (browser_cookie, "browser-1")]
-every_kind = pytest.mark.parametrize(("kind", "content"), KINDS, ids=["post", "ticket", "cookie", "browser"])
+def file_pass(keys: tuple[bytes, ...] = KEYS, website_id: str = "blog") -> tuple[Sign, Check]:
+    passes = FilePasses(keys, website_id=website_id)
+    return lambda: passes.sign("room", "g-abc", expires_at=NOW + 100), lambda text: passes.check(text, "room", now=NOW)
+
+
+KINDS = [(post_token, CLAIM), (ticket, TICKET), (cookie, GUEST), (browser_cookie, "browser-1"), (file_pass, "g-abc")]
+every_kind = pytest.mark.parametrize(("kind", "content"), KINDS, ids=["post", "ticket", "cookie", "browser", "file"])
 
 
 # Keys: RFC 5869, appendix A (SHA-256)
@@ -246,6 +252,16 @@ def test_tickets_and_cookies_expire(age_s: float, is_good: bool) -> None:
             with pytest.raises(TokenExpiredError) as caught:
                 check()
             assert caught.value.issued_at == NOW
+
+
+def test_a_pass_is_for_one_chatroom_and_a_time_and_may_be_the_sites() -> None:
+    passes = FilePasses(KEYS, website_id="blog")
+    text = passes.sign("room", None, expires_at=NOW + 100)
+    assert passes.check(text, "room", now=NOW + 99.9) is None
+    with pytest.raises(TokenExpiredError):
+        passes.check(text, "room", now=NOW + 100)
+    with pytest.raises(TokenInvalidError):
+        passes.check(text, "another", now=NOW)
 
 
 def test_a_forged_ticket_is_invalid_before_it_is_expired() -> None:

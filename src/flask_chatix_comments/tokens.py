@@ -251,3 +251,33 @@ class BrowserCookies:
         """
         (browser_id,) = self._signer.loads(text, shape=(str,))
         return str(browser_id)
+
+
+class FilePasses:
+    """Sign and check what opens the files of a private chatroom to one reader. A pass does not tell which chatroom."""
+
+    def __init__(self, keys: Sequence[bytes], *, website_id: str) -> None:
+        self._keys = keys
+        self._website_id = website_id
+
+    def sign(self, chatroom_id: str, visitor_id: str | None, *, expires_at: float) -> str:
+        """Return the pass, as it stands in a query.
+
+        Args:
+            visitor_id: ``None`` for the site, which has a key.
+        """
+        return self._signer(chatroom_id).dumps([visitor_id, round(expires_at)])
+
+    def check(self, text: str, chatroom_id: str, *, now: float) -> str | None:
+        """Return whose pass it is; ``None``: the site's.
+
+        Raises:
+            TokenInvalidError: It is not for this chatroom.
+            TokenExpiredError: Its time is over.
+        """
+        visitor_id, expires_at = self._signer(chatroom_id).loads(text, shape=((str, type(None)), int))
+        _refuse_expired(expires_at, expires_at, now)
+        return None if visitor_id is None else str(visitor_id)
+
+    def _signer(self, chatroom_id: str) -> _Signer:
+        return _Signer(self._keys, purpose=f"file.{chatroom_id}", website_id=self._website_id)

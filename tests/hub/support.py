@@ -157,7 +157,10 @@ class World:
         )
         self.service = ChatService(context)
         broadcast = Broadcast(
-            self.membership, website_id=config.website_id, is_manager=self.service.visitors.is_manager
+            self.membership,
+            website_id=config.website_id,
+            is_manager=self.service.visitors.is_manager,
+            private_pass=self.service.uploads.private_pass,
         )
         self.events: list[Event] = []
         self.backplane.listen(self.events.append)

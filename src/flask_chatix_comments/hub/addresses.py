@@ -84,14 +84,27 @@ def upload_id_in(url: str | None) -> str | None:
     return match[1] if match else None
 
 
+def with_pass(message: Message, file_pass: str) -> Message:
+    """Return the message with paths that let its reader in; without a pass they let in everybody who has them."""
+    if not file_pass or not has_paths(message):
+        return message
+    opened: dict[str, Any] = {}
+    for name in URL_FIELDS:
+        path = getattr(message, name)
+        if path is not None and path.startswith("/"):
+            opened[name] = f"{path}?pass={file_pass}"
+    return replace(message, **opened)
+
+
 def located(message: Message, base_url: str) -> Message:
     """Return the message with URLs in place of paths. To its sender, the URL of an upload is its key as well."""
     paths = {name: getattr(message, name) for name in URL_FIELDS}
     urls = {name: base_url + path for name, path in paths.items() if path is not None and path.startswith("/")}
     if not urls:
         return message
-    key = message.client_key or urls.get("original_url") or urls.get("file_url")
-    return replace(message, client_key=key, **urls)
+    url = urls.get("original_url") or urls.get("file_url") or ""
+    # As it was told when the file came: a pass is for reading.
+    return replace(message, client_key=message.client_key or url.partition("?")[0] or None, **urls)
 
 
 def has_paths(message: Message) -> bool:

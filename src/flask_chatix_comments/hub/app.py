@@ -65,7 +65,12 @@ def create_hub(
     folder = UploadFolder(config.uploads.folder) if config.uploads is not None else None
     remove_files = folder.remove if folder is not None else None
     service = ChatService(Context(config, store, membership, backplane, clock, new_id, remove_files))
-    broadcast = Broadcast(membership, website_id=config.website_id, is_manager=service.visitors.is_manager)
+    broadcast = Broadcast(
+        membership,
+        website_id=config.website_id,
+        is_manager=service.visitors.is_manager,
+        private_pass=service.uploads.private_pass,
+    )
     backplane.listen(broadcast.deliver)
     limits = ConnectionLimits(max_record_bytes=config.max_record_bytes)
     channels = Channels(

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..models import Manager, Message
 from ..wire import HubEvent
-from .addresses import has_paths
+from .addresses import has_paths, with_pass
 from .backplane.base import (
     ChatroomChanged,
     ChatroomStep,
@@ -58,12 +58,21 @@ class Broadcast:
 
     Args:
         is_manager: Whether a visitor who is here is a manager now.
+        private_pass: What a visitor reads the files of a private chatroom with: chatroom, visitor.
     """
 
-    def __init__(self, membership: Membership, *, website_id: str, is_manager: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        membership: Membership,
+        *,
+        website_id: str,
+        is_manager: Callable[[str], bool],
+        private_pass: Callable[[str, str], str],
+    ) -> None:
         self._membership = membership
         self._website_id = website_id
         self._is_manager = is_manager
+        self._private_pass = private_pass
         self._listeners: dict[str, _Listener] = {}
 
     def add(self, caller: Caller, send_record: SendRecord) -> None:
@@ -108,7 +117,18 @@ class Broadcast:
             # The sender has it as the result of its call; the vendor's app would show it twice.
             if one.caller.connection_id != event.by_connection_id
         )
-        self._send_message(audience, HubEvent.MESSAGE_RECEIVED, message)
+        if event.is_private and has_paths(message):
+            self._send_each(audience, message)
+        else:
+            self._send_message(audience, HubEvent.MESSAGE_RECEIVED, message)
+
+    def _send_each(self, audience: Iterable[_Listener], message: Message) -> None:
+        """Tell of a message with files that each reader has to open in its own name."""
+        for listener in audience:
+            caller = listener.caller
+            own = with_pass(message, self._private_pass(message.chatroom_id, caller.visitor_id))
+            arguments = [present_message(own, caller, caller.base_url), message.chatroom_id]
+            listener.send_record(_record(HubEvent.MESSAGE_RECEIVED, arguments))
 
     def _send_message(self, audience: Iterable[_Listener], target: HubEvent, message: Message) -> None:
         self._send(

@@ -29,6 +29,8 @@ KEPT_HEADERS = {
     "Cache-Control": "private, max-age=31536000, immutable",
     "Vary": "Origin",
 }
+#: Who has been taken out finds it in no cache: whether it may be read is asked each time.
+PRIVATE_CACHING = {"Cache-Control": "private, no-cache"}
 
 
 class UploadApi:
@@ -97,26 +99,34 @@ class UploadApi:
 
     async def _serve_file(self, request: Request) -> Response:
         """Serve a file, under its own name only."""
-        upload = await self._uploads.get(request.path_params["upload_id"])
+        upload, headers = await self._find(request)
         if request.path_params["file_name"] != upload.file_name:
             raise NotFoundError(NO_SUCH_FILE)
-        return await self._serve(request, upload, ORIGINAL, upload.media_type)
+        return await self._serve(request, upload, headers, ORIGINAL, upload.media_type)
 
     async def _serve_thumb(self, request: Request) -> Response:
         """Serve an image in small."""
-        upload, side_px = await self._uploads.get(request.path_params["upload_id"]), request.path_params["side_px"]
+        (upload, headers), side_px = await self._find(request), request.path_params["side_px"]
         if not upload.is_image or side_px not in THUMB_SIDES_PX:
             raise NotFoundError(NO_SUCH_FILE)
-        return await self._serve(request, upload, thumb_name(side_px), THUMB_TYPE)
+        return await self._serve(request, upload, headers, thumb_name(side_px), THUMB_TYPE)
 
-    async def _serve(self, request: Request, upload: Upload, name: str, media_type: str) -> Response:
+    async def _find(self, request: Request) -> tuple[Upload, dict[str, str]]:
+        """Return what is asked for, if this reader may have it, and the headers that it goes with."""
+        file_pass = request.query_params.get("pass", "")
+        upload, is_private = await self._uploads.get(request.path_params["upload_id"], file_pass)
+        return upload, KEPT_HEADERS | (PRIVATE_CACHING if is_private else {})
+
+    async def _serve(
+        self, request: Request, upload: Upload, headers: dict[str, str], name: str, media_type: str
+    ) -> Response:
         path = self._folder.path(upload.upload_id, name)
         try:
             stat_result = await asyncio.to_thread(path.stat)
         except FileNotFoundError:
             raise NotFoundError(NO_SUCH_FILE) from None
         # What has an id never changes.
-        headers = {**KEPT_HEADERS, "ETag": f'"{upload.upload_id}-{name}"'}
+        headers = {**headers, "ETag": f'"{upload.upload_id}-{name}"'}
         if _has_already(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         headers["Content-Disposition"] = content_disposition(upload.file_name, is_attachment=not upload.is_image)

@@ -417,13 +417,13 @@ async def test_a_file_that_is_never_posted_expires(world: World) -> None:
     await ada.call("SaveChatroomMessage", file_draft(posted), room)
     await world.pass_time(DAY_S - 1)
     assert world.removed_files == []
-    assert (await world.service.uploads.get("upload-2")).file_name == "a.pdf"
+    assert (await world.service.uploads.get("upload-2", ""))[0].file_name == "a.pdf"
     await world.pass_time(HOUR_S)
     assert world.removed_files == ["upload-2"]
     assert await ada.refusal("SaveChatroomMessage", file_draft(forgotten), room) == NOT_YOURS
     with pytest.raises(NotFoundError, match="There is no such file"):
-        await world.service.uploads.get("upload-2")
-    await world.service.uploads.get("upload-1")
+        await world.service.uploads.get("upload-2", "")
+    await world.service.uploads.get("upload-1", "")
 
 
 async def test_files_go_with_their_message_at_once(world: World) -> None:
@@ -464,10 +464,10 @@ async def test_a_restored_chatroom_has_its_files(world: World) -> None:
     sent = await ada.call("SaveChatroomMessage", file_draft(await world.upload("ada", room)), room)
     await world.service.chatrooms.delete(room)
     with pytest.raises(NotFoundError):
-        await world.service.uploads.get("upload-1")
+        await world.service.uploads.get("upload-1", "")
     await world.pass_time(29 * DAY_S)
     await world.service.chatrooms.restore(room)
-    assert (await world.service.uploads.get("upload-1")).file_name == "a.pdf"
+    assert (await world.service.uploads.get("upload-1", ""))[0].file_name == "a.pdf"
     assert world.removed_files == []
     listed = await world.service.messages.history_for_api(room, before_id=None, limit=10)
     assert [one.message_id for one in listed.messages] == [sent["uuid"]]

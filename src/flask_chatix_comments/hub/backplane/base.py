@@ -20,10 +20,12 @@ class MessagePosted:
 
     Attributes:
         by_connection_id: Whose it is: this connection has it as the result of its call.
+        is_private: Whether the chatroom is: then each reader opens its files in its own name.
     """
 
     message: Message
     by_connection_id: str | None
+    is_private: bool = False
 
 
 @dataclass(frozen=True, slots=True)

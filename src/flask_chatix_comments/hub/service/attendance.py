@@ -86,14 +86,21 @@ class Attendance:
 
     async def require_visitor(self, visitor_id: str, chatroom_id: str) -> Chatroom:
         """Return a chatroom in which the visitor is, with a connection or without one."""
-        room = await self._chatrooms.get_stored(chatroom_id)
+        room = await self._store.find_chatroom(chatroom_id)
+        # Even if there is none: how long it takes tells nobody whether there is.
         is_member = await self._is_member(visitor_id, chatroom_id)
-        may_know = is_member or not room.is_private or self._visitors.is_manager(visitor_id)
-        if room.is_deleted or not may_know:
+        if room is None or room.is_deleted or (room.is_private and not self._sees(visitor_id, is_member)):
             raise ChatroomNotFoundError("There is no such chatroom.")
         if not is_member:
             raise NotAllowedError("Join the chatroom first.")
         return room
+
+    async def sees_private(self, visitor_id: str, chatroom_id: str) -> bool:
+        """Whether a visitor may see what is in this chatroom, if it is a private one."""
+        return self._sees(visitor_id, await self._is_member(visitor_id, chatroom_id))
+
+    def _sees(self, visitor_id: str, is_member: bool) -> bool:
+        return is_member or self._visitors.is_manager(visitor_id)
 
     async def join(self, caller: Caller, chatroom_id: str) -> None:
         """Let the visitor into a chatroom; again does no harm. Private ones are joined by the API only."""
@@ -122,7 +129,9 @@ class Attendance:
         """Withdraw this connection's interest in a chatroom; whether there was any makes no difference."""
         async with self._turn_of(caller.visitor_id):
             if self._membership.is_member(caller.visitor_id, chatroom_id):
-                await self._withdraw(caller.visitor_id, chatroom_id, caller.connection_id, spare_api=False)
+                # For a page that is just coming its site has let the visitor in; other clients have one page.
+                spare_api = not caller.is_lasting
+                await self._withdraw(caller.visitor_id, chatroom_id, caller.connection_id, spare_api=spare_api)
 
     async def leave_private(self, visitor_id: str) -> None:
         """End the memberships in private chatrooms of who is no manager any more; the API may let it in again."""

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import TypeVar
 
 from ...errors import ChatroomNotFoundError, InvalidArgumentError, NotAllowedError, NotFoundError
-from ...models import Message, MessageType, Profile, SenderFlag
+from ...models import Chatroom, Message, MessageType, Profile, SenderFlag
+from ..addresses import with_pass
 from ..backplane.base import MessageDeleted, MessageEdited, MessagePosted, Typing
 from ..limits import MAX_PAGE_ITEMS, check_content, check_id, check_name, check_number
 from ..store.base import Changes, Cursor, History, Upload
@@ -22,6 +24,8 @@ from .visitors import Visitors
 
 NO_SUCH_MESSAGE = "There is no such message."
 TYPING_INTERVAL_S = 1.0
+
+PageT = TypeVar("PageT", History, Changes)
 
 _CURSOR = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,15}))?")
 
@@ -57,20 +61,22 @@ class Messages:
             upload = await self._uploads.get_own(url_of(draft), caller.visitor_id, chatroom_id)
             chatroom_id = upload.chatroom_id
         chatroom_id = check_id(chatroom_id, name="The chatroom's id")
-        await self._attendance.require_member(caller, chatroom_id)
+        room = await self._attendance.require_member(caller, chatroom_id)
         profile = await self._visitors.get(caller.visitor_id)
-        return await self._append_by(profile, self._checked(chatroom_id, draft, upload), upload, caller)
+        return await self._append_by(profile, self._checked(chatroom_id, draft, upload), upload, room, caller)
 
     async def whisper(self, caller: Caller, chatroom_id: str, draft: Draft) -> Message:
         """Store a manager's message for managers only, then tell the others of them in the chatroom."""
-        await self._attendance.require_member(caller, chatroom_id)
+        room = await self._attendance.require_member(caller, chatroom_id)
         profile = await self._visitors.get(caller.visitor_id)
         if not profile.is_manager:
             raise NotAllowedError("Only managers can whisper.")
         whisper = replace(self._checked(chatroom_id, draft, None), is_whisper=True)
-        return await self._append_by(profile, whisper, None, caller)
+        return await self._append_by(profile, whisper, None, room, caller)
 
-    async def _append_by(self, profile: Profile, message: Message, upload: Upload | None, caller: Caller) -> Message:
+    async def _append_by(
+        self, profile: Profile, message: Message, upload: Upload | None, room: Chatroom, caller: Caller
+    ) -> Message:
         message = replace(
             message,
             sender_id=profile.visitor_id,
@@ -78,7 +84,8 @@ class Messages:
             sender_flag=SenderFlag.MANAGER if profile.is_manager else SenderFlag.VISITOR,
         )
         await self._visitors.remember(profile.visitor_id)
-        return await self._append(message, upload, by_connection_id=caller.connection_id)
+        stored = await self._append(message, upload, room, by_connection_id=caller.connection_id)
+        return with_pass(stored, self._uploads.pass_to(room, caller.visitor_id))
 
     async def edit(self, caller: Caller, chatroom_id: str, message_id: str, content: object) -> Message:
         """Change the text of one's own message for a while after posting; managers: of any, any time."""
@@ -112,14 +119,17 @@ class Messages:
 
     async def history(self, caller: Caller, chatroom_id: str, *, before_id: str | None, limit: int) -> History:
         """Return the messages just older than *before_id*, or the newest, oldest first."""
-        await self._attendance.require_member(caller, chatroom_id)
-        return await self._history(chatroom_id, before_id, limit, self._visitors.is_manager(caller.visitor_id))
+        room = await self._attendance.require_member(caller, chatroom_id)
+        is_manager = self._visitors.is_manager(caller.visitor_id)
+        history = await self._history(chatroom_id, before_id, limit, is_manager)
+        return self._opened(history, room, caller.visitor_id)
 
     async def changes(self, caller: Caller, chatroom_id: str, *, cursor: object, limit: int) -> Changes:
         """Return what is new, edited or deleted since *cursor*; ``None`` begins at the beginning."""
-        await self._attendance.require_member(caller, chatroom_id)
+        room = await self._attendance.require_member(caller, chatroom_id)
         with_whispers = self._visitors.is_manager(caller.visitor_id)
-        return await self._changes(chatroom_id, cursor, limit, with_whispers)
+        changes = await self._changes(chatroom_id, cursor, limit, with_whispers)
+        return self._opened(changes, room, caller.visitor_id)
 
     async def typing(self, caller: Caller, chatroom_id: str) -> None:
         """Tell the others that somebody is typing; more often than once a second is not told."""
@@ -135,21 +145,23 @@ class Messages:
         self, chatroom_id: str, draft: Draft, *, sender_id: str, sender_flag: object, sender_name: object = None
     ) -> Message:
         """Store a message in somebody's name; the site vouches for it."""
-        await self._chatrooms.get_stored(chatroom_id)
+        room = await self._chatrooms.get_stored(chatroom_id)
         if not isinstance(sender_flag, int) or isinstance(sender_flag, bool) or sender_flag not in (0, 1):
             raise InvalidArgumentError("sender_flag is 0 for a visitor, 1 for a manager.")
         upload = None
         if type_of(draft) is not MessageType.TEXT:
             upload = await self._uploads.find_for_api(url_of(draft), chatroom_id)
         message = await self._signed(self._checked(chatroom_id, draft, upload), sender_id, sender_name)
-        return await self._append(replace(message, sender_flag=SenderFlag(sender_flag)), upload, by_connection_id=None)
+        message = replace(message, sender_flag=SenderFlag(sender_flag))
+        stored = await self._append(message, upload, room, by_connection_id=None)
+        return with_pass(stored, self._uploads.pass_to(room, None))
 
     async def whisper_by_api(self, chatroom_id: str, content: object, *, sender_id: str) -> Message:
         """Store a message that only managers will see, in somebody's name."""
-        await self._chatrooms.get_stored(chatroom_id)
+        room = await self._chatrooms.get_stored(chatroom_id)
         message = await self._signed(self._checked(chatroom_id, Draft(content=content), None), sender_id, None)
         whisper = replace(message, sender_flag=SenderFlag.MANAGER, is_whisper=True)
-        return await self._append(whisper, None, by_connection_id=None)
+        return await self._append(whisper, None, room, by_connection_id=None)
 
     async def _signed(self, message: Message, sender_id: str, sender_name: object) -> Message:
         name = check_name(sender_name, max_chars=self._context.config.max_name_chars)
@@ -177,19 +189,27 @@ class Messages:
         message = await self._store.find_message_anywhere(message_id)
         if message is None or message.is_deleted:
             raise NotFoundError(NO_SUCH_MESSAGE)
-        return message
+        room = await self._chatrooms.get_stored(message.chatroom_id)
+        return with_pass(message, self._uploads.pass_to(room, None))
 
     async def history_for_api(self, chatroom_id: str, *, before_id: str | None, limit: int) -> History:
         """Return a visitor's view of the messages, of deleted chatrooms too."""
-        await self._chatrooms.get_stored(chatroom_id)
-        return await self._history(chatroom_id, before_id, limit, with_whispers=False)
+        room = await self._chatrooms.get_stored(chatroom_id)
+        return self._opened(await self._history(chatroom_id, before_id, limit, with_whispers=False), room, None)
 
     async def changes_for_api(self, chatroom_id: str, *, cursor: object, limit: int) -> Changes:
         """Return a visitor's view of the changes, of deleted chatrooms too."""
-        await self._chatrooms.get_stored(chatroom_id)
-        return await self._changes(chatroom_id, cursor, limit, with_whispers=False)
+        room = await self._chatrooms.get_stored(chatroom_id)
+        return self._opened(await self._changes(chatroom_id, cursor, limit, with_whispers=False), room, None)
 
     # Both
+
+    def _opened(self, page: PageT, room: Chatroom, visitor_id: str | None) -> PageT:
+        """Return a page of messages with URLs of files that their reader can open; ``None`` is the site."""
+        if not room.is_private:
+            return page
+        file_pass = self._uploads.pass_to(room, visitor_id)
+        return replace(page, messages=[with_pass(message, file_pass) for message in page.messages])
 
     def _checked(self, chatroom_id: str, draft: Draft, upload: Upload | None) -> Message:
         """Return a message by nobody in particular, about an upload or about what the draft says."""
@@ -208,17 +228,19 @@ class Messages:
             return replace(message, content=check_content(draft.content, max_chars=limit))
         return replace(message, **(links_of(draft) if upload is None else facts_of(upload, message.type)))
 
-    async def _append(self, message: Message, upload: Upload | None, *, by_connection_id: str | None) -> Message:
+    async def _append(
+        self, message: Message, upload: Upload | None, room: Chatroom, *, by_connection_id: str | None
+    ) -> Message:
         upload_id = upload.upload_id if upload is not None else None
         appended = await self._store.append_message(message, now=self._context.now(), upload_id=upload_id)
         if appended is None:
-            room = await self._chatrooms.get_stored(message.chatroom_id)
-            if room.is_deleted:
+            current = await self._chatrooms.get_stored(message.chatroom_id)
+            if current.is_deleted:
                 raise ChatroomNotFoundError("There is no such chatroom.")
-            raise NotAllowedError(IS_CLOSED if room.is_closed else NOT_YOURS)
+            raise NotAllowedError(IS_CLOSED if current.is_closed else NOT_YOURS)
         stored = appended.message
         if appended.is_new:
-            await self._context.backplane.publish(MessagePosted(stored, by_connection_id))
+            await self._context.backplane.publish(MessagePosted(stored, by_connection_id, room.is_private))
         elif upload is not None and stored.sender_id != message.sender_id:
             raise NotAllowedError(TAKEN)
         elif stored.is_deleted or stored.is_whisper != message.is_whisper:

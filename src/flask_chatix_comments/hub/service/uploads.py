@@ -15,7 +15,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ...errors import InvalidArgumentError, NotAllowedError, NotFoundError, RequestRefusedError
+from ...errors import InvalidArgumentError, NotAllowedError, NotFoundError, RequestRefusedError, TokenError
+from ...models import Chatroom
+from ...tokens import FilePasses
 from ..addresses import upload_id_in
 from ..config import UploadConfig
 from ..store.base import Upload, UploadTotals
@@ -24,6 +26,9 @@ from .base import Context, Turns
 from .chatrooms import IS_CLOSED
 
 QUOTA_TIME = timedelta(hours=1)
+#: How long a pass is good at least; at most it is twice as long. Meanwhile URLs stay the same, which caches like.
+PASS_S = 24 * 3600
+API_PASS_S = 3600
 #: Uploads on their way at the same time.
 MAX_UNDER_WAY = 100
 MAX_UNDER_WAY_PER_VISITOR = 5
@@ -61,6 +66,7 @@ class Uploads:
         self._under_way: set[Slot] = set()
         # Between the look at what a visitor has uploaded and the note that there will be more, nothing may happen.
         self._turns = Turns()
+        self._passes = FilePasses(context.config.ticket_keys, website_id=context.config.website_id)
 
     # Uploading
 
@@ -141,12 +147,34 @@ class Uploads:
 
     # Reading
 
-    async def get(self, upload_id: str) -> Upload:
-        """Return an upload that may be served. Its URL is what lets anybody in who has it."""
+    def pass_to(self, room: Chatroom, visitor_id: str | None) -> str:
+        """Return what a chatroom's files are read with, ``""`` for a public one: there the URL lets in who has it.
+
+        Args:
+            visitor_id: ``None`` for the site.
+        """
+        return self.private_pass(room.chatroom_id, visitor_id) if room.is_private else ""
+
+    def private_pass(self, chatroom_id: str, visitor_id: str | None) -> str:
+        """Return what the files of a private chatroom are read with: by this visitor, while it is in there."""
+        step_s = API_PASS_S if visitor_id is None else PASS_S
+        expires_at = (self._context.clock() // step_s + 2) * step_s
+        return self._passes.sign(chatroom_id, visitor_id, expires_at=expires_at)
+
+    async def get(self, upload_id: str, file_pass: str) -> tuple[Upload, bool]:
+        """Return an upload that may be served, and whether it is for this reader only."""
         upload = await self._store.find_upload(upload_id)
-        if upload is None:
+        room = await self._store.find_chatroom(upload.chatroom_id) if upload is not None else None
+        if upload is None or room is None or (room.is_private and not await self._opens(room.chatroom_id, file_pass)):
             raise NotFoundError(NO_SUCH_FILE)
-        return upload
+        return upload, room.is_private
+
+    async def _opens(self, chatroom_id: str, file_pass: str) -> bool:
+        try:
+            visitor_id = self._passes.check(file_pass, chatroom_id, now=self._context.clock())
+        except TokenError:
+            return False
+        return visitor_id is None or await self._attendance.sees_private(visitor_id, chatroom_id)
 
     # Posting
 

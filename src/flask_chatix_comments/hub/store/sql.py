@@ -113,14 +113,18 @@ class SqlStore:
         return await self._write(chatrooms.create, chatroom, now)
 
     async def find_chatroom(self, chatroom_id: str) -> Chatroom | None:
-        """See ``MessageStore``. Asked at every call of a hub method, so it is answered from memory if it can be."""
+        """See ``MessageStore``. Asked at every call of a hub method, so it is answered from memory if it can be.
+
+        It never is for one that is not open to all: who is told that there is none could tell it by the time.
+        """
         cached = self._cache.get(chatroom_id)
         if cached is not None:
             self._cache.move_to_end(chatroom_id)
             return cached
         age = self._cache_age
         found = await self._read(chatrooms.find, chatroom_id)
-        if found is not None and age == self._cache_age:
+        is_open = found is not None and not found.is_private and not found.is_deleted
+        if found is not None and is_open and age == self._cache_age:
             self._cache[chatroom_id] = found
             if len(self._cache) > CACHED_CHATROOMS:
                 self._cache.popitem(last=False)
