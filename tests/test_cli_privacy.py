@@ -165,3 +165,28 @@ def test_what_the_hub_has_is_for_the_site_alone(site: Site, room: str, chatix_hu
             )
             assert known.status_code == unknown.status_code == 401
             assert known.content == unknown.content
+
+
+def test_sweep_takes_out_whom_the_site_does_not_let_in_any_more(
+    site: Site, room: str, api: ChatixApi, chatix_hub: HubForTests
+) -> None:
+    run_json(site, "make-private", "p")
+    readers = [visit(site, chatix_hub, "ada"), visit(site, chatix_hub, "ada")]
+    api.connect_visitor(room, "let-in-by-hand")
+    result = run_json(site, "sweep", "--grace", "0")
+    assert (result["refused"], result["failures"], result["is_complete"]) == (1, [], True)
+    assert [visitor.visitor_id for visitor in api.list_visitors(room)] == [readers[0].visitor_id]
+    site.comments.access_loader(lambda visitor, post_id: False)
+    swept = run(site, "sweep", "--grace", "0")
+    assert swept.stdout == "Nobody is offline. 1 taken out who may not read private comments any more.\n"
+    assert api.list_visitors(room) == []
+
+
+def test_sweep_leaves_private_chatrooms_alone_where_nobody_can_be_asked(
+    make_site: Callable[..., Site], chatix_hub: HubForTests
+) -> None:
+    site = make_site(extension=ChatixComments(), **chatix_hub.settings)
+    private = run_json(site, "make-private", "p")["chatroom_id"]
+    site.state.api().connect_visitor(private, "let-in-by-hand")
+    assert run_json(site, "sweep", "--grace", "0")["refused"] == 0
+    assert [visitor.visitor_id for visitor in site.state.api().list_visitors(private)] == ["let-in-by-hand"]

@@ -290,3 +290,62 @@ def slowly(
         return service(request)
 
     return answer
+
+
+class TestPrivate:
+    """Who is in a private chatroom is there because the site said yes."""
+
+    @both_services
+    def test_whom_the_site_does_not_let_in_any_more(
+        self, make: Make, service: FakeService, add_room: Callable[..., str], is_hosted: bool, ticking: ManualClock
+    ) -> None:
+        public, private = add_room("7"), add_room("p", is_private=True)
+        for room in (public, private):
+            service.seat(room, "ada", "ben", "gone")
+        service.online = {"ada", "ben"}
+        asked: list[tuple[str, str]] = []
+
+        def strangers_in(post_id: str, chatroom_id: str) -> list[str]:
+            asked.append((post_id, chatroom_id))
+            return ["ben"]
+
+        result = make(is_hosted=is_hosted, strangers_in=strangers_in).run()
+        # Who is online is taken out as well; who has left their seat in a private one comes back by the site.
+        assert result == SweepResult(2, offline=2, taken_out=2, came_back=0, failures=(), is_complete=True, refused=1)
+        assert (service.members[public], service.members[private]) == (["ada", "ben"], ["ada"])
+        assert asked == [("p", private)]
+        assert ticking.sleeps == [GRACE_S]
+
+    def test_at_once_though_nobody_is_offline(
+        self, make: Make, service: FakeService, add_room: Callable[..., str], ticking: ManualClock
+    ) -> None:
+        private = add_room("p", is_private=True)
+        service.seat(private, "ben")
+        service.online = {"ben"}
+        assert make(strangers_in=lambda *_: ["ben"]).run().refused == 1
+        assert (service.members[private], ticking.sleeps) == ([], [])
+
+    def test_so_many_at_most(self, make: Make, service: FakeService, add_room: Callable[..., str]) -> None:
+        private = add_room("p", is_private=True)
+        service.seat(private, *"abc")
+        service.online = set("abc")
+        sweeper = make(limit=2, strangers_in=lambda *_: list(service.members[private]))
+        first, second = sweeper.run(), sweeper.run()
+        assert (first.refused, first.is_complete) == (2, False)
+        assert (second.refused, second.is_complete) == (1, True)
+
+    def test_a_failure_of_one_chatroom_does_not_end_the_sweep(
+        self, make: Make, service: FakeService, add_room: Callable[..., str]
+    ) -> None:
+        gone, private = add_room("gone", is_private=True), add_room("p", is_private=True)
+        service.seat(private, "ben")
+        del service.rooms[gone]
+
+        def strangers_in(post_id: str, chatroom_id: str) -> list[str]:
+            if chatroom_id == gone:
+                raise ApiStatusError("no such chatroom", operation="list_visitors", status_code=404)
+            return ["ben"]
+
+        result = make(is_hosted=True, strangers_in=strangers_in).run()
+        assert (result.refused, [failure.post_id for failure in result.failures]) == (1, ["gone"])
+        assert service.members[private] == []

@@ -245,7 +245,7 @@ def delete_message_command(message_id: str, post_id: str | None, as_json: bool) 
 @as_json_option
 @explained
 def sweep_command(limit: int, grace_s: float, time_limit_s: float, as_json: bool) -> None:
-    """Take out visitors who are offline.
+    """Take out visitors who are offline, and out of private chatrooms who may not read them any more.
 
     Made for cron: it may run at any time, twice at once too, and the next run goes on where this one had to end. Only
     chatrooms in which the hub counts somebody are looked into, and "chatrooms" in the JSON document counts these.
@@ -255,6 +255,7 @@ def sweep_command(limit: int, grace_s: float, time_limit_s: float, as_json: bool
         state.registry,
         state.api(),
         is_hosted=state.config.is_hosted,
+        strangers_in=state.private_rooms.find_strangers,
         limit=limit,
         grace_s=grace_s,
         time_limit_s=time_limit_s,
@@ -273,4 +274,6 @@ def sweep_command(limit: int, grace_s: float, time_limit_s: float, as_json: bool
 
 def _summary(result: SweepResult) -> str:
     found = f"{result.taken_out} taken out, {result.came_back} left in" if result.offline else "Nobody is offline."
+    if result.refused:
+        found += f" {result.refused} taken out who may not read private comments any more."
     return found if result.is_complete else f"{found} Not all was looked at."

@@ -135,6 +135,11 @@ class PrivateRooms:
                 if exc.status_code not in troubles.GONE_STATUSES:
                     raise
 
+    @property
+    def find_strangers(self) -> Callable[[str, str], list[str]] | None:
+        """What tells who is in a private chatroom and may not read it; ``None`` while the site has nobody to ask."""
+        return self.strangers_in if self._access.is_open_to_some else None
+
     def strangers_in(self, post_id: str, chatroom_id: str) -> list[str]:
         """Return who is in a private chatroom and may not read it.
 

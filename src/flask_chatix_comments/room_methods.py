@@ -112,6 +112,8 @@ class RoomMethods:
     def sweep(self, *, limit: int = LIMIT, grace_s: float = GRACE_S, time_limit_s: float = TIME_LIMIT_S) -> SweepResult:
         """Take visitors who are offline out of the posts' chatrooms; sleeps *grace_s* if there are any.
 
+        Before that it takes out of private ones whom ``access_loader`` does not let in any more.
+
         Args:
             limit: How many seats are freed at most.
             grace_s: Who is back within this time stays, in seconds.
@@ -125,6 +127,7 @@ class RoomMethods:
             state.registry,
             state.api(),
             is_hosted=state.config.is_hosted,
+            strangers_in=state.private_rooms.find_strangers,
             limit=limit,
             grace_s=grace_s,
             time_limit_s=time_limit_s,

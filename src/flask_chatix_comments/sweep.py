@@ -4,7 +4,8 @@ Nobody who is here, or on the way from one page to the next, may lose a seat to 
 offline at two looks, some time apart, and the last look and the deed are one step where the service can
 do that. Where it cannot, who came back at that very moment is put back.
 
-Private chatrooms are left alone: there a membership is a permission, which only the API gives.
+Out of private chatrooms it also takes, at once and online or not, whom the site does not let in any more. Where the
+site has nobody to ask they are left alone: there a membership is a permission, which only the API gives.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import ApiError, ApiStatusError
 from .registry import RoomRegistry, RoomState
@@ -55,6 +56,7 @@ class SweepResult:
             the API still to be used.
         failures: Chatrooms that could not be swept.
         is_complete: False when a limit or a failure ended the sweep; the next one goes on.
+        refused: How many have been taken out of private chatrooms that they may not read any more.
     """
 
     chatrooms: int
@@ -63,6 +65,13 @@ class SweepResult:
     came_back: int
     failures: tuple[SweepFailure, ...]
     is_complete: bool
+    refused: int = 0
+
+
+class _Place(NamedTuple):
+    post_id: str
+    chatroom_id: str
+    is_private: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +90,7 @@ class _Tally:
     chatrooms: int = 0
     taken_out: int = 0
     came_back: int = 0
+    refused: int = 0
     failures: dict[str, SweepFailure] = field(default_factory=dict)
     is_complete: bool = True
 
@@ -90,7 +100,8 @@ class Sweeper:
 
     Args:
         is_hosted: Whether the service is another than our hub.
-        limit: How many seats are freed at most.
+        strangers_in: Returns who is in a post's private chatroom and may not read it; ``None``: nobody can tell.
+        limit: How many seats are freed at most, and how many who may not read are taken out.
         grace_s: How long after the first look the second one comes.
         time_limit_s: How long it may take without the grace time; half of that for the first look.
         waiting: Is told how many seats are looked at again, before the grace time.
@@ -104,6 +115,7 @@ class Sweeper:
         api: ChatixApi,
         *,
         is_hosted: bool,
+        strangers_in: Callable[[str, str], list[str]] | None = None,
         limit: int = LIMIT,
         grace_s: float = GRACE_S,
         time_limit_s: float = TIME_LIMIT_S,
@@ -114,6 +126,7 @@ class Sweeper:
         self._registry = registry
         self._api = api
         self._is_hosted = is_hosted
+        self._strangers_in = strangers_in
         self._limit = limit
         self._grace_s = grace_s
         self._time_limit_s = time_limit_s
@@ -136,6 +149,7 @@ class Sweeper:
         # A sweep that is cut short must not always begin with the same ones.
         random.shuffle(chatrooms)
         self._deadline = started + self._time_limit_s / 2
+        self._take_out_strangers(chatrooms)
         seats = self._first_look(chatrooms)
         looked_s = self._clock() - started
         if seats:
@@ -150,21 +164,35 @@ class Sweeper:
             came_back=tally.came_back,
             failures=tuple(tally.failures.values()),
             is_complete=tally.is_complete,
+            refused=tally.refused,
         )
 
-    def _chatrooms(self) -> Iterator[tuple[str, str]]:
-        """Yield post and chatroom where somebody may be."""
+    def _chatrooms(self) -> Iterator[_Place]:
+        """Yield the chatrooms where somebody may be whom we may take out."""
         # Our hub is believed when it counts nobody.
         counts = {} if self._is_hosted else visitor_counts(self._api)
         for entry in all_entries(self._registry):
-            is_open = entry.state in (RoomState.OPEN, RoomState.CLOSED) and not entry.is_private
-            if entry.chatroom_id is not None and is_open and counts.get(entry.chatroom_id, 1):
-                yield entry.post_id, entry.chatroom_id
+            is_open = entry.state in (RoomState.OPEN, RoomState.CLOSED)
+            is_ours = self._strangers_in is not None or not entry.is_private
+            if entry.chatroom_id is not None and is_open and is_ours and counts.get(entry.chatroom_id, 1):
+                yield _Place(entry.post_id, entry.chatroom_id, entry.is_private)
 
-    def _first_look(self, chatrooms: list[tuple[str, str]]) -> list[_Seat]:
+    def _take_out_strangers(self, chatrooms: list[_Place]) -> None:
+        with self._until_stopped():
+            for post_id, chatroom_id, is_private in chatrooms:
+                if not is_private or self._strangers_in is None:
+                    continue
+                with self._chatroom_of(post_id):
+                    for visitor_id in self._strangers_in(post_id, chatroom_id):
+                        if self._tally.refused >= self._limit:
+                            raise _StopError
+                        self._api.disconnect_visitor(chatroom_id, visitor_id)
+                        self._tally.refused += 1
+
+    def _first_look(self, chatrooms: list[_Place]) -> list[_Seat]:
         seats: list[_Seat] = []
         with self._until_stopped():
-            for post_id, chatroom_id in chatrooms:
+            for post_id, chatroom_id, _ in chatrooms:
                 # One more than may be freed: it tells that there is more to do.
                 if len(seats) > self._limit:
                     raise _StopError
