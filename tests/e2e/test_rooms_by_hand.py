@@ -119,6 +119,33 @@ def test_delete_and_restore_while_people_read_and_write(site: Site, api: ChatixA
     assert reader.problems == late_reader.problems == []
 
 
+def test_deleted_and_restored_in_a_dashboard(site: Site, api: ChatixApi, new_reader: NewReader) -> None:
+    """Nobody tells the site: pages and their readers find it out."""
+    slug = site.slugs()[0]
+    reader, late_reader = new_reader(), new_reader()
+    page = reader.open(site.post_url(slug))
+    reach_section(page)
+    write(page, "Before it was deleted", name="Robin")
+    expect(comment(page, "Before it was deleted")).to_be_visible()
+    room = site.chatix("show", slug)["chatroom_id"]
+
+    api.delete_chatroom(room)
+    expect_note(page, GONE)
+    late = late_reader.open(site.post_url(slug))
+    section(late).scroll_into_view_if_needed()
+    expect_note(late, GONE)
+    # The page that the hub has not let in says so when it asks again, and the site looks.
+    late.evaluate("dispatchEvent(new Event('online'))")
+    wait_until(lambda: site.chatix("show", slug)["state"] == "deleted", "the registry knows")
+    expect_note(late, GONE)
+
+    api.restore_chatroom(room)
+    # This one has heard it from the hub, where it has been all the time.
+    expect(comment(page, "Before it was deleted")).to_be_visible()
+    expect_live(page)
+    assert reader.problems == late_reader.problems == []
+
+
 def test_a_comment_that_is_deleted_by_hand_goes_from_all_pages(site: Site, new_reader: NewReader) -> None:
     slug = site.slugs()[0]
     page = new_reader().open(site.post_url(slug))
