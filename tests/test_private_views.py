@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from werkzeug.test import TestResponse
 
 from flask_chatix_comments import Visitor
 from flask_chatix_comments.registry import RoomState
+from flask_chatix_comments.room_watch import LOOK_EVERY_S
 from flask_chatix_comments.tokens import GuestClaim, GuestCookies, VisitorTickets
 from tests.flask_support import Clock, Site
 
@@ -85,6 +87,19 @@ class TestWhoMayRead:
         ticket = VisitorTickets(site.state.keys.ticket, website_id="local").check(body["ticket"], now=clock())
         assert (ticket.visitor_id, ticket.expires_at - ticket.issued_at) == (body["visitor"]["id"], 3600)
         assert body["ticket_expires_in_s"] == 3600
+
+    def test_a_room_that_is_public_at_the_service_is_closed_before_anybody_is_let_in(
+        self, site: Site, private: str
+    ) -> None:
+        site.state.monotonic = lambda: time.monotonic() + LOOK_EVERY_S
+        site.api.rooms[private]["is_private"] = False
+        sign_in(site, ADA)
+        join(site)
+        assert [path for path in site.api.paths() if path.startswith("/chatroom/")] == [
+            "/chatroom/get",
+            "/chatroom/update",
+            "/chatroom/connect-visitor",
+        ]
 
     def test_a_manager_needs_nobody_to_let_him_in(self, site: Site, private: str) -> None:
         sign_in(site, MANAGER)

@@ -101,3 +101,59 @@ def test_a_post_without_a_chatroom(watch: RoomWatch, registry: RoomRegistry, fau
     entry = registry.get("8")
     assert watch.look(entry) == entry
     assert faults.paths == []
+
+
+class TestPrivacy:
+    """The registry says what is private."""
+
+    def test_what_is_public_at_the_service_is_closed_there_again(
+        self,
+        watch: RoomWatch,
+        entry: RegistryEntry,
+        service: FakeService,
+        registry: RoomRegistry,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """Somebody has opened it in a dashboard, or make-private could not tell the service."""
+        private = registry.update("7", is_private=True)
+        assert watch.look(private) == private
+        assert service.rooms["room-1"]["is_private"] is True
+        assert "is made private there again" in caplog.text
+
+    def test_what_is_private_at_the_service_is_opened_by_nobody(
+        self,
+        watch: RoomWatch,
+        entry: RegistryEntry,
+        service: FakeService,
+        registry: RoomRegistry,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        service.rooms["room-1"]["is_private"] = True
+        assert watch.look(entry) == entry == registry.get("7")
+        assert service.rooms["room-1"]["is_private"] is True
+        assert "so that nobody gets in" in caplog.text
+
+    def test_as_it_should_be_it_is_left_alone(
+        self, watch: RoomWatch, entry: RegistryEntry, service: FakeService, registry: RoomRegistry, faults: Faults
+    ) -> None:
+        private = registry.update("7", is_private=True)
+        service.rooms["room-1"]["is_private"] = True
+        watch.look(private)
+        assert faults.paths == ["/chatroom/get"]
+
+    def test_a_service_that_cannot_be_told_is_told_the_next_time(
+        self,
+        watch: RoomWatch,
+        entry: RegistryEntry,
+        service: FakeService,
+        registry: RoomRegistry,
+        faults: Faults,
+        ticking: ManualClock,
+    ) -> None:
+        private = registry.update("7", is_private=True)
+        faults.order(lambda _: None, httpx.Response(503))
+        assert watch.look(private) == private
+        assert service.rooms["room-1"]["is_private"] is False
+        ticking.advance(LOOK_EVERY_S)
+        watch.look(private)
+        assert service.rooms["room-1"]["is_private"] is True

@@ -66,10 +66,13 @@ def _is_private(known: RegistryEntry | None, claim: PostClaim) -> bool:
 def notice_changes(state: AppState, entry: RegistryEntry, *, was_refused: bool) -> RegistryEntry:
     """Return the entry, brought up to date if somebody may have deleted or restored the chatroom at the service.
 
+    Of a private one it is looked up whether it is private there as well.
+
     Args:
         was_refused: Whether the page says that the service did not let it in.
     """
-    return state.room_watch.look(entry) if entry.state is RoomState.DELETED or was_refused else entry
+    is_to_be_looked_at = entry.state is RoomState.DELETED or entry.is_private or was_refused
+    return state.room_watch.look(entry) if is_to_be_looked_at else entry
 
 
 def admit(state: AppState, entry: RegistryEntry, identity: Identity) -> bool:

@@ -1,7 +1,9 @@
 """Notice what has happened to a chatroom at the service without us: somebody has deleted or restored it there.
 
-Readers find it out: those who come to a chatroom that the registry calls deleted, and those whom the service has
-not let into one that the registry calls alive. The service is asked for each chatroom now and then, however many come.
+Readers find it out: those who come to a chatroom that the registry calls deleted or private, and those whom the
+service has not let into another. The service is asked for each chatroom now and then, however many come.
+
+Deleted is what the service calls so. Private is what the registry calls so, and the service is told again.
 """
 
 from __future__ import annotations
@@ -76,7 +78,26 @@ class RoomWatch:
                     "%s", troubles.missing(entry.post_id, chatroom_id, api.base_url, is_hosted=self._is_hosted)
                 )
             return entry
+        if chatroom.is_private is not entry.is_private:
+            _mend_privacy(api, entry, chatroom_id)
         if chatroom.is_deleted is is_deleted:
             return entry
         logger.info("The chatroom of the post %r was deleted or restored at the service.", entry.post_id)
         return self._registry.update(entry.post_id, state=state_of(chatroom), expected=entry)
+
+
+def _mend_privacy(api: ChatixApi, entry: RegistryEntry, chatroom_id: str) -> None:
+    """Close what ought to be private; to open something is nobody's but a person's to do."""
+    if not entry.is_private:
+        logger.warning(
+            "The chatroom of the post %r is private at the service and public in the registry, so that nobody gets in."
+            " Run flask chatix make-public POST_ID, or make-private.",
+            entry.post_id,
+        )
+        return
+    logger.warning(
+        "The chatroom of the post %r was public at the service, though the registry says that it is private: it is"
+        " made private there again. To open it: flask chatix make-public POST_ID",
+        entry.post_id,
+    )
+    api.update_chatroom(chatroom_id, is_private=True)
