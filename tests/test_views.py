@@ -232,8 +232,9 @@ class TestJoin:
         clock.advance(20.1)
         assert join(site)["state"] == "closed"
         other.update("hello", state=RoomState.DELETED)
+        site.api.rooms["room-1"]["is_deleted"] = True
         clock.advance(20.1)
-        assert join(site)["state"] == "deleted"
+        assert join(site)["state"] == "gone"
         # Whoever hears that stays away for a minute, so that it must be true.
         other.update("hello", state=RoomState.OPEN)
         assert join(site)["state"] == "open"
