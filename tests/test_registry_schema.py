@@ -24,6 +24,7 @@ from flask_chatix_comments.database import Database, create_registry_engine
 from flask_chatix_comments.errors import SchemaError
 from flask_chatix_comments.registry import RegistryEntry, RoomRegistry, RoomState
 from flask_chatix_comments.registry_schema import LANDMARKS, VERSION_TABLE, SchemaState
+from tests.databases import KINDS, DatabaseServers, Kind
 from tests.flask_support import Site
 
 pytest_plugins = ("tests.rooms_fixtures",)
@@ -353,3 +354,25 @@ class TestCommands:
     def test_in_python(self, site: Site) -> None:
         with site.app.app_context():
             assert site.comments.upgrade_registry() == SchemaState(newest(), newest(), True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_every_kind_of_database(kind: Kind, database_servers: DatabaseServers, tmp_path: Path) -> None:
+    """Tables that the registry has made are recognised, and those that the revisions make are the same."""
+    made, new = (Database(create_registry_engine(database_servers.fresh_url(kind, tmp_path / name))) for name in "ab")
+    registry = RoomRegistry(made.engine)
+    registry.link("7", "room-7", title="Sev\u00e9n \U0001f30a", is_private=True, state=RoomState.CLOSED)
+    registry.visitor_id_for("ada")
+    before = rows_of(made)
+    was, is_now = registry_schema.upgrade(made)
+    assert (was, is_now) == (SchemaState(newest(), newest(), False), SchemaState(newest(), newest(), True))
+    assert rows_of(made) == before
+    assert registry_schema.upgrade(new)[0].revision is None
+    for place in (made, new):
+        assert registry_schema.upgrade(place)[0].is_stamped
+        with place.engine.connect() as connection:
+            context = MigrationContext.configure(
+                connection, opts={"compare_type": True, "version_table": VERSION_TABLE}
+            )
+            assert compare_metadata(context, database.metadata) == []
+        place.engine.dispose()

@@ -17,6 +17,7 @@ from flask_chatix_comments.errors import RegistryError, TransferError
 from flask_chatix_comments.registry import Claim, RoomRegistry, RoomState
 from flask_chatix_comments.registry_lines import TABLES, columns_of, parse_line
 from flask_chatix_comments.registry_transfer import MAX_PROBLEMS, RegistryImport, TransferResult, export_lines
+from tests.databases import KINDS, DatabaseServers, Kind
 
 pytest_plugins = ("tests.rooms_fixtures",)
 
@@ -397,3 +398,21 @@ def test_a_file_of_another_encoding(registry: RoomRegistry, tmp_path: Path) -> N
         pytest.raises(TransferError, match="The file is not UTF-8"),
     ):
         transfer.read(stream)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_every_kind_of_database(
+    kind: Kind, database_servers: DatabaseServers, registry: RoomRegistry, tmp_path: Path
+) -> None:
+    """There and back, and the moves of the upkeep on the way."""
+    fill(registry)
+    there = RoomRegistry(create_registry_engine(database_servers.fresh_url(kind, tmp_path / "there")))
+    assert bring(there, export(registry)) == TransferResult(4, 2, 2, added=8)
+    assert export(there)[1:] == export(registry)[1:]
+    assert bring(there, export(registry)).added == 0
+    assert not there.rename(there.get("7"), "a\tb\n'\"")
+    assert there.rename(there.get("7"), "given up")
+    assert there.get("given up").chatroom_id == "room-7"
+    assert there.vacate(there.get("given up"))
+    assert [one.post_id for one in there.claims(margin_s=60)] == ["claimed", "given up"]
+    there.close()
