@@ -512,10 +512,12 @@ def test_the_loader_of_posts_feeds_the_backfill(make_site: Callable[..., Site]) 
 
 
 def test_the_example_of_a_template_renders_the_section(make_site: Callable[..., Site]) -> None:
-    (template,) = blocks(README, "jinja")
+    template, prefetch = blocks(README, "jinja")
     site = make_site()
     with site.app.test_request_context():
-        page = render_template_string(template, post=SimpleNamespace(id=7, title="Swifts & more"))
+        post = SimpleNamespace(id=7, title="Swifts & more")
+        assert render_template_string(prefetch, posts=[post]).strip() == ""
+        page = render_template_string(template, post=post)
     (section,) = BeautifulSoup(page, "html.parser").select("chatix-comments")
     claim = site.state.post_tokens.check(str(section["data-post"]))
     assert (claim.post_id, claim.title) == ("7", "Swifts & more")

@@ -238,7 +238,7 @@ ALLOWED: dict[str, set[str]] = {
     "hub.web_server": {
         *("uvicorn", "starlette", ".hub.config", ".hub.startup", ".hub.web_log", ".hub.web_protocols"),
     },
-    "hub.server": {".hub.app", ".hub.config", ".hub.startup", ".hub.web_server", ".errors"},
+    "hub.server": {"starlette", ".hub.app", ".hub.config", ".hub.startup", ".hub.web_server", ".errors"},
 }
 # Inside functions, and for type checkers, only: what starts the hub, the HTTP client that comes with the first
 # call, and what needs the extension to be complete.

@@ -197,6 +197,9 @@ class TestTheDocumentedExample:
             shown = [
                 p.name if p.default is p.empty else f"{p.name}={p.default!r}".replace("'", '"') for p in parameters
             ]
+            by_name = [index for index, p in enumerate(parameters) if p.kind is p.KEYWORD_ONLY]
+            if by_name:
+                shown.insert(by_name[0], "*")
             assert f"`{name}({', '.join(shown)})`" in text
 
 
