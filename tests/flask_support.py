@@ -100,6 +100,9 @@ class FakeApi:
                     room for room in self.rooms.values() if query.get("externalId") in (None, room.get("external_id"))
                 ]
                 return {"items": matching[first : first + int(query["itemsPerPage"])], "total": len(matching)}
+            case "/chatroom/update":
+                self.rooms[query["chatroomId"]].update(body)
+                return self.rooms[query["chatroomId"]]
             case "/visitor/get-id":
                 return f"service-id-{next(self._numbers)}"
             case "/visitor/update":

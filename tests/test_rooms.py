@@ -25,6 +25,7 @@ from flask_chatix_comments.errors import (
 )
 from flask_chatix_comments.models import Post
 from flask_chatix_comments.registry import Claim, RoomState
+from flask_chatix_comments.room_marks import is_marked, is_marked_for, with_mark, without_mark
 from flask_chatix_comments.rooms import RoomService
 
 if TYPE_CHECKING:
@@ -443,6 +444,33 @@ class TestTooLate:
         assert service.rooms["room-1"]["is_deleted"] is False
 
     def test_while_the_other_still_works_both_wait_for_it(
+        self, slow: RoomService, registry: RoomRegistry, ticking: ManualClock, service: FakeService, faults: Faults
+    ) -> None:
+        claims: list[Claim] = []
+        faults.order(lambda request: claims.append(take_over(registry)))
+        ticking.on_sleep = lambda: registry.record(claims[0], "room-1")
+        assert slow.obtain(POST) == (registry.get("7"), True)
+        assert registry.get("7").chatroom_id == "room-1"
+        assert service.rooms["room-1"]["is_deleted"] is False
+
+    def test_once_the_other_has_a_room_of_its_own_ours_is_taken_back(
+        self, slow: RoomService, registry: RoomRegistry, ticking: ManualClock, service: FakeService, faults: Faults
+    ) -> None:
+        """However long that takes; nobody is waited for any longer than a lease, though."""
+        claims: list[Claim] = []
+        faults.order(lambda request: claims.append(take_over(registry)))
+
+        def make_theirs() -> None:
+            if ticking.now >= 1020:
+                registry.record(claims[0], service.add("Theirs", external_id="7")["id"])
+
+        ticking.on_sleep = make_theirs
+        entry, is_ours = slow.obtain(POST, wait_s=1)
+        assert (entry.chatroom_id, is_ours) == ("room-2", False)
+        assert [room["is_deleted"] for room in service.rooms.values()] == [True, False]
+
+    @pytest.mark.parametrize("ends", ["in vain", "with an error"])
+    def test_a_room_whose_fate_stays_open_is_named(
         self,
         slow: RoomService,
         registry: RoomRegistry,
@@ -450,11 +478,157 @@ class TestTooLate:
         service: FakeService,
         faults: Faults,
         caplog: pytest.LogCaptureFixture,
+        ends: str,
     ) -> None:
         claims: list[Claim] = []
         faults.order(lambda request: claims.append(take_over(registry)))
-        ticking.on_sleep = lambda: registry.record(claims[0], "room-1")
-        assert slow.obtain(POST) == (registry.get("7"), False)
-        assert registry.get("7").chatroom_id == "room-1"
-        assert service.rooms["room-1"]["is_deleted"] is False
+        if ends == "in vain":
+            assert slow.ensure(POST).chatroom_id is None
+            assert ticking.now == pytest.approx(1030)
+        else:
+
+            def interrupt() -> None:
+                raise KeyboardInterrupt
+
+            ticking.on_sleep = interrupt
+            with pytest.raises(KeyboardInterrupt):
+                slow.ensure(POST)
         assert "The chatroom room-1 of the post '7' came too late" in caplog.text
+        assert service.rooms["room-1"]["is_deleted"] is False
+
+    def test_our_own_room_is_found_again_when_the_other_dies(
+        self, slow: RoomService, registry: RoomRegistry, ticking: ManualClock, service: FakeService, faults: Faults
+    ) -> None:
+        claims: list[Claim] = []
+        faults.order(lambda request: claims.append(take_over(registry)))
+
+        def end_lease() -> None:
+            with registry.database.engine.begin() as connection:
+                connection.exec_driver_sql("UPDATE chatix_chatrooms SET claim_expires_at = 0")
+
+        ticking.on_sleep = end_lease
+        assert slow.obtain(POST) == (registry.get("7"), True)
+        assert list(service.rooms) == ["room-1"]
+        assert registry.get("7").chatroom_id == "room-1"
+
+
+@pytest.mark.parametrize("lease_s", [0, -1, 30.1])
+def test_no_lease_is_longer_than_half_a_minute(registry: RoomRegistry, api: ChatixApi, lease_s: float) -> None:
+    assert RoomService(registry, lambda: api).lease_s == 30
+    with pytest.raises(ValueError, match="30 seconds"):
+        RoomService(registry, lambda: api, lease_s=lease_s)
+
+
+class TestTitlesOnly:
+    """A service that keeps nothing of ours but titles, as the hosted one may be."""
+
+    @pytest.fixture
+    def titled(self, registry: RoomRegistry, api: ChatixApi, ticking: ManualClock, service: FakeService) -> RoomService:
+        service.is_idempotent = service.keeps_external_ids = False
+        return RoomService(registry, lambda: api, marks_titles=True, sleep=ticking.sleep, clock=ticking)
+
+    def test_a_room_has_its_mark_until_it_is_recorded(
+        self, titled: RoomService, registry: RoomRegistry, service: FakeService, faults: Faults
+    ) -> None:
+        def recorded(request: httpx.Request) -> None:
+            assert registry.get("7").chatroom_id == "room-1"
+            assert service.rooms["room-1"]["title"] == with_mark("Seven", "7")
+
+        faults.order(lambda request: None, recorded)
+        assert titled.obtain(POST) == (registry.get("7"), True)
+        assert service.rooms["room-1"]["title"] == registry.get("7").title == "Seven"
+        assert faults.paths == ["/chatroom/create", "/chatroom/update"]
+
+    def test_it_is_adopted_by_its_mark(
+        self, titled: RoomService, registry: RoomRegistry, service: FakeService, faults: Faults
+    ) -> None:
+        """Other rooms may have the same title; those of other posts, and deleted ones, are left alone."""
+        hold_claim(registry, lease_s=0)
+        service.add("Seven")
+        service.add(with_mark("Seven", "8"))
+        service.add(with_mark("Seven", "7"), is_deleted=True)
+        left = service.add(with_mark("Theirs", "7"))
+        assert titled.obtain(POST) == (registry.get("7"), True)
+        assert registry.get("7").chatroom_id == left["id"]
+        assert [room["title"] for room in service.rooms.values()] == [
+            "Seven",
+            with_mark("Seven", "8"),
+            with_mark("Seven", "7"),
+            "Seven",
+        ]
+        assert "/chatroom/create" not in faults.paths
+
+    def test_it_is_made_private_before_it_is_recorded(
+        self, titled: RoomService, registry: RoomRegistry, service: FakeService, faults: Faults
+    ) -> None:
+        hold_claim(registry, lease_s=0, is_private=True)
+        service.add(with_mark("Seven", "7"))
+        assert titled.ensure(POST).is_private
+        assert service.rooms["room-1"]["is_private"] is True
+        assert [json.loads(request.content) for request in faults.requests if request.method == "POST"] == [
+            {"is_private": True},
+            {"title": "Seven"},
+        ]
+
+    def test_one_that_has_become_another_posts_is_left_to_it(
+        self, titled: RoomService, registry: RoomRegistry, service: FakeService
+    ) -> None:
+        left = service.add(with_mark("Seven", "7"))
+        registry.link("moved", left["id"], title="Moved", is_private=False, state=RoomState.OPEN)
+        hold_claim(registry, lease_s=0)
+        assert titled.ensure(POST).chatroom_id == "room-2"
+
+    def test_all_pages_are_looked_through(
+        self, titled: RoomService, registry: RoomRegistry, service: FakeService, faults: Faults
+    ) -> None:
+        hold_claim(registry, lease_s=0)
+        for number in range(250):
+            service.add(f"Number {number}")
+        left = service.add(with_mark("Seven", "7"))
+        assert titled.ensure(POST).chatroom_id == left["id"]
+        assert faults.paths == ["/chatroom/list"] * 4 + ["/chatroom/update"]
+
+    def test_a_service_without_pages_is_asked_twice(
+        self, titled: RoomService, registry: RoomRegistry, service: FakeService, faults: Faults
+    ) -> None:
+        hold_claim(registry, lease_s=0)
+        service.add("Number one")
+        assert titled.ensure(POST).chatroom_id == "room-2"
+        assert faults.paths == ["/chatroom/list"] * 3 + ["/chatroom/create", "/chatroom/update"]
+
+    def test_a_mark_that_stays_harms_nobody(
+        self, titled: RoomService, service: FakeService, faults: Faults, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        faults.order(lambda request: None, httpx.Response(403))
+        assert titled.ensure(POST).chatroom_id == "room-1"
+        assert f"The chatroom of the post '7' is called {with_mark('Seven', '7')!r} still" in caplog.text
+
+    def test_too_late_ours_is_taken_back_with_its_mark(
+        self, titled: RoomService, registry: RoomRegistry, service: FakeService, faults: Faults
+    ) -> None:
+        def overtake(request: httpx.Request) -> None:
+            registry.record(take_over(registry), service.add("Theirs")["id"])
+
+        faults.order(overtake)
+        assert titled.obtain(POST) == (registry.get("7"), False)
+        assert [(room["title"], room["is_deleted"]) for room in service.rooms.values()] == [
+            ("Theirs", False),
+            (with_mark("Seven", "7"), True),
+        ]
+
+
+class TestMarks:
+    @pytest.mark.parametrize("post_id", ["7", "x" * 255, "é 😀"])
+    def test_are_for_one_post(self, post_id: str) -> None:
+        title = with_mark("A title", post_id)
+        assert is_marked_for(title, post_id) and not is_marked_for(title, post_id + " ")
+        assert is_marked(title) and not is_marked("A title")
+        assert without_mark(title) == "A title" == without_mark("A title")
+
+    def test_survive_a_service_that_cuts_or_trims(self) -> None:
+        title = with_mark("x" * 255, "7")
+        assert len(title) == 255
+        assert is_marked_for(title[:40], "7") and is_marked_for(f" {title}", "7")
+
+    def test_are_cut_by_no_title(self) -> None:
+        assert is_marked_for(with_mark(with_mark("Hello", "8"), "7"), "7")

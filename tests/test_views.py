@@ -22,6 +22,7 @@ from flask_chatix_comments import ChatixComments, ConfigError, Post, RegistryErr
 from flask_chatix_comments.errors import HubStartError
 from flask_chatix_comments.leaving import MAX_CONNECTIONS_OF_ROOM
 from flask_chatix_comments.registry import RoomRegistry, RoomState, create_registry_engine
+from flask_chatix_comments.room_marks import with_mark
 from flask_chatix_comments.tokens import GuestClaim, GuestCookies, PostClaim, PostTokens, VisitorTicket, VisitorTickets
 from flask_chatix_comments.view_input import MAX_BODY_BYTES, MAX_LEAVES
 from flask_chatix_comments.views import blueprint
@@ -355,7 +356,7 @@ class TestHosted:
         sign_in(site, USER)
         assert join(site, client=laptop)["ticket"] == "service-id-2"
         # Names are the browser's to tell: the service is told nothing by us.
-        assert set(site.api.paths()) == {"/chatroom/create", "/visitor/get-id"}
+        assert set(site.api.paths()) == {"/chatroom/create", "/chatroom/update", "/visitor/get-id"}
 
     def test_a_guest_who_signs_in_before_taking_part_is_the_user_from_then_on(self, site: Site) -> None:
         client = site.app.test_client()
@@ -378,7 +379,7 @@ class TestHosted:
     def test_who_only_reads_gets_nothing(self, site: Site) -> None:
         answer = post(site, "join", {"post": site.post_token()})
         assert "Set-Cookie" not in answer.headers
-        assert site.api.paths() == ["/chatroom/create"]
+        assert site.api.paths() == ["/chatroom/create", "/chatroom/update"]
 
     def test_a_guest_who_takes_part_has_an_id_from_then_on(self, site: Site) -> None:
         client = site.app.test_client()
@@ -458,7 +459,7 @@ class TestHosted:
         assert join(site, client=client)["ticket"] is None
         assert client.get_cookie("chatix_guest", path="/chatix-comments") is None
         leave(site, [{"chatroom_id": "room-1"}], client=client)
-        assert site.api.paths() == ["/chatroom/create"]
+        assert site.api.paths() == ["/chatroom/create", "/chatroom/update"]
 
     def test_ids_are_in_no_line_of_the_log(self, site: Site, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG)
@@ -477,7 +478,7 @@ class TestHosted:
         operations = '{"create_chatroom": {"path": "/chatroom/create", "body": {"external_id": null}}}'
         site = make_site(**HOSTED, CHATIX_API_OPERATIONS=operations, CHATIX_API_AUTH_HEADER="X-Key")
         join(site)
-        assert site.api.bodies("/chatroom/create") == [{"title": "Hello", "is_private": False}]
+        assert site.api.bodies("/chatroom/create") == [{"title": with_mark("Hello", "hello"), "is_private": False}]
         assert site.api.headers[0]["X-Key"] == "the key"
 
     def test_what_a_crash_left_is_looked_for_by_documented_calls(self, make_site: Callable[..., Site]) -> None:

@@ -18,14 +18,17 @@ from typing import TYPE_CHECKING
 from .errors import ApiConnectionError, ApiError, ApiPayloadError, ApiStatusError, RegistryError
 from .models import Chatroom, Post, PostIdLike, normalize_post_id, normalize_title
 from .registry import Claim, RegistryEntry, RoomRegistry, RoomState
+from .room_marks import find_marked, is_marked, with_mark
 
 if TYPE_CHECKING:
     from .api import ChatixApi  # With it comes an HTTP client, which no rendered page needs.
 
 FIRST_PAUSE_S = 0.02
 MAX_PAUSE_S = 0.5
-#: What is left of a lease, after the API's last call, to record its answer.
-RECORDING_S = 5.0
+#: Nobody waits longer than this for one who has died.
+MAX_LEASE_S = 30.0
+#: What part of a lease is left, after the API's last call, to record its answer.
+RECORDING_PART = 1 / 6
 MAX_WARNED = 10_000
 
 logger = logging.getLogger(__name__)
@@ -36,9 +39,11 @@ class RoomService:
 
     Args:
         api: Returns the client; called only when a chatroom is made.
-        lease_s: After how many seconds another may take over from one that says nothing more. The API's
-            calls of one creation take five seconds less together, or they fail: however slow the API is, and
-            however long CHATIX_API_TIMEOUT would wait for it, nobody else has begun meanwhile.
+        marks_titles: Whether the service keeps nothing by which to know a chatroom that somebody else made for
+            a post, so that its title must tell until the registry names it.
+        lease_s: After how many seconds, 30 at most, another may take over from one that says nothing more. The
+            API's calls of one creation take five sixths of that together, or they fail: however slow the API is,
+            and however long CHATIX_API_TIMEOUT would wait for it, nobody else has begun meanwhile.
         sleep: Waits, in seconds.
         clock: Seconds that never go back.
     """
@@ -48,11 +53,15 @@ class RoomService:
         registry: RoomRegistry,
         api: Callable[[], ChatixApi],
         *,
-        lease_s: float = 30.0,
+        marks_titles: bool = False,
+        lease_s: float = MAX_LEASE_S,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        if not 0 < lease_s <= MAX_LEASE_S:
+            raise ValueError(f"a lease is of {MAX_LEASE_S:.0f} seconds at most")
         self.lease_s = lease_s
+        self._marks_titles = marks_titles
         self._registry = registry
         self._api = api
         self._sleep = sleep
@@ -77,7 +86,7 @@ class RoomService:
         For each claim there is to follow ``make`` and ``record_many``, or ``give_up``.
         """
         # By the database's clock the lease begins later than this.
-        ends_at = self._clock() + self.lease_s - RECORDING_S
+        ends_at = self._clock() + self.lease_s * (1 - RECORDING_PART)
         wanted = [(str(post.id), _title_of(post, str(post.id)), post.is_private) for post in posts]
         claims = self._registry.claim_many(wanted, owner=_owner(), lease_s=self.lease_s)
         return [HeldClaim(claim, ends_at) for claim in claims]
@@ -89,7 +98,7 @@ class RoomService:
             ApiError: It could not be created; then ``give_up`` the claim.
         """
         api = api.sharing(held.ends_at - self._clock())
-        return _align(api, held.claim, _new_room(api, held.claim), is_adopted=False)
+        return _align(api, held.claim, self._new_room(api, held.claim), is_adopted=False)
 
     def time_left_s(self, held: HeldClaim) -> float:
         """Return for how long ``make`` may take."""
@@ -108,7 +117,9 @@ class RoomService:
         entries = self._registry.record_many(records)
         for (_, room), entry in zip(made, entries, strict=True):
             if entry is not None and entry.chatroom_id != room.chatroom_id:
-                _take_back(self._api(), room, entry)
+                self._take_back(room.chatroom_id, entry)
+            elif entry is not None and is_marked(room.title):
+                _take_mark_away(self._api(), room, entry)
         return [
             entry is not None and entry.chatroom_id == room.chatroom_id
             for entry, (_, room) in zip(entries, made, strict=True)
@@ -140,23 +151,38 @@ class RoomService:
 
     def obtain(self, post: Post, *, wait_s: float = 5.0) -> tuple[RegistryEntry, bool]:
         """Do as ``ensure``, and tell whether this call made the chatroom."""
+        late: list[str] = []
+        try:
+            entry, is_ours = self._obtain(post, wait_s, late)
+        except BaseException:
+            for chatroom_id in late:
+                logger.warning("The chatroom %s of the post %r came too late.", chatroom_id, post.id)
+            raise
+        for chatroom_id in late:
+            self._take_back(chatroom_id, entry)
+        self.warn_if_public(post, entry)
+        return entry, is_ours
+
+    def _obtain(self, post: Post, wait_s: float, late: list[str]) -> tuple[RegistryEntry, bool]:
+        """Do as ``obtain``; note in *late* each chatroom that was made after the lease had been lost."""
         post_id = normalize_post_id(post.id)
         title = _title_of(post, post_id)
         deadline = self._clock() + wait_s
         pause_s = FIRST_PAUSE_S
         while True:
             # By the database's clock the lease begins later than this.
-            ends_at = self._clock() + self.lease_s - RECORDING_S
+            ends_at = self._clock() + self.lease_s * (1 - RECORDING_PART)
             taken = self._registry.claim(
                 post_id, title=title, is_private=post.is_private, owner=_owner(), lease_s=self.lease_s
             )
             if isinstance(taken, Claim):
-                entry, is_ours = self._create(taken, ends_at)
+                entry, is_ours = self._create(taken, ends_at, late)
                 if entry.state is not RoomState.CREATING:
                     return entry, is_ours
+                # Not before somebody has a chatroom does it show which one to take back.
+                deadline = max(deadline, self._clock() + self.lease_s)
             elif taken.state is not RoomState.CREATING or self._clock() >= deadline:
-                self.warn_if_public(post, taken)
-                return taken, False
+                return taken, taken.chatroom_id in late
             self._sleep(max(0.0, min(pause_s, deadline - self._clock())))
             pause_s = min(2 * pause_s, MAX_PAUSE_S)
 
@@ -173,14 +199,14 @@ class RoomService:
             entry.post_id,
         )
 
-    def _create(self, claim: Claim, ends_at: float) -> tuple[RegistryEntry, bool]:
+    def _create(self, claim: Claim, ends_at: float, late: list[str]) -> tuple[RegistryEntry, bool]:
         """Make or adopt the chatroom and record it; on failure, and when it is *ends_at*, give the claim up."""
         try:
             # To get the client may take its time: it starts our hub where there is none yet.
             api = self._api()
             api = api.sharing(ends_at - self._clock())
-            left_behind = api.find_chatroom_by_external_id(claim.post_id) if claim.number > 1 else None
-            chatroom = left_behind or _new_room(api, claim)
+            left_behind = self._find_left_behind(api, claim) if claim.number > 1 else None
+            chatroom = left_behind or self._new_room(api, claim)
             chatroom = _align(api, claim, chatroom, is_adopted=left_behind is not None)
             entry = self._registry.record(
                 claim,
@@ -193,8 +219,36 @@ class RoomService:
             raise
         is_ours = entry.chatroom_id == chatroom.chatroom_id
         if not is_ours and left_behind is None:
-            _take_back(self._api(), chatroom, entry)
+            late.append(chatroom.chatroom_id)
+        elif is_ours and is_marked(chatroom.title):
+            _take_mark_away(api, chatroom, entry)
         return entry, is_ours
+
+    def _new_room(self, api: ChatixApi, claim: Claim) -> Chatroom:
+        title = with_mark(claim.title, claim.post_id) if self._marks_titles else claim.title
+        return api.create_chatroom(title, is_private=claim.is_private, external_id=claim.post_id)
+
+    def _find_left_behind(self, api: ChatixApi, claim: Claim) -> Chatroom | None:
+        """Return the chatroom that an earlier holder of the claim has made and could not record."""
+        named = api.find_chatroom_by_external_id(claim.post_id)
+        if named is not None or not self._marks_titles:
+            return named
+        return find_marked(
+            api, claim.post_id, is_free=lambda room: self._registry.find_chatroom(room.chatroom_id) is None
+        )
+
+    def _take_back(self, chatroom_id: str, entry: RegistryEntry) -> None:
+        """Delete the chatroom that was made too late, once another is registered in its place."""
+        if chatroom_id == entry.chatroom_id:
+            return  # Whoever took over has adopted this very one.
+        if entry.chatroom_id is None:
+            # Whoever holds the claim now may be adopting it.
+            logger.warning("The chatroom %s of the post %r came too late.", chatroom_id, entry.post_id)
+            return
+        try:
+            self._api().delete_chatroom(chatroom_id)
+        except ApiError as exc:
+            logger.warning("The post %r has a second chatroom, %s: %s", entry.post_id, chatroom_id, exc)
 
     def _release(self, claim: Claim, *, room_may_exist: bool) -> None:
         try:
@@ -213,10 +267,6 @@ class HeldClaim:
 
 def _title_of(post: Post, post_id: str) -> str:
     return normalize_title(post.title) or normalize_title(post_id) or repr(post_id)
-
-
-def _new_room(api: ChatixApi, claim: Claim) -> Chatroom:
-    return api.create_chatroom(claim.title, is_private=claim.is_private, external_id=claim.post_id)
 
 
 def _owner() -> str:
@@ -241,7 +291,8 @@ def _align(api: ChatixApi, claim: Claim, chatroom: Chatroom, *, is_adopted: bool
             f"The API answered for the post {claim.post_id!r} with the chatroom of another.",
             operation="create_chatroom",
         )
-    title = claim.title if is_adopted and chatroom.title != claim.title else None
+    is_retitled = is_adopted and chatroom.title != claim.title and not is_marked(chatroom.title)
+    title = claim.title if is_retitled else None
     is_private = True if claim.is_private and not chatroom.is_private else None
     if chatroom.is_deleted or (title is None and is_private is None):
         return chatroom
@@ -262,13 +313,9 @@ def _may_have_created(exc: BaseException) -> bool:
     return not isinstance(exc, ApiConnectionError) or exc.may_have_arrived
 
 
-def _take_back(api: ChatixApi, chatroom: Chatroom, entry: RegistryEntry) -> None:
-    """Delete the chatroom that was made too late, once another is registered in its place."""
-    if entry.chatroom_id is None:
-        # Whoever holds the claim now may be adopting this very chatroom.
-        logger.warning("The chatroom %s of the post %r came too late.", chatroom.chatroom_id, entry.post_id)
-        return
+def _take_mark_away(api: ChatixApi, chatroom: Chatroom, entry: RegistryEntry) -> None:
+    """Give a chatroom that is recorded its own title; where that fails it keeps the mark, which harms nobody."""
     try:
-        api.delete_chatroom(chatroom.chatroom_id)
+        api.update_chatroom(chatroom.chatroom_id, title=entry.title)
     except ApiError as exc:
-        logger.warning("The post %r has a second chatroom, %s: %s", entry.post_id, chatroom.chatroom_id, exc)
+        logger.warning("The chatroom of the post %r is called %r still: %s", entry.post_id, chatroom.title, exc)

@@ -115,7 +115,7 @@ class AppState:
         self.room_lookup = RoomLookup(self.registry, max_age_s=config.lookup_age_s)
         self.visitors = self._make_visitors(clock)
         self.own_hub = self._make_own_hub() if config.runs_hub else None
-        self.rooms = RoomService(self.registry, self.api)
+        self.rooms = RoomService(self.registry, self.api, marks_titles=config.is_hosted)
         self.room_keeper = RoomKeeper(self.registry, self.api, is_hosted=config.is_hosted)
         self.access = AccessGate(lambda: loaders.access)
         self.private_rooms = PrivateRooms(self.registry, self.rooms, self.api, self.access, is_hosted=config.is_hosted)
