@@ -344,6 +344,14 @@ class TestUpdate:
         with pytest.raises(RegistryError, match="at the same moment"):
             registry.update("7", state=RoomState.OPEN, expected=closed)
 
+    def test_needs_a_chatroom_of_what_was_seen_too(self, registry: RoomRegistry) -> None:
+        held = claim(registry)
+        seen = registry.get("7")
+        with pytest.raises(PostNotRegisteredError, match="no chatroom yet"):
+            registry.update("7", state=RoomState.OPEN, expected=seen)
+        assert not registry.unlink(seen)
+        assert registry.record(held, "room-1").chatroom_id == "room-1"
+
     def test_cannot_go_back_to_creating(self, registry: RoomRegistry) -> None:
         with pytest.raises(ValueError, match="CREATING"):
             registry.update("7", state=RoomState.CREATING)

@@ -554,9 +554,10 @@ def _browser_of(visitor_key: str, browser_id: str) -> tuple[sa.ColumnElement[boo
 
 
 def _is_still(entry: RegistryEntry) -> tuple[sa.ColumnElement[bool], ...]:
-    """Whether chatroom and state of the post are those of *entry*."""
+    """Whether the post has a chatroom, and it and its state are those of *entry*."""
     return (
         chatrooms.c.post_id == entry.post_id,
+        chatrooms.c.chatroom_id.is_not(None),
         chatrooms.c.chatroom_id == entry.chatroom_id,
         chatrooms.c.state == entry.stored_state,
     )
