@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import signal
 import socket
 import time
@@ -23,6 +24,7 @@ import httpx
 import sqlalchemy as sa
 
 from flask_chatix_comments.api import ChatixApi
+from flask_chatix_comments.errors import ApiError
 from flask_chatix_comments.models import Post
 from flask_chatix_comments.operations import OPERATIONS, merge_operations
 from flask_chatix_comments.registry import RoomRegistry, create_registry_engine
@@ -210,3 +212,36 @@ def resume(process: BaseProcess) -> int | None:
         os.kill(int(process.pid or 0), signal.SIGCONT)
         process.join(0.2)
     return process.exitcode
+
+
+def make_rooms(database_url: str, service: Service, count: int, lease_s: float, seed: int) -> None:
+    """Want the chatrooms of *count* posts, in an order of our own, until all are there; it may end before that."""
+    warnings.simplefilter("error")
+    dice = random.Random(seed)
+    # Every second one dies by its own hand, where a shot from outside would seldom hit.
+    name = dice.choice(MORTAL_POINTS) if dice.random() < 0.5 else "nowhere"
+    point = Point(name, die, dice.randint(1, max(2, count // 8)))
+    registry = RoomRegistry(create_registry_engine(database_url))
+    api = service.api(WatchedTransport(point))
+    watch(registry, point)
+    rooms = service.rooms(registry, api, lease_s=lease_s)
+    wanted = [str(number) for number in range(count)]
+    while wanted:
+        dice.shuffle(wanted)
+        wanted = [post_id for post_id in wanted if not _has_room(rooms, post_id)]
+        time.sleep(0.02 if wanted else 0)
+    registry.close()
+    api.close()
+
+
+MORTAL_POINTS = (
+    *("during the claim", "after the claim", "before the call", "while the call is sent", "during the call"),
+    *("after the call", "before the record", "during the record", "after the search"),
+)
+
+
+def _has_room(rooms: RoomService, post_id: str) -> bool:
+    try:
+        return rooms.ensure(Post(post_id, f"Title of {post_id}"), wait_s=0).chatroom_id is not None
+    except ApiError:
+        return False  # The hub has many to serve: later, then.
