@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from flask_chatix_comments.database import chatrooms
 from flask_chatix_comments.models import Chatroom, Post
 from flask_chatix_comments.registry import RoomRegistry, RoomState, create_registry_engine
-from flask_chatix_comments.room_marks import find_marked, is_marked, with_mark, without_mark
+from flask_chatix_comments.room_marks import find_left_behind, is_marked, with_mark, without_mark
 from flask_chatix_comments.testing import running_hub
 from tests.databases import KINDS, Kind
 from tests.room_processes import Service, context, join, make_room, resume
@@ -220,5 +220,5 @@ def test_what_comes_too_late_from_the_dead_can_be_told(place: Place) -> None:
     if not place.service.is_titles_only:
         assert late.chatroom_id == place.registry.get("late").chatroom_id
         return
-    found = find_marked(place.api, "late", lambda room: place.registry.find_chatroom(room.chatroom_id) is None)
+    found = find_left_behind(place.api, "late", lambda room: place.registry.find_chatroom(room.chatroom_id) is None)
     assert found == late

@@ -586,7 +586,22 @@ class TestTitlesOnly:
             service.add(f"Number {number}")
         left = service.add(with_mark("Seven", "7"))
         assert titled.ensure(POST).chatroom_id == left["id"]
-        assert faults.paths == ["/chatroom/list"] * 4 + ["/chatroom/update"]
+        assert faults.paths == ["/chatroom/list"] * 3 + ["/chatroom/update"]
+
+    def test_one_that_the_service_knows_by_name_is_adopted_too(
+        self, titled: RoomService, registry: RoomRegistry, service: FakeService
+    ) -> None:
+        """A living one rather than a deleted one."""
+        service.keeps_external_ids = True
+        hold_claim(registry, lease_s=0)
+        deleted = service.add("Seven", external_id="7", is_deleted=True)
+        living = service.add("Seven", external_id="7")
+        assert titled.ensure(POST).chatroom_id == living["id"]
+        registry.unlink(registry.get("7"))
+        del service.rooms[living["id"]]
+        hold_claim(registry, lease_s=0)
+        assert titled.ensure(POST).state is RoomState.DELETED
+        assert registry.get("7").chatroom_id == deleted["id"]
 
     def test_a_service_without_pages_is_asked_twice(
         self, titled: RoomService, registry: RoomRegistry, service: FakeService, faults: Faults
@@ -594,7 +609,7 @@ class TestTitlesOnly:
         hold_claim(registry, lease_s=0)
         service.add("Number one")
         assert titled.ensure(POST).chatroom_id == "room-2"
-        assert faults.paths == ["/chatroom/list"] * 3 + ["/chatroom/create", "/chatroom/update"]
+        assert faults.paths == ["/chatroom/list"] * 2 + ["/chatroom/create", "/chatroom/update"]
 
     def test_a_mark_that_stays_harms_nobody(
         self, titled: RoomService, service: FakeService, faults: Faults, caplog: pytest.LogCaptureFixture

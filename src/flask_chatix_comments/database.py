@@ -198,7 +198,8 @@ class Database:
     """What the registry works on.
 
     Attributes:
-        is_shared: Whether the engine is the site's own: it is used as it is, and never closed here.
+        is_shared: Whether the engine is the site's own: it is used as it is, and never closed here. A process that
+            is forked off gets connections of its own all the same.
         creates_tables: Whether tables that are missing are made on first use.
         schema: Where the tables are, if not in the connection's own schema.
 
@@ -218,6 +219,10 @@ class Database:
                 f"Chatrooms can be registered in SQLite, PostgreSQL, MariaDB and MySQL, not in {name}. "
                 "Set CHATIX_DATABASE_URL to one of them."
             )
+        if self.is_shared:
+            # Our looks may well be what opened the connections that a process has when it forks.
+            _guard_ends()
+            _shared_engines.add(self.engine)
 
     @functools.cached_property
     def committing_engine(self) -> Engine:
@@ -369,6 +374,7 @@ def _prepare_sqlite(connection: Any, record: object) -> None:
 
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+_shared_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 _inherited: list[object] = []
 
 
@@ -387,7 +393,7 @@ def _close_connections() -> None:
 
 def _abandon_connections() -> None:
     """In a forked child: never use, nor close, the parent's connections."""
-    for engine in list(_engines):
+    for engine in [*_engines, *_shared_engines]:
         # Kept for ever: to close a connection here would end it, or drop its locks, in the parent.
         _inherited.append(engine.pool)
         engine.dispose(close=False)

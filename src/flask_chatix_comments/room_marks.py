@@ -46,19 +46,27 @@ def _digest(post_id: str) -> str:
     return hashlib.sha256(post_id.encode()).hexdigest()[:16]
 
 
-def find_marked(api: ChatixApi, post_id: str, is_free: Callable[[Chatroom], bool]) -> Chatroom | None:
-    """Return the living chatroom that was made for a post and has kept its mark, or ``None``.
+def find_left_behind(api: ChatixApi, post_id: str, is_free: Callable[[Chatroom], bool]) -> Chatroom | None:
+    """Return the chatroom that was made for a post and has kept its mark, or our name for it, or ``None``.
+
+    One that is deleted has been taken back, unless the service knows it by the post's ID.
 
     Args:
         is_free: Tells whether no other post has got this chatroom since.
     """
-    marked = (room for room in _chatrooms(api) if not room.is_deleted and is_marked_for(room.title, post_id))
-    return next(filter(is_free, marked), None)
+    deleted: Chatroom | None = None
+    for room in _chatrooms(api):
+        is_named = room.external_id == post_id
+        if (is_named or is_marked_for(room.title, post_id)) and is_free(room):
+            if not room.is_deleted:
+                return room
+            deleted = deleted or (room if is_named else None)
+    return deleted
 
 
 def _chatrooms(api: ChatixApi) -> Iterator[Chatroom]:
     page, first_ids = 1, ("", "")
-    while rooms := api.list_chatrooms(page=page, items_per_page=ROOMS_PER_CALL).chatrooms:
+    while rooms := api.list_chatrooms(page=page, items_per_page=ROOMS_PER_CALL, include_deleted=True).chatrooms:
         first_ids = (first_ids[1], rooms[0].chatroom_id)
         if first_ids[0] == first_ids[1]:
             return  # A service that ignores the page number would list the same rooms for ever.

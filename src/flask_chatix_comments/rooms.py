@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from .errors import ApiConnectionError, ApiError, ApiPayloadError, ApiStatusError, RegistryError
 from .models import Chatroom, Post, PostIdLike, normalize_post_id, normalize_title
 from .registry import Claim, RegistryEntry, RoomRegistry, RoomState
-from .room_marks import find_marked, is_marked, with_mark
+from .room_marks import find_left_behind, is_marked, with_mark
 
 if TYPE_CHECKING:
     from .api import ChatixApi  # With it comes an HTTP client, which no rendered page needs.
@@ -230,10 +230,9 @@ class RoomService:
 
     def _find_left_behind(self, api: ChatixApi, claim: Claim) -> Chatroom | None:
         """Return the chatroom that an earlier holder of the claim has made and could not record."""
-        named = api.find_chatroom_by_external_id(claim.post_id)
-        if named is not None or not self._marks_titles:
-            return named
-        return find_marked(
+        if not self._marks_titles:
+            return api.find_chatroom_by_external_id(claim.post_id)
+        return find_left_behind(
             api, claim.post_id, is_free=lambda room: self._registry.find_chatroom(room.chatroom_id) is None
         )
 

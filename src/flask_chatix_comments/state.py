@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -128,7 +129,7 @@ class AppState:
         self._transport = transport
         self._api: ChatixApi | None = None
         self._api_made_for = ""
-        self._api_lock = threading.Lock()
+        self._api_locks: dict[int, threading.Lock] = {}
         self._announced: dict[str, Profile] = {}
 
     def _make_visitors(self, clock: Callable[[], float]) -> Visitors:
@@ -188,6 +189,11 @@ class AppState:
             return self.room_maker.obtain(post)
         self.rooms.warn_if_public(post, entry)
         return entry
+
+    @property
+    def _api_lock(self) -> threading.Lock:
+        """This process's own: a fork may have copied another while a thread held it."""
+        return self._api_locks.setdefault(os.getpid(), threading.Lock())
 
     @property
     def api_url(self) -> str:
