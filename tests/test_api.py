@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gzip
+import itertools
 import json
 import logging
 import os
@@ -833,3 +835,26 @@ def test_what_httpx_logs_of_our_calls_ends_at_the_base(caplog: pytest.LogCapture
     ours, theirs = (record.getMessage() for record in caplog.records)
     assert ours.startswith(f"HTTP Request: POST {BASE_URL}/… ")
     assert "http://elsewhere.test/v1/x?visitorId=theirs" in theirs
+
+
+def test_time_that_runs_out_while_a_request_is_prepared_makes_no_time_limit_that_no_socket_takes() -> None:
+    now = itertools.count(1000)
+    timeouts: list[dict[str, float]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        timeouts.append(request.extensions["timeout"])
+        return httpx.Response(200, json={"id": "room-1", "title": "Hello"})
+
+    api = ChatixApi(
+        "http://api.test/v1",
+        website_id="w",
+        api_key="k",
+        transport=httpx.MockTransport(answer),
+        clock=lambda: next(now) * 0.3,
+    )
+    # Enough when it is looked at, and gone when the request is sent, a few looks at the clock later.
+    for total_s in (0.7, 1.0, 1.3, 1.6):
+        with contextlib.suppress(ApiTimeoutError):
+            api.sharing(total_s).get_chatroom("room-1")
+    api.close()
+    assert timeouts and all(seconds > 0 for timeout in timeouts for seconds in timeout.values())

@@ -29,6 +29,7 @@ from .operations import Operation
 ATTEMPTS = 3
 FIRST_PAUSE_S = 0.2
 MAX_PAUSE_S = 2.0
+_LEAST_S = 0.01
 MAX_RETRY_AFTER_S = 5.0
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 _RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -271,7 +272,8 @@ class ApiCaller:
 
     def _timeouts(self) -> httpx.Timeout:
         """Return the time limit of each step of a request; one after the other they fit into the time that is left."""
-        left_s = self._ends_at - self.clock()
+        # It was enough a moment ago; a socket takes no limit below zero.
+        left_s = max(_LEAST_S, self._ends_at - self.clock())
         small_s, large_s = (min(self._timeout_s, left_s * part) for part in (1 / 6, 1 / 2))
         return httpx.Timeout(connect=small_s, pool=small_s, write=small_s, read=large_s)
 
