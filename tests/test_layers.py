@@ -98,17 +98,17 @@ ALLOWED: dict[str, set[str]] = {
     "room_marks": {".models"},
     "rooms": {".registry", ".room_marks", ".models", ".errors"},
     "room_troubles": {".registry", ".errors"},
-    "room_keeper": {".registry", ".rooms", ".room_troubles", ".models", ".errors"},
+    "room_keeper": {".registry", ".rooms", ".room_marks", ".room_troubles", ".models", ".errors"},
     "room_messages": {".registry", ".room_troubles", ".wire", ".models", ".errors"},
     "in_flight": set(),
     "room_contents": {".room_troubles", ".errors"},
     "room_mover": {".registry", ".room_troubles", ".room_contents", ".room_keeper", ".models", ".errors"},
-    "room_list": {".models"},
+    "room_list": {".room_marks", ".models"},
     "room_sync": {".registry", ".rooms", ".room_troubles", ".room_list", ".in_flight", ".models", ".errors"},
     "room_findings": {".registry", ".registry_upkeep", ".models"},
     "room_check": {
         *(".registry", ".registry_upkeep", ".room_contents", ".room_findings", ".room_list", ".room_sync"),
-        *(".in_flight", ".models", ".errors"),
+        *(".in_flight", ".room_marks", ".models", ".errors"),
     },
     "room_repair": {
         *(

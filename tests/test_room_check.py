@@ -12,6 +12,7 @@ from flask_chatix_comments.models import Post
 from flask_chatix_comments.registry import Claim, RegistryEntry, RoomState
 from flask_chatix_comments.room_check import Inspector
 from flask_chatix_comments.room_findings import Trouble, TroubleKind
+from flask_chatix_comments.room_marks import with_mark
 from flask_chatix_comments.rooms import RoomService
 
 if TYPE_CHECKING:
@@ -181,6 +182,30 @@ class TestOrphans:
         ]
         assert ("check --repair" in found[0].remedy) == (count == 0)
         assert room in found[0].detail
+
+
+class TestMarks:
+    """On a service that keeps only titles, the mark in one tells the post."""
+
+    def test_of_a_post_that_has_another(self, check: Checker, service: FakeService, room: str) -> None:
+        service.rooms[room]["external_id"] = None
+        left = service.add(with_mark("Seven", "7"))["id"]
+        service.add("Another group chat")
+        assert check(is_hosted=True) == [("duplicate", "7", left), ("orphan", None, "room-3")]
+
+    def test_of_a_post_that_only_the_site_knows(self, check: Checker, service: FakeService) -> None:
+        left = service.add(with_mark("Eight", "8"))["id"]
+        assert check(Post("8", "Eight"), is_hosted=True) == [("orphan", "8", left)]
+        assert check(is_hosted=True) == [("orphan", None, left)]
+
+    def test_that_is_about_to_be_taken_up(self, check: Checker, registry: RoomRegistry, service: FakeService) -> None:
+        registry.claim("8", title="Eight", is_private=False, owner="host:1", lease_s=0)
+        service.add(with_mark("Eight", "8"))
+        assert check(margin_s=60, is_hosted=True) == []
+
+    def test_that_was_not_taken_away(self, check: Checker, service: FakeService, room: str) -> None:
+        service.rooms[room] |= {"external_id": None, "title": with_mark("Seven", "7")}
+        assert check(is_hosted=True) == [("retitled", "7", room)]
 
 
 class TestClaims:

@@ -13,6 +13,7 @@ from flask_chatix_comments.registry import Claim, RoomState
 from flask_chatix_comments.room_check import Inspector
 from flask_chatix_comments.room_findings import Trouble, TroubleKind
 from flask_chatix_comments.room_keeper import RoomKeeper
+from flask_chatix_comments.room_marks import with_mark
 from flask_chatix_comments.room_repair import Repairer
 from flask_chatix_comments.rooms import RoomService
 
@@ -378,3 +379,25 @@ def test_a_mistake_of_ours_is_one_failure(
     (trouble,) = mend.troubles(Post("7", "New"))
     assert (trouble.is_repaired, trouble.error) == (False, "Unexpected ZeroDivisionError; the log has more.")
     assert "could not be repaired" in caplog.text
+
+
+@pytest.mark.parametrize("comments", [0, 1])
+def test_a_marked_one_of_a_post_that_has_another_goes_if_it_is_empty(
+    mend: Mender, service: FakeService, room: str, comments: int
+) -> None:
+    left = service.add(with_mark("Seven", "7"))["id"]
+    service.talk(left, comments)
+    assert mend() == [("duplicate", "7", comments == 0)]
+    assert service.rooms[left]["is_deleted"] is (comments == 0)
+
+
+def test_a_marked_one_of_a_post_without_chatroom_is_adopted_and_loses_its_mark(
+    mend: Mender, registry: RoomRegistry, service: FakeService
+) -> None:
+    left = service.add(with_mark("Eight", "8"))["id"]
+    service.talk(left, 1)
+    assert mend(Post("8", "Eight")) == [("orphan", "8", True)]
+    assert (registry.get("8").chatroom_id, registry.get("8").title) == (left, "Eight")
+    mend(Post("8", "Eight"))
+    assert service.rooms[left]["title"] == "Eight"
+    assert mend.remaining(Post("8", "Eight")) == []

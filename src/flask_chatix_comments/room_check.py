@@ -26,6 +26,7 @@ from .room_findings import (
     trouble_of_post,
 )
 from .room_list import RoomList
+from .room_marks import without_mark
 from .room_sync import find_chatroom, state_now
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ class Inspector:
         self.posts = self.named = self.missing = 0
         for entries in self._pages():
             named = [entry.chatroom_id for entry in entries if entry.chatroom_id is not None]
+            self._list.add_posts(entry.post_id for entry in entries)
             self.posts += len(entries)
             self.named += len(named)
             self.missing += len(named) - self._list.count_of(named)
@@ -230,7 +232,7 @@ class Inspector:
         chatroom = find_chatroom(self._api, chatroom_id)
         if chatroom is None or chatroom.is_deleted:
             return
-        owner_id = owner_of(chatroom)
+        owner_id = owner_of(chatroom) or self._list.marked_post(chatroom.title)
         # In this order: a claim that is not under way any more has registered its chatroom, or never will.
         if self._may_be_taken_up(chatroom, owner_id) or self._registry.find_chatroom(chatroom_id) is not None:
             return
@@ -244,7 +246,7 @@ class Inspector:
     def _may_be_taken_up(self, chatroom: Chatroom, owner_id: str | None) -> bool:
         """Whether somebody is about to register it: the one who made it, or who came after that one."""
         if owner_id is None:
-            return self._registry.is_being_made(chatroom.title, margin_s=self._margin_s)
+            return self._registry.is_being_made(without_mark(chatroom.title), margin_s=self._margin_s)
         claim = self._registry.find_claim(owner_id, margin_s=self._margin_s)
         return claim is not None and claim.is_under_way
 

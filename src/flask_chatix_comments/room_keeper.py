@@ -15,6 +15,7 @@ from . import room_troubles as troubles
 from .errors import ApiError, ApiPayloadError, ApiStatusError, RoomError, RoomMissingError
 from .models import Chatroom, normalize_title
 from .registry import RegistryEntry, RoomRegistry, RoomState, taken
+from .room_marks import without_mark
 from .rooms import state_of
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class RoomKeeper:
         return _change(entry, chatroom.chatroom_id, before=before, note=_note_of_link(entry, chatroom))
 
     def _link(self, post_id: str, chatroom: Chatroom, before: RegistryEntry | None) -> RegistryEntry:
-        title = normalize_title(chatroom.title) or normalize_title(post_id) or repr(post_id)
+        title = normalize_title(without_mark(chatroom.title)) or normalize_title(post_id) or repr(post_id)
         state = self._state(chatroom, before)
         entry = self._registry.link(
             post_id, chatroom.chatroom_id, title=title, is_private=chatroom.is_private, state=state

@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .models import Chatroom
+from .room_marks import mark_for, mark_in
 
 if TYPE_CHECKING:
     from .api import ChatixApi
@@ -25,6 +26,7 @@ CREATE TABLE rooms (
     number INTEGER PRIMARY KEY, {_COLUMNS}, is_known NOT NULL DEFAULT 0, UNIQUE (chatroom_id)
 );
 CREATE TABLE titles (post_id PRIMARY KEY, title) WITHOUT ROWID;
+CREATE TABLE marks (mark PRIMARY KEY, post_id) WITHOUT ROWID;
 """
 
 
@@ -76,10 +78,23 @@ class RoomList:
             database.executemany(f"INSERT OR IGNORE INTO rooms ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", rows)
             return int(database.execute("SELECT count(*) FROM rooms").fetchone()[0])
 
-    def add_titles(self, titles: Iterable[tuple[str, str]]) -> None:
+    def add_titles(self, titles: Sequence[tuple[str, str]]) -> None:
         """Note what the site calls its posts, by normalised ID; the last title of a post counts."""
         with self._transaction() as database:
             database.executemany("INSERT OR REPLACE INTO titles VALUES (?, ?)", titles)
+        self.add_posts(post_id for post_id, _ in titles)
+
+    def add_posts(self, post_ids: Iterable[str]) -> None:
+        """Note posts, so that they can be told by the mark in a title."""
+        with self._transaction() as database:
+            rows = ((mark_for(post_id), post_id) for post_id in post_ids)
+            database.executemany("INSERT OR REPLACE INTO marks VALUES (?, ?)", rows)
+
+    def marked_post(self, title: str) -> str | None:
+        """Return the post whose mark *title* has, if it was noted."""
+        with self._lock:
+            row = self._database.execute("SELECT post_id FROM marks WHERE mark = ?", (mark_in(title),)).fetchone()
+        return None if row is None else str(row[0])
 
     def title_of(self, post_id: str) -> str | None:
         """Return what the site calls the post, if it has said so."""

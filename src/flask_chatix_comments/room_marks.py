@@ -23,7 +23,7 @@ _MARK = re.compile(r"\[chatix-post:([0-9a-f]{16})\]\s*")
 
 def with_mark(title: str, post_id: str) -> str:
     """Return *title* behind the mark of a post: a service may cut long titles, at their end."""
-    return f"[chatix-post:{_digest(post_id)}] {title}"[:MAX_TITLE_CHARS].rstrip()
+    return f"[chatix-post:{mark_for(post_id)}] {title}"[:MAX_TITLE_CHARS].rstrip()
 
 
 def without_mark(title: str) -> str:
@@ -38,10 +38,17 @@ def is_marked(title: str) -> bool:
 
 def is_marked_for(title: str, post_id: str) -> bool:
     """Tell whether *title* has the mark of this post."""
-    return _digest(post_id) in _MARK.findall(title)
+    return mark_for(post_id) in _MARK.findall(title)
 
 
-def _digest(post_id: str) -> str:
+def mark_in(title: str) -> str | None:
+    """Return the mark that *title* has, or ``None``."""
+    found = _MARK.search(title)
+    return found and found[1]
+
+
+def mark_for(post_id: str) -> str:
+    """Return the mark of a post."""
     # IDs can be longer than titles.
     return hashlib.sha256(post_id.encode()).hexdigest()[:16]
 
