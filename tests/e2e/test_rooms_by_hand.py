@@ -37,6 +37,17 @@ def post_button(page: Page) -> Locator:
     return section(page).get_by_role("button", name="Post comment")
 
 
+def reload_until(page: Page, condition: Callable[[], bool], what: str) -> None:
+    """Load the page again and again: what a command has changed reaches the site after CHATIX_LOOKUP_AGE."""
+
+    def reloaded() -> bool:
+        page.reload()
+        reach_section(page)
+        return condition()
+
+    wait_until(reloaded, what)
+
+
 def expect_note(page: Page, text: str) -> None:
     expect(section(page).get_by_text(text, exact=True)).to_be_visible()
     expect(section(page).get_by_role("alert").filter(visible=True)).to_have_count(0)
@@ -223,13 +234,10 @@ def test_on_a_hosted_service(tmp_path: Path, new_reader: NewReader) -> None:
             expect(comment(page, "Before it was deleted")).to_be_visible()
             expect(post_button(page)).to_be_visible()
             site.chatix("close", slug)
-            page.reload()
-            reach_section(page)
+            reload_until(page, lambda: section(page).get_by_text(CLOSED, exact=True).is_visible(), "it is closed")
             expect_note(page, CLOSED)
             site.chatix("reopen", slug)
-            page.reload()
-            reach_section(page)
-            expect(post_button(page)).to_be_visible()
+            reload_until(page, post_button(page).is_visible, "there is a form again")
             page.close()
             result = site.chatix("sweep", "--grace", "0")
             assert result["failures"] == []

@@ -289,7 +289,7 @@ def test_a_hub_of_its_own_behind_nginx(place: Place, new_reader: NewReader) -> N
 
 def test_site_and_hub_in_one_process_behind_nginx(place: Place, new_reader: NewReader) -> None:
     _, snippet = blocks(NGINX, "nginx")
-    (variable,) = re.findall(r"`(CHATIX_API_URL=\S+)`", MOUNTED)
+    (variable,) = re.findall(r"`FLASK_(CHATIX_API_URL=\S+)`", MOUNTED)
     name, _, url = variable.partition("=")
     place.settings[name] = url.replace("8000", str(place.site_port))
     place.write_blog(code_of(MOUNTED), policy="default-src 'self'")
