@@ -350,6 +350,8 @@ class TestUpdate:
         with pytest.raises(PostNotRegisteredError, match="no chatroom yet"):
             registry.update("7", state=RoomState.OPEN, expected=seen)
         assert not registry.unlink(seen)
+        assert not registry.vacate(seen)
+        assert not registry.rename(seen, "8")
         assert registry.record(held, "room-1").chatroom_id == "room-1"
 
     def test_cannot_go_back_to_creating(self, registry: RoomRegistry) -> None:

@@ -37,7 +37,7 @@ from .database import (
 )
 from .errors import ChatroomTakenError, PostNotRegisteredError, RegistryError
 from .registry_rows import Claim, RegistryEntry, RoomState, entry_from_row, stored_state
-from .registry_upkeep import RegistryUpkeep
+from .registry_upkeep import RegistryUpkeep, has_no_lease, is_still
 
 __all__ = ["Claim", "RegistryEntry", "RoomRegistry", "RoomState", "create_registry_engine"]
 
@@ -47,7 +47,6 @@ _CLAIM_ATTEMPTS = 10
 _PAUSES_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 _NO_CLAIM = {"claim_token": None, "claim_owner": None, "claim_expires_at": None}
-_has_no_lease = sa.or_(chatrooms.c.claim_expires_at.is_(None), chatrooms.c.claim_expires_at <= DatabaseNow())
 
 
 def _tells(write: Callable[..., bool]) -> Callable[..., bool]:
@@ -182,7 +181,7 @@ class RoomRegistry(RegistryUpkeep):
                 chatrooms.c.post_id == claim.post_id,
                 chatrooms.c.chatroom_id.is_(None),
                 chatrooms.c.claim_number == claim.number - 1,
-                _has_no_lease,
+                has_no_lease,
             ),
             claim.post_id,
         )
@@ -296,7 +295,7 @@ class RoomRegistry(RegistryUpkeep):
             "state": state.value,
             "updated_at": DatabaseNow(),
         }
-        is_free = (chatrooms.c.post_id == post_id, chatrooms.c.chatroom_id.is_(None), _has_no_lease)
+        is_free = (chatrooms.c.post_id == post_id, chatrooms.c.chatroom_id.is_(None), has_no_lease)
         take_over = sa.update(chatrooms).where(*is_free).values(values | _NO_CLAIM)
         if not self._register(take_over, post_id, chatroom_id):
             first = {"post_id": post_id, "claim_number": 1, "created_at": DatabaseNow()}
@@ -305,7 +304,7 @@ class RoomRegistry(RegistryUpkeep):
 
     def unlink(self, entry: RegistryEntry) -> bool:
         """Forget the chatroom of a post; return whether it still was that of *entry*."""
-        return self._write(sa.delete(chatrooms).where(*_is_still(entry)), entry.post_id)
+        return self._write(sa.delete(chatrooms).where(*is_still(entry)), entry.post_id)
 
     def release(self, claim: Claim, *, room_may_exist: bool) -> None:
         """Give *claim* up, so that anyone may claim at once; nothing happens when it was taken over.
@@ -345,7 +344,7 @@ class RoomRegistry(RegistryUpkeep):
         changes = {"title": title, "is_private": is_private, "state": stored}
         values = {name: value for name, value in changes.items() if value is not None}
         has_room = (chatrooms.c.post_id == post_id, chatrooms.c.chatroom_id.is_not(None))
-        met = has_room if expected is None else _is_still(expected)
+        met = has_room if expected is None else is_still(expected)
         if not self._write(sa.update(chatrooms).where(*met).values(**values, updated_at=DatabaseNow()), post_id):
             row = self._read_one(sa.and_(*has_room), post_id)
             if row is None:
@@ -422,7 +421,7 @@ class RoomRegistry(RegistryUpkeep):
                 database.engine.dispose()
 
     def _read_one(self, condition: sa.ColumnElement[bool], post_id: str | None = None) -> sa.Row[Any] | None:
-        query = sa.select(chatrooms, _has_no_lease.label("has_no_lease")).where(condition)
+        query = sa.select(chatrooms, has_no_lease.label("has_no_lease")).where(condition)
         with self._statement(post_id) as connection:
             return connection.execute(query).one_or_none()
 
@@ -551,16 +550,6 @@ def _check_visitor_key(visitor_key: str) -> None:
 
 def _browser_of(visitor_key: str, browser_id: str) -> tuple[sa.ColumnElement[bool], ...]:
     return (hosted_visitors.c.visitor_key == visitor_key, hosted_visitors.c.browser_id == browser_id)
-
-
-def _is_still(entry: RegistryEntry) -> tuple[sa.ColumnElement[bool], ...]:
-    """Whether the post has a chatroom, and it and its state are those of *entry*."""
-    return (
-        chatrooms.c.post_id == entry.post_id,
-        chatrooms.c.chatroom_id.is_not(None),
-        chatrooms.c.chatroom_id == entry.chatroom_id,
-        chatrooms.c.state == entry.stored_state,
-    )
 
 
 def taken(chatroom_id: str, *, post_id: str, owner: str) -> ChatroomTakenError:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from .database import DatabaseNow, chatrooms
 from .registry_rows import RegistryEntry, RoomState
 
-_has_no_lease = sa.or_(chatrooms.c.claim_expires_at.is_(None), chatrooms.c.claim_expires_at <= DatabaseNow())
+has_no_lease = sa.or_(chatrooms.c.claim_expires_at.is_(None), chatrooms.c.claim_expires_at <= DatabaseNow())
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class RegistryUpkeep:
         """
         values = {"chatroom_id": None, "state": RoomState.CREATING.value, "updated_at": DatabaseNow()}
         with self._telling(entry.post_id), self._transaction(entry.post_id) as connection:
-            return connection.execute(sa.update(chatrooms).where(*_is_still(entry)).values(values)).rowcount > 0
+            return connection.execute(sa.update(chatrooms).where(*is_still(entry)).values(values)).rowcount > 0
 
     def rename(self, entry: RegistryEntry, post_id: str) -> bool:
         """Give the chatroom of *entry* to the post *post_id*, which has none; keep everything else.
@@ -106,8 +106,8 @@ class RegistryUpkeep:
         Returns:
             Whether it was done. Not when *entry* has changed, or when the post has a chatroom or a claim.
         """
-        has_ended = (chatrooms.c.post_id == post_id, chatrooms.c.chatroom_id.is_(None), _has_no_lease)
-        move = sa.update(chatrooms).where(*_is_still(entry)).values(post_id=post_id, updated_at=DatabaseNow())
+        has_ended = (chatrooms.c.post_id == post_id, chatrooms.c.chatroom_id.is_(None), has_no_lease)
+        move = sa.update(chatrooms).where(*is_still(entry)).values(post_id=post_id, updated_at=DatabaseNow())
         with self._telling(entry.post_id, post_id), self._transaction(entry.post_id) as connection:
             try:
                 connection.execute(sa.delete(chatrooms).where(*has_ended))
@@ -141,10 +141,11 @@ def _claim_from_row(row: sa.Row[Any]) -> OpenClaim:
     )
 
 
-def _is_still(entry: RegistryEntry) -> tuple[sa.ColumnElement[bool], ...]:
-    """Whether chatroom and state of the post are those of *entry*."""
+def is_still(entry: RegistryEntry) -> tuple[sa.ColumnElement[bool], ...]:
+    """Whether the post has a chatroom, and it and its state are those of *entry*."""
     return (
         chatrooms.c.post_id == entry.post_id,
+        chatrooms.c.chatroom_id.is_not(None),
         chatrooms.c.chatroom_id == entry.chatroom_id,
         chatrooms.c.state == entry.stored_state,
     )
