@@ -68,7 +68,14 @@ def make_app(folder: str, transport: httpx.BaseTransport, **settings: Any) -> Fl
         with engine.connect() as connection:
             return connection.execute(sa.select(chatrooms).where(chatrooms.c.post_id == post_id)).one_or_none()
 
-    app.jinja_env.globals.update(from_dict=rooms.get, by_sql=by_sql, find=state.room_lookup.find)
+    # Functions, all of them: what Jinja itself takes for a call depends on what kind of thing is called.
+    def from_dict(post_id: str) -> object:
+        return rooms.get(post_id)
+
+    def find(post_id: str) -> object:
+        return state.room_lookup.find(post_id)
+
+    app.jinja_env.globals.update(from_dict=from_dict, by_sql=by_sql, find=find)
     ids = [f"post-{number}" for number in range(POSTS)]
     values = {"title": "Tides", "text": ["A paragraph of text."] * 20, "post_id": "post-0", "ids": ids}
     for name in TEMPLATES:

@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, ParamSpec
 
 from flask import Flask, has_request_context, request
 from flask.templating import Environment
@@ -29,6 +29,7 @@ _OWN_FILES = frozenset(str(_OWN_FOLDER / name) for name in ("comments.html", "as
 _ASSETS_TAKEN = "chatix_comments.assets_taken"
 
 logger = logging.getLogger(__name__)
+Arguments = ParamSpec("Arguments")
 
 
 class Manifest:
@@ -223,9 +224,23 @@ def install(app: Flask, state: AppState) -> SectionRenderer:
         prefetch=state.room_lookup.prefetch,
     )
     app.jinja_env.globals.update(
-        chatix_comments=renderer.comments,
-        chatix_assets=renderer.assets,
-        chatix_prefetch=renderer.prefetch,
-        chatix_comment_count=renderer.comment_count,
+        chatix_comments=_as_function(renderer.comments),
+        chatix_assets=_as_function(renderer.assets),
+        chatix_prefetch=_as_function(renderer.prefetch),
+        chatix_comment_count=_as_function(renderer.comment_count),
     )
     return renderer
+
+
+def _as_function(method: Callable[Arguments, Markup]) -> Callable[Arguments, Markup]:
+    """Return a function that calls *method*.
+
+    Jinja asks whatever it calls for an attribute that few have; Python finds that out of a method four times as
+    slowly, which a list of posts pays for each of them.
+    """
+
+    @functools.wraps(method)
+    def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Markup:
+        return method(*args, **kwargs)
+
+    return call
