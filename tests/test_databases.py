@@ -20,7 +20,7 @@ def test_who_may_not_install_is_told_what_to_run(tmp_path: Path) -> None:
         ["/bin/sh", str(INSTALL)], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert done.stdout.endswith("Run: sudo apt-get install postgresql mariadb-server-core\n")
+    assert done.stdout.endswith("Run: sudo apt-get install postgresql mariadb-server-core mariadb-client-core\n")
     assert done.stderr == ""
 
 
