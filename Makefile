@@ -16,13 +16,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 BROWSER_SOURCES := package-lock.json package.json hatch_build.py $(shell find browser -type f 2>/dev/null)
 BUNDLE := src/flask_chatix_comments/static/chatix_comments/manifest.json
 
-.PHONY: help demo test coverage test-python test-browser-code bench lint docs format lock screenshots clean chromium nginx databases
+.PHONY: help demo test coverage test-python test-browser-code soak bench lint docs format lock screenshots clean chromium nginx databases
 
 help:
 	@echo "make demo    the example site with live comments (PORT, HUB_PORT, DEMO_DATA)"
 	@echo "make test    every test, real browser included"
 	@echo "make coverage  the Python tests, and which lines they reach"
 	@echo "make bench   what pages, look-ups, uploads and commands for many posts cost, beside their limits"
+	@echo "make soak    10,000 comments while the hub is killed and lines are cut (SOAK_ARGS, such as --seed 1)"
 	@echo "make lint    ruff, mypy, tsc, Biome"
 	@echo "make docs    the documentation site, into docs/_build/html"
 	@echo "make format  rewrite the sources in the project's format"
@@ -117,6 +118,9 @@ coverage: test-python
 
 test-browser-code: node_modules/.chatix-comments-dev
 	npm test --silent
+
+soak: .venv/.dev
+	$(BIN)/python -m tests.soak $(SOAK_ARGS)
 
 lint: node_modules/.chatix-comments-dev $(BUNDLE)
 	$(BIN)/ruff check

@@ -1,0 +1,264 @@
+"""Readers and writers on real sockets, who do what the section's script does: catch up, send again under one key."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+Json = dict[str, Any]
+RECORD_SEPARATOR = "\x1e"
+ANSWER_TIMEOUT_S = 15.0
+PAGE = 100
+#: What a broken line looks like from here.
+LINE_ERRORS = (OSError, WebSocketException, httpx.HTTPError, TimeoutError, EOFError)
+
+
+class RefusedError(Exception):
+    """The hub has answered that it will not."""
+
+
+class Socket:
+    """A SignalR connection: calls, of which several may be under way, and events in the order in which they come."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self._numbers = itertools.count()
+        self._waiting: dict[str, asyncio.Future[Any]] = {}
+        self.events: asyncio.Queue[Json | None] = asyncio.Queue()
+
+    async def call(self, target: str, *arguments: Any) -> Any:
+        """Call a hub method.
+
+        Raises:
+            RefusedError: The hub said no, and why.
+            EOFError: The line is gone; whether the hub did it is not known.
+        """
+        number = str(next(self._numbers))
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        await self._send({"type": 1, "invocationId": number, "target": target, "arguments": arguments})
+        return await asyncio.wait_for(answer, ANSWER_TIMEOUT_S)
+
+    async def _send(self, record: Json) -> None:
+        await self._socket.send(json.dumps(record) + RECORD_SEPARATOR)
+
+    async def run(self) -> None:
+        """Take what comes, until the end of the line."""
+        try:
+            async for text in self._socket:
+                for record in map(json.loads, str(text).split(RECORD_SEPARATOR)[:-1]):
+                    self._take(record)
+        finally:
+            self.events.put_nowait(None)
+            for answer in self._waiting.values():
+                if not answer.done():
+                    answer.set_exception(EOFError())
+                    answer.exception()  # Whoever asked may be gone too.
+
+    def _take(self, record: Json) -> None:
+        match record:
+            case {"type": 1}:
+                self.events.put_nowait(record)
+            case {"type": 3, "invocationId": number}:
+                answer = self._waiting.pop(number)
+                if answer.done():
+                    return
+                if "error" in record:
+                    answer.set_exception(RefusedError(record["error"]))
+                else:
+                    answer.set_result(record.get("result"))
+
+    async def shake_hands(self) -> None:
+        """Open the SignalR connection (HubProtocol.md, "Handshake")."""
+        await self._send({"protocol": "json", "version": 1})
+        answer = str(await asyncio.wait_for(self._socket.recv(), ANSWER_TIMEOUT_S))
+        assert answer == "{}" + RECORD_SEPARATOR, answer
+
+
+@contextlib.asynccontextmanager
+async def connected(url: str, ticket: str) -> AsyncIterator[Socket]:
+    """Negotiate and connect."""
+    query = {"visitorId": ticket, "websiteId": "local"}
+    async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT_S, trust_env=False) as http:
+        answer = await http.post(f"{url}/chat/negotiate", params={**query, "negotiateVersion": "1"})
+    answer.raise_for_status()
+    address = httpx.URL(
+        url.replace("http", "ws", 1) + "/chat", params={**query, "id": answer.json()["connectionToken"]}
+    )
+    async with connect(str(address), proxy=None, compression=None, ping_interval=5, ping_timeout=5) as raw:
+        socket = Socket(raw)
+        await socket.shake_hands()
+        reading = asyncio.create_task(socket.run())
+        try:
+            yield socket
+        finally:
+            reading.cancel()
+            with contextlib.suppress(asyncio.CancelledError, *LINE_ERRORS):
+                await reading
+
+
+@dataclass
+class Thread:
+    """What a reader sees of a chatroom."""
+
+    messages: dict[str, Json] = field(default_factory=dict)
+    deleted: set[str] = field(default_factory=set)
+    cursor: Any = None
+
+    def put(self, message: Json) -> None:
+        """Take a message, unless what is known of it is newer."""
+        if message.get("is_deleted"):
+            self.remove(message["uuid"])
+            return
+        known = self.messages.get(message["uuid"])
+        is_older = known is not None and (known["edited_at"] or 0) > (message["edited_at"] or 0)
+        if message["uuid"] not in self.deleted and not is_older:
+            self.messages[message["uuid"]] = message
+
+    def remove(self, message_id: str) -> None:
+        """Note that a message is deleted, so that it stays so."""
+        self.deleted.add(message_id)
+        self.messages.pop(message_id, None)
+
+    def read(self) -> list[tuple[int, str, str]]:
+        """Return number, id and text of each message in its order."""
+        return sorted((message["seq"], message["uuid"], message["content"]) for message in self.messages.values())
+
+
+class Reader:
+    """Somebody who looks at a chatroom, through whatever happens to the line.
+
+    Attributes:
+        is_level: Whether nothing is known to be missing.
+        reconnects: How often it has come back.
+    """
+
+    def __init__(self, url: str, ticket: str, chatroom_id: str, chance: random.Random) -> None:
+        self._url = url
+        self._ticket = ticket
+        self.chatroom_id = chatroom_id
+        self.chance = chance
+        self.thread = Thread()
+        self.is_level = False
+        self.reconnects = -1
+        self._has_news = asyncio.Event()
+
+    async def run(self) -> None:
+        """Come back whenever the line is gone, until cancelled."""
+        while True:
+            with contextlib.suppress(*LINE_ERRORS):
+                async with connected(self._url, self._ticket) as socket:
+                    self.reconnects += 1
+                    await self._attend(socket)
+            self.is_level = False
+            await asyncio.sleep(self.chance.uniform(0.01, 0.2))
+
+    async def _attend(self, socket: Socket) -> None:
+        joined = await socket.call("ConnectToChatroom", self.chatroom_id)
+        assert joined["is_success"], joined
+        listening = asyncio.create_task(self._listen(socket))
+        try:
+            await self.catch_up(socket)
+            self.is_level = True
+            await self.work(socket)
+            await listening
+        finally:
+            listening.cancel()
+
+    async def catch_up(self, socket: Socket) -> None:
+        """Ask for all that has happened since the last time."""
+        has_more = True
+        while has_more:
+            page = await socket.call("GetChatroomChanges", self.chatroom_id, self.thread.cursor, PAGE)
+            for item in page["items"]:
+                self.thread.put(item)
+            self.thread.cursor, has_more = page["cursor"], page["has_more"]
+
+    async def work(self, socket: Socket) -> None:
+        """Do what is done on an open line; a mere reader does nothing."""
+
+    async def _listen(self, socket: Socket) -> None:
+        last_seq = 0
+        while (event := await socket.events.get()) is not None:
+            match event:
+                case {"target": "ApplyChatroomMessage", "arguments": [message, _]}:
+                    assert message["seq"] > last_seq, f"{message['seq']} came live after {last_seq}"
+                    last_seq = message["seq"]
+                    self.thread.put(message)
+                case {"target": "OnUpdateChatroomMessage", "arguments": [message, _]}:
+                    self.thread.put(message)
+                case {"target": "OnDeleteChatroomMessage", "arguments": [message_id, _]}:
+                    self.thread.remove(message_id)
+
+
+@dataclass
+class Comment:
+    """What a writer wants to be there, and what the hub has said of it.
+
+    Attributes:
+        final: The text that it has in the end; ``None``: deleted.
+    """
+
+    key: str
+    text: str
+    final: str | None
+    message_id: str | None = None
+    is_done: bool = False
+
+
+class Writer(Reader):
+    """A reader who also writes: several comments under way at a time, some edited, some deleted afterwards.
+
+    Attributes:
+        comments: All that it has to say.
+        sends: How often a comment was sent, repetitions included.
+    """
+
+    def __init__(self, url: str, ticket: str, chatroom_id: str, chance: random.Random, comments: list[Comment]) -> None:
+        super().__init__(url, ticket, chatroom_id, chance)
+        self.comments = comments
+        self.sends = 0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all is said and acknowledged."""
+        return all(comment.is_done for comment in self.comments)
+
+    async def work(self, socket: Socket) -> None:
+        """Send what is not done, up to three at a time, in no order."""
+        left = [comment for comment in self.comments if not comment.is_done]
+        with contextlib.suppress(*LINE_ERRORS):
+            while left:
+                batch, left = left[:3], left[3:]
+                await asyncio.gather(*(self._see_through(socket, comment) for comment in batch))
+
+    async def _see_through(self, socket: Socket, comment: Comment) -> None:
+        if comment.message_id is None:
+            self.sends += 1
+            draft = {"type": 0, "content": comment.text, "uuid": comment.key}
+            stored = await socket.call("SaveChatroomMessage", draft, self.chatroom_id)
+            assert stored["client_key"] == comment.key, stored
+            comment.message_id = stored["uuid"]
+            self.thread.put(stored)
+        if comment.final is None:
+            await self._delete(socket, comment.message_id)
+        elif comment.final != comment.text:
+            edited = await socket.call("UpdateChatroomMessage", comment.message_id, comment.final, self.chatroom_id)
+            self.thread.put(edited)
+        comment.is_done = True
+
+    async def _delete(self, socket: Socket, message_id: str) -> None:
+        # Refused: it was done before, and the answer was lost.
+        with contextlib.suppress(RefusedError):
+            await socket.call("DeleteChatroomMessage", message_id, self.chatroom_id)
+        self.thread.remove(message_id)
