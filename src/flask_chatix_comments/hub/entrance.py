@@ -66,19 +66,36 @@ class Entrance:
         negotiation = self._channels.negotiate(version, ticket, text)
         return JSONResponse(answer(negotiation, TRANSPORTS), headers=NO_STORE)
 
-    def admit(self, scope: MutableMapping[str, Any]) -> Channel:
-        """Return the channel that a WebSocket request connects.
+    def admit(
+        self,
+        scope: MutableMapping[str, Any],
+        *,
+        keep_alive_s: float | None = None,
+        client_timeout_s: float | None = None,
+    ) -> Channel:
+        """Return the channel that a request connects; the times are as in ``Channel.attach``.
 
         Raises:
-            RequestRefusedError: It is from a page that may not, or was not negotiated by this visitor.
+            RequestRefusedError: It is from a page that may not, or was not negotiated by this visitor, or is in use.
         """
+        token, ticket_text = self._check_connection(scope)
+        channel = self._channels.attach(
+            token, ticket_text, keep_alive_s=keep_alive_s, client_timeout_s=client_timeout_s
+        )
+        channel.base_url = base_url_of(scope, self._public_url, channel.ticket.hub_url)
+        return channel
+
+    def recognize(self, scope: MutableMapping[str, Any]) -> Channel:
+        """Return the channel that a request belongs to, connected or not; refuse it as ``admit`` does."""
+        return self._channels.find(*self._check_connection(scope))
+
+    def _check_connection(self, scope: MutableMapping[str, Any]) -> tuple[str | None, str | None]:
+        """Return a connection's token and the text of its ticket, which are yet to be compared with ours."""
         if not self._policy.is_allowed(scope["headers"]):
             raise RequestRefusedError(403, "Pages of this origin may not use the hub.")
         parameters = _parameters(scope)
         self.check_website(parameters.get("websiteId"))
-        channel = self._channels.attach(parameters.get("id"), parameters.get("visitorId"))
-        channel.base_url = base_url_of(scope, self._public_url, channel.ticket.hub_url)
-        return channel
+        return parameters.get("id"), parameters.get("visitorId")
 
     def check_website(self, website_id: str | None) -> None:
         """Refuse requests for other websites than ours."""

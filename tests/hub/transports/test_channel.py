@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 
 import pytest
 
@@ -123,3 +124,49 @@ async def test_a_lost_channel_has_ended(channels: Channels) -> None:
     channels.remove(channel)
     assert await asyncio.wait_for(waiting, 5) is None
     channels.remove(channel)
+
+
+async def test_what_is_given_back_is_taken_first_and_alone(channels: Channels) -> None:
+    channel = attach(channels)
+    taken = await next_text(channel, "handshake")
+    assert taken == "{}\x1e"
+    waiting = asyncio.create_task(channel.wait_for_news())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    channel.give_back(taken)
+    await asyncio.wait_for(waiting, 5)
+    channel.send_record("x\x1e")
+    assert [channel.take_text(), channel.take_text(), channel.take_text()] == [taken, "x\x1e", ""]
+
+
+async def test_what_is_given_back_to_a_channel_that_says_goodbye(channels: Channels) -> None:
+    channel = attach(channels)
+    await next_text(channel, "handshake")
+    channel.send_record("x\x1e")
+    text = channel.take_text()
+    channel.close()
+    channel.give_back(text or "")
+    assert [channel.take_text(), channel.take_text(), channel.take_text()] == ["x\x1e", '{"type":7}\x1e', None]
+
+
+@pytest.mark.parametrize("is_lost_first", [True, False])
+async def test_a_lost_channel_keeps_nothing(channels: Channels, is_lost_first: bool) -> None:
+    channel = attach(channels)
+    await next_text(channel, "handshake")
+    if is_lost_first:
+        channel.lost()
+    channel.give_back("x\x1e")
+    channel.lost()
+    assert channel.take_text() is None
+
+
+async def test_each_transport_has_its_own_patience(channels: Channels, clock: Clock) -> None:
+    negotiation = channels.negotiate(1, TICKET, "ticket")
+    channel = channels.attach(negotiation.connection_token, "ticket", keep_alive_s=math.inf, client_timeout_s=100)
+    await next_text(channel, "handshake")
+    clock.advance(99)
+    channels.tick()
+    assert not channel.has_news
+    clock.advance(1)
+    channels.tick()
+    assert "silent" in (await next_text(channel) or "")

@@ -16,9 +16,9 @@ from flask_chatix_comments.hub.service import Caller
 from flask_chatix_comments.hub.signalr.messages import Completion, Invocation
 from flask_chatix_comments.hub.store.sql import SqlStore
 from flask_chatix_comments.hub.transports import websocket
+from flask_chatix_comments.hub.transports.calls import MAX_LATE_CALLS, MAX_WAITING_FRAMES
 from flask_chatix_comments.hub.transports.channel import Channel
 from flask_chatix_comments.hub.transports.channels import Channels
-from flask_chatix_comments.hub.transports.websocket import MAX_LATE_CALLS, MAX_WAITING_FRAMES
 from tests.hub.support import DEADLINE_S, Hub, records_of, sign_ticket, until
 
 pytestmark = pytest.mark.anyio

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 from ...tokens import VisitorTicket
 from ..signalr.connection import Connection, ConnectionLimits, ConnectionState
@@ -46,6 +47,7 @@ class Channel:
         self._has_news = asyncio.Event()
         self._has_room = asyncio.Event()
         self._connection = Connection(now=clock(), limits=limits)
+        self._given_back = ""
 
     @property
     def connection_id(self) -> str:
@@ -57,10 +59,25 @@ class Channel:
         """Whether hands have been shaken, and nobody has said goodbye."""
         return self._connection.state is ConnectionState.OPEN
 
-    def attach(self) -> None:
-        """Let a transport carry the channel; the time for the handshake begins."""
+    @property
+    def has_news(self) -> bool:
+        """Whether something waits to be sent, or the channel has ended."""
+        return bool(self._given_back) or self._connection.has_news
+
+    def attach(self, *, keep_alive_s: float | None = None, client_timeout_s: float | None = None) -> None:
+        """Let a transport carry the channel; the time for the handshake begins.
+
+        Args:
+            keep_alive_s: After so long a silence of ours there is a ping, if not as in the limits.
+            client_timeout_s: So long may the client be silent, if not as in the limits.
+        """
+        limits = replace(
+            self._limits,
+            keep_alive_s=self._limits.keep_alive_s if keep_alive_s is None else keep_alive_s,
+            client_timeout_s=self._limits.client_timeout_s if client_timeout_s is None else client_timeout_s,
+        )
         self.is_attached = True
-        self._connection = Connection(now=self._clock(), limits=self._limits)
+        self._connection = Connection(now=self._clock(), limits=limits)
 
     def receive_text(self, text: str) -> list[Invocation]:
         """Take what came from the client; return the invocations to answer, in order."""
@@ -90,7 +107,7 @@ class Channel:
 
     def _notice(self) -> None:
         """Wake who waits for something to send, if there is something: most ticks bring nothing."""
-        if self._connection.has_news:
+        if self.has_news:
             self._has_news.set()
         if not self._connection.is_behind:
             self._has_room.set()
@@ -104,16 +121,37 @@ class Channel:
     async def next_text(self) -> str | None:
         """Wait for something to send, and take all that waits; ``None`` when the channel has ended."""
         while True:
-            text = self._connection.data_to_send(now=self._clock())
-            if text:
-                self._has_room.set()
+            await self.wait_for_news()
+            text = self.take_text()
+            if text != "":
                 return text
-            if self._connection.state not in (ConnectionState.HANDSHAKE, ConnectionState.OPEN):
-                return None
+
+    async def wait_for_news(self) -> None:
+        """Wait until something is to be sent, and leave it where it is; or until the channel has ended."""
+        while not self.has_news:
             self._has_news.clear()
             await self._has_news.wait()
+
+    def take_text(self) -> str | None:
+        """Take what waits to be sent, if anything does; ``None`` when the channel has ended.
+
+        What was given back comes alone: so no more is ever held than was taken once and what waits.
+        """
+        text = self._given_back or self._connection.data_to_send(now=self._clock())
+        self._given_back = ""
+        if text:
+            self._has_room.set()
+            return text
+        return "" if self._connection.state in (ConnectionState.HANDSHAKE, ConnectionState.OPEN) else None
+
+    def give_back(self, text: str) -> None:
+        """Put what was taken and not sent before all that waits."""
+        if self._connection.state is not ConnectionState.CLOSED:
+            self._given_back = text
+            self._notice()
 
     def lost(self) -> None:
         """Note that the transport is gone."""
         self._connection.connection_lost()
+        self._given_back = ""
         self._notice()

@@ -77,21 +77,37 @@ class Channels:
         self._waiting.remove(visitor_id, token)
         del self._channels[token]
 
-    def attach(self, token: str | None, ticket_text: str | None) -> Channel:
-        """Return the channel that a client has negotiated and now connects (TransportProtocols.md, "WebSockets").
+    def find(self, token: str | None, ticket_text: str | None) -> Channel:
+        """Return a channel that this client has negotiated, connected or not (TransportProtocols.md).
 
         Raises:
-            RequestRefusedError: There is none of this token and ticket, or it is connected already.
+            RequestRefusedError: There is none of this token and ticket.
         """
         if not token:
             raise RequestRefusedError(400, "The connection's id is missing: negotiate first.")
         channel = self._channels.get(token)
         if channel is None or not hmac.compare_digest(channel.ticket_text.encode(), (ticket_text or "").encode()):
             raise RequestRefusedError(404, "There is no such connection: negotiate first.")
+        return channel
+
+    def attach(
+        self,
+        token: str | None,
+        ticket_text: str | None,
+        *,
+        keep_alive_s: float | None = None,
+        client_timeout_s: float | None = None,
+    ) -> Channel:
+        """Return the channel that a client has negotiated and now connects; the times are as in ``Channel.attach``.
+
+        Raises:
+            RequestRefusedError: There is none of this token and ticket, or it is connected already.
+        """
+        channel = self.find(token, ticket_text)
         if channel.is_attached:
             raise RequestRefusedError(409, "This connection is in use.")
-        channel.attach()
-        self._waiting.remove(channel.ticket.visitor_id, token)
+        channel.attach(keep_alive_s=keep_alive_s, client_timeout_s=client_timeout_s)
+        self._waiting.remove(channel.ticket.visitor_id, channel.negotiation.connection_token)
         self._attached[channel.ticket.visitor_id] += 1
         return channel
 

@@ -1,0 +1,129 @@
+"""What one client calls: answered one after the other, whichever transport brings it.
+
+Whoever sends faster than the hub works, or does not take the answers, has to wait: neither calls nor answers pile up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable
+
+from ..dispatcher import HUB_FAILED, Dispatcher
+from ..service import Caller
+from ..signalr.messages import Invocation
+from .channel import Channel
+
+logger = logging.getLogger(__name__)
+
+#: Whoever sends faster than the hub works has to wait, and the hub need not keep it all in memory.
+MAX_WAITING_FRAMES = 8
+#: A page that says what it has to say (leave, post) and closes at once is meant to be heard; a flood is not.
+MAX_LATE_CALLS = 10
+
+
+class CallQueue:
+    """The calls of one channel; what came in one go, a frame of a socket or the body of a request, is one entry.
+
+    Attributes:
+        is_over: Whether the client is gone: nothing more is taken.
+    """
+
+    def __init__(self, channel: Channel, dispatcher: Dispatcher) -> None:
+        self.is_over = False
+        self._channel = channel
+        self._dispatcher = dispatcher
+        self._places = asyncio.Semaphore(MAX_WAITING_FRAMES)
+        # None is the end.
+        self._frames: asyncio.Queue[list[Invocation] | None] = asyncio.Queue()
+        self._late_calls_left = MAX_LATE_CALLS
+
+    async def take(self, text: str) -> bool:
+        """Take what came from the client, once there is a place for it; return whether it was taken."""
+        await self._places.acquire()
+        is_taken = False
+        try:
+            if not self.is_over:
+                self._frames.put_nowait(self._channel.receive_text(text))
+                is_taken = True
+        finally:
+            if not is_taken:
+                self._places.release()
+        return is_taken
+
+    def hang_up(self) -> None:
+        """Note that the client is gone: what it has said still counts."""
+        if not self.is_over:
+            self.is_over = True
+            self._channel.lost()
+            self._frames.put_nowait(None)
+
+    async def serve(self, *helpers: asyncio.Task[None]) -> None:
+        """Answer the client's calls until it is gone.
+
+        Args:
+            helpers: Who read and write meanwhile; they end with it.
+        """
+        caller: Caller | None = None
+        try:
+            while (invocations := await self._next()) is not None:
+                if caller is None:
+                    if not invocations and not self._channel.is_open:
+                        continue
+                    caller = await self._connect()
+                await self._answer(caller, invocations)
+                # It may have been renewed.
+                self._channel.ticket = caller.ticket
+        except Exception:
+            give_up(self._channel)
+            await self._drain()
+        finally:
+            if caller is not None:
+                self._dispatcher.disconnect(caller)
+            self.hang_up()
+            await _cancel(helpers)
+
+    async def _next(self) -> list[Invocation] | None:
+        frame = await self._frames.get()
+        # At the end, too: who still waits for a place is to learn of it.
+        self._places.release()
+        return frame
+
+    async def _connect(self) -> Caller:
+        channel = self._channel
+        return await self._dispatcher.connect(
+            channel.connection_id, channel.ticket, channel.ticket_text, channel.base_url, channel.send_record
+        )
+
+    async def _answer(self, caller: Caller, invocations: list[Invocation]) -> None:
+        """Answer the calls of one frame; few are done for whom nobody waits for the answers any more."""
+        for invocation in invocations:
+            await self._channel.drain()
+            if not self._channel.is_open:
+                if not self._late_calls_left:
+                    break
+                self._late_calls_left -= 1
+            # Never cancelled half way: what has been stored must be noted in memory, too.
+            completion = await self._dispatcher.invoke(caller, invocation)
+            if completion is not None:
+                self._channel.send(completion)
+            # Calls that wait for nothing would keep everybody else waiting, even the news that this client is gone.
+            await asyncio.sleep(0)
+
+    async def _drain(self) -> None:
+        while await self._next() is not None:
+            pass
+
+
+def give_up(channel: Channel) -> None:
+    """In an exception's handler: log it, and send the client away to come again."""
+    logger.exception("A connection failed.")
+    channel.close(error=HUB_FAILED, allow_reconnect=True)
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
