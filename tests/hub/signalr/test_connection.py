@@ -18,7 +18,7 @@ HANDSHAKE = '{"protocol":"json","version":1}\x1e'
 INVOKE = '{"type":1,"invocationId":"0","target":"Do","arguments":[1]}\x1e'
 NOTIFY = '{"type":1,"target":"Tell","arguments":[]}\x1e'
 PING = '{"type":6}\x1e'
-LIMITS = ConnectionLimits(max_record_bytes=200, max_waiting_chars=300)
+LIMITS = ConnectionLimits(max_record_bytes=200, max_waiting_bytes=300)
 
 
 def new_connection(limits: ConnectionLimits = LIMITS) -> Connection:
@@ -28,8 +28,13 @@ def new_connection(limits: ConnectionLimits = LIMITS) -> Connection:
 def open_connection(limits: ConnectionLimits = LIMITS) -> Connection:
     connection = new_connection(limits)
     assert connection.receive_text(HANDSHAKE, now=100.0) == []
-    assert connection.data_to_send(now=100.0) == "{}\x1e"
+    assert text_of(connection, now=100.0) == "{}\x1e"
     return connection
+
+
+def text_of(connection: Connection, *, now: float) -> str:
+    """Return what the connection sends now."""
+    return "".join(connection.records_to_send(now=now))
 
 
 def assert_state(connection: Connection, state: ConnectionState) -> None:
@@ -41,15 +46,15 @@ def test_handshake_and_invocations() -> None:
     assert_state(connection, ConnectionState.HANDSHAKE)
     assert connection.receive_text(HANDSHAKE, now=101.0) == []
     assert_state(connection, ConnectionState.OPEN)
-    assert connection.data_to_send(now=101.0) == "{}\x1e"
+    assert text_of(connection, now=101.0) == "{}\x1e"
     assert connection.receive_text(INVOKE + NOTIFY, now=102.0) == [
         Invocation(target="Do", arguments=[1], invocation_id="0"),
         Invocation(target="Tell", arguments=[]),
     ]
     connection.send(Completion(invocation_id="0", result=None))
     connection.send(Ping())
-    assert connection.data_to_send(now=103.0) == '{"type":3,"invocationId":"0","result":null}\x1e{"type":6}\x1e'
-    assert connection.data_to_send(now=103.0) == ""
+    assert text_of(connection, now=103.0) == '{"type":3,"invocationId":"0","result":null}\x1e{"type":6}\x1e'
+    assert text_of(connection, now=103.0) == ""
 
 
 WHOLE = HANDSHAKE + INVOKE + PING + NOTIFY
@@ -60,14 +65,14 @@ def test_what_comes_may_be_cut_anywhere(cut: int) -> None:
     connection = new_connection()
     invocations = connection.receive_text(WHOLE[:cut], now=101.0) + connection.receive_text(WHOLE[cut:], now=102.0)
     assert [invocation.target for invocation in invocations] == ["Do", "Tell"]
-    assert connection.data_to_send(now=102.0) == "{}\x1e"
+    assert text_of(connection, now=102.0) == "{}\x1e"
     assert connection.failure is None
 
 
 def test_nothing_is_sent_before_the_handshake() -> None:
     connection = new_connection()
     connection.send(Ping())
-    assert connection.data_to_send(now=101.0) == ""
+    assert text_of(connection, now=101.0) == ""
 
 
 @pytest.mark.parametrize("text", ['{"protocol":"messagepack","version":1}\x1e', "what?\x1e", INVOKE])
@@ -77,8 +82,7 @@ def test_a_refused_handshake_is_answered_and_the_end(text: str) -> None:
     assert_state(connection, ConnectionState.CLOSING)
     assert isinstance(connection.failure, HandshakeError)
     assert (
-        connection.data_to_send(now=101.0)
-        == json.dumps({"error": str(connection.failure)}, separators=(",", ":")) + "\x1e"
+        text_of(connection, now=101.0) == json.dumps({"error": str(connection.failure)}, separators=(",", ":")) + "\x1e"
     )
 
 
@@ -88,7 +92,7 @@ def test_a_late_handshake() -> None:
     assert_state(connection, ConnectionState.HANDSHAKE)
     connection.tick(100.0 + LIMITS.handshake_timeout_s)
     assert_state(connection, ConnectionState.CLOSING)
-    assert connection.data_to_send(now=115.0) == '{"error":"The handshake did not come in time."}\x1e'
+    assert text_of(connection, now=115.0) == '{"error":"The handshake did not come in time."}\x1e'
 
 
 def test_a_broken_message_ends_the_connection_with_its_reason() -> None:
@@ -98,7 +102,7 @@ def test_a_broken_message_ends_the_connection_with_its_reason() -> None:
     ]
     assert_state(connection, ConnectionState.CLOSING)
     assert isinstance(connection.failure, ProtocolError)
-    assert connection.data_to_send(now=101.0) == '{"type":7,"error":"The message is not valid JSON."}\x1e'
+    assert text_of(connection, now=101.0) == '{"type":7,"error":"The message is not valid JSON."}\x1e'
     assert connection.receive_text(INVOKE, now=102.0) == []
 
 
@@ -106,7 +110,7 @@ def test_a_message_that_is_too_large_ends_the_connection() -> None:
     connection = open_connection()
     assert connection.receive_text("x" * 201, now=101.0) == []
     assert isinstance(connection.failure, MessageTooLargeError)
-    assert connection.data_to_send(now=101.0) == (
+    assert text_of(connection, now=101.0) == (
         '{"type":7,"error":"The message is larger than the 200 bytes allowed."}\x1e'
     )
 
@@ -119,13 +123,13 @@ def test_what_a_hub_need_not_answer() -> None:
     ]
     assert connection.receive_text("".join(f"{text}\x1e" for text in messages), now=101.0) == []
     assert_state(connection, ConnectionState.OPEN)
-    assert connection.data_to_send(now=101.0) == ""
+    assert text_of(connection, now=101.0) == ""
 
 
 def test_streams_are_refused_by_a_completion() -> None:
     connection = open_connection()
     connection.receive_text('{"type":4,"invocationId":"9","target":"Count","arguments":[]}\x1e', now=101.0)
-    assert json.loads(connection.data_to_send(now=101.0)[:-1]) == {
+    assert json.loads(text_of(connection, now=101.0)[:-1]) == {
         "type": 3,
         "invocationId": "9",
         "error": "The hub has no methods that return a stream.",
@@ -138,21 +142,21 @@ def test_a_client_that_says_goodbye_is_not_heard_any_more() -> None:
     assert connection.receive_text('{"type":7}\x1e' + INVOKE, now=101.0) == []
     assert_state(connection, ConnectionState.CLOSING)
     assert connection.failure is None
-    assert connection.data_to_send(now=101.0) == ""
+    assert text_of(connection, now=101.0) == ""
 
 
 def test_pings_keep_a_silent_connection_alive() -> None:
     connection = open_connection()
     connection.tick(114.9)
-    assert connection.data_to_send(now=114.9) == ""
+    assert text_of(connection, now=114.9) == ""
     connection.tick(115.0)
     connection.tick(116.0)
-    assert connection.data_to_send(now=116.0) == PING
+    assert text_of(connection, now=116.0) == PING
     connection.tick(130.9)
-    assert connection.data_to_send(now=130.9) == ""
+    assert text_of(connection, now=130.9) == ""
     connection.send_record(PING)
     connection.tick(140.0)
-    assert connection.data_to_send(now=140.0) == PING
+    assert text_of(connection, now=140.0) == PING
 
 
 def test_by_default_a_client_may_be_silent() -> None:
@@ -168,7 +172,7 @@ def test_silent_clients_are_sent_away_where_the_transport_does_not_notice() -> N
     assert_state(connection, ConnectionState.OPEN)
     connection.tick(270.0)
     assert_state(connection, ConnectionState.CLOSING)
-    assert connection.data_to_send(now=270.0).endswith(
+    assert text_of(connection, now=270.0).endswith(
         '{"type":7,"error":"The client was silent for too long.","allowReconnect":true}\x1e'
     )
 
@@ -181,11 +185,11 @@ def test_a_client_that_reads_too_slowly_loses_what_waits_and_is_told_to_come_aga
     assert_state(connection, ConnectionState.OPEN)
     connection.send_record(record)
     assert_state(connection, ConnectionState.CLOSING)
-    assert connection.data_to_send(now=101.0) == (
+    assert text_of(connection, now=101.0) == (
         '{"type":7,"error":"The client reads too slowly.","allowReconnect":true}\x1e'
     )
     connection.send_record(record)
-    assert connection.data_to_send(now=101.0) == ""
+    assert text_of(connection, now=101.0) == ""
 
 
 def test_one_record_may_be_larger_than_what_may_wait() -> None:
@@ -194,7 +198,7 @@ def test_one_record_may_be_larger_than_what_may_wait() -> None:
         record = "x" * 1000 + "\x1e"
         connection.send_record(record)
         assert_state(connection, ConnectionState.OPEN)
-        assert connection.data_to_send(now=101.0) == record
+        assert text_of(connection, now=101.0) == record
 
 
 def test_too_many_records_at_once_end_the_connection() -> None:
@@ -203,7 +207,7 @@ def test_too_many_records_at_once_end_the_connection() -> None:
     assert_state(connection, ConnectionState.OPEN)
     assert len(connection.receive_text(NOTIFY * 4, now=101.0)) == 3
     assert_state(connection, ConnectionState.CLOSING)
-    assert connection.data_to_send(now=101.0) == '{"type":7,"error":"There are too many messages at once."}\x1e'
+    assert text_of(connection, now=101.0) == '{"type":7,"error":"There are too many messages at once."}\x1e'
 
 
 def test_there_is_news_when_the_transport_has_something_to_do() -> None:
@@ -211,7 +215,7 @@ def test_there_is_news_when_the_transport_has_something_to_do() -> None:
     seen = [connection.has_news]
     connection.receive_text(HANDSHAKE, now=100.0)
     seen.append(connection.has_news)
-    connection.data_to_send(now=100.0)
+    text_of(connection, now=100.0)
     seen.append(connection.has_news)
     connection.receive_text('{"type":7}\x1e', now=100.0)
     assert [*seen, connection.has_news] == [False, True, False, True]
@@ -221,7 +225,7 @@ def test_close_is_said_once() -> None:
     connection = open_connection()
     connection.close()
     connection.close(error="again")
-    assert connection.data_to_send(now=101.0) == '{"type":7}\x1e'
+    assert text_of(connection, now=101.0) == '{"type":7}\x1e'
     connection.tick(1000.0)
     assert_state(connection, ConnectionState.CLOSING)
 
@@ -230,7 +234,7 @@ def test_close_before_the_handshake_says_nothing() -> None:
     connection = new_connection()
     connection.close()
     assert_state(connection, ConnectionState.CLOSING)
-    assert connection.data_to_send(now=101.0) == ""
+    assert text_of(connection, now=101.0) == ""
 
 
 def test_a_lost_connection_has_nothing_to_send() -> None:
@@ -238,7 +242,7 @@ def test_a_lost_connection_has_nothing_to_send() -> None:
     connection.send(Ping())
     connection.connection_lost()
     assert_state(connection, ConnectionState.CLOSED)
-    assert connection.data_to_send(now=101.0) == ""
+    assert text_of(connection, now=101.0) == ""
     connection.close(error="late")
     connection.tick(1000.0)
     assert connection.receive_text(INVOKE, now=101.0) == []
@@ -250,7 +254,7 @@ def test_whatever_comes_the_connection_answers_whole_records_or_ends(texts: list
     connection = new_connection()
     for text in texts:
         connection.receive_text(text, now=101.0)
-        answer = connection.data_to_send(now=101.0)
+        answer = text_of(connection, now=101.0)
         assert not answer or answer.endswith("\x1e")
         if connection.failure is not None:
             assert_state(connection, ConnectionState.CLOSING)

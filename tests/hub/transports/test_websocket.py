@@ -15,7 +15,7 @@ from flask_chatix_comments.hub.dispatcher import Dispatcher
 from flask_chatix_comments.hub.service import Caller
 from flask_chatix_comments.hub.signalr.messages import Completion, Invocation
 from flask_chatix_comments.hub.store.sql import SqlStore
-from flask_chatix_comments.hub.transports import websocket
+from flask_chatix_comments.hub.transports import outlet, websocket
 from flask_chatix_comments.hub.transports.calls import MAX_LATE_CALLS, MAX_WAITING_FRAMES
 from flask_chatix_comments.hub.transports.channel import Channel
 from flask_chatix_comments.hub.transports.channels import Channels
@@ -513,7 +513,8 @@ async def test_a_client_that_took_nothing_more_is_gone(hub: Hub, monkeypatch: py
 async def test_a_client_that_takes_nothing_is_dropped_though_the_server_never_says_so(
     hub: Hub, monkeypatch: pytest.MonkeyPatch, error: type[Exception] | None
 ) -> None:
-    monkeypatch.setattr(websocket, "SEND_S", 0.05)
+    for module in (websocket, outlet):
+        monkeypatch.setattr(module, "SEND_S", 0.05)
     async with connected(hub, "ada") as ada:
         await ada.call("GetVisitorInfo", None)
         assert (await hub.get("/visitor/get", visitorId="ada")).json()["is_online"]

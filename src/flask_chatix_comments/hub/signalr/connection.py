@@ -1,7 +1,7 @@
 """One SignalR connection as a state machine: handshake, open, closing, closed.
 
 Text that came goes into ``receive_text``, time into ``tick``; what is to be sent is taken by
-``data_to_send``. Nothing waits in here but text.
+``records_to_send``. Nothing waits in here but text.
 """
 
 from __future__ import annotations
@@ -44,8 +44,10 @@ class ConnectionLimits:
         max_record_bytes: The largest record that a client may send.
         max_records_per_text: How many records a client may send at once. @microsoft/signalr joins all that
             a page calls in one go, say the author of each of a hundred messages.
-        max_waiting_chars: How much may wait when more is to be sent; a client that reads slower is closed.
-        max_unread_chars: While more than this waits, no further call of the client's should be begun.
+        max_waiting_bytes: How much may wait, in UTF-8, when more is to be sent; a client that reads slower is
+            closed.
+        max_waiting_records: How many records may wait, likewise.
+        max_unread_bytes: While more than this waits, no further call of the client's should be begun.
         handshake_timeout_s: How long a client may take for its handshake.
         keep_alive_s: After so long a silence of ours we send a ping; the clients' default is to give up
             on a hub that is silent for 30 s.
@@ -55,8 +57,9 @@ class ConnectionLimits:
 
     max_record_bytes: int = 262_144
     max_records_per_text: int = 1000
-    max_waiting_chars: int = 1_048_576
-    max_unread_chars: int = 262_144
+    max_waiting_bytes: int = 1_048_576
+    max_waiting_records: int = 4096
+    max_unread_bytes: int = 262_144
     handshake_timeout_s: float = 15.0
     keep_alive_s: float = 15.0
     client_timeout_s: float | None = None
@@ -80,7 +83,7 @@ class Connection:
         "_opened",
         "_reader",
         "_waiting",
-        "_waiting_chars",
+        "_waiting_bytes",
         "failure",
         "state",
     )
@@ -91,18 +94,23 @@ class Connection:
         self._limits = limits
         self._reader = RecordReader(limit_bytes=limits.max_record_bytes)
         self._waiting: list[str] = []
-        self._waiting_chars = 0
+        self._waiting_bytes = 0
         self._opened = self._last_received = self._last_sent = now
 
     @property
     def has_news(self) -> bool:
         """Whether the transport has something to do: to send what waits, or to end."""
-        return bool(self._waiting) or not self._is_reading()
+        return bool(self._waiting) or not self.is_reading
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether what the client sends is still looked at; otherwise the connection ends with what waits."""
+        return self.state in (ConnectionState.HANDSHAKE, ConnectionState.OPEN)
 
     @property
     def is_behind(self) -> bool:
         """Whether the client should take what waits for it before it is given more to wait for."""
-        return self.state is ConnectionState.OPEN and self._waiting_chars > self._limits.max_unread_chars
+        return self.state is ConnectionState.OPEN and self._waiting_bytes > self._limits.max_unread_bytes
 
     def receive_text(self, text: str, *, now: float) -> list[Invocation]:
         """Take what came from the client; return the invocations to answer, in order.
@@ -110,7 +118,7 @@ class Connection:
         A broken protocol closes the connection: see ``failure``. What came before the break counts.
         """
         invocations: list[Invocation] = []
-        if not self._is_reading():
+        if not self.is_reading:
             return invocations
         self._last_received = now
         try:
@@ -119,7 +127,7 @@ class Connection:
                     raise ProtocolError("There are too many messages at once.")
                 if self.state is ConnectionState.HANDSHAKE:
                     self._shake_hands(record)
-                elif self._is_reading():
+                elif self.is_reading:
                     invocations += self._receive(parse_message(record))
         except ProtocolError as exc:
             self._fail(exc)
@@ -134,20 +142,20 @@ class Connection:
         if self.state is not ConnectionState.OPEN:
             return
         # A single answer may be larger than that: what counts is whether the client takes them.
-        if self._waiting_chars > self._limits.max_waiting_chars:
+        if self._is_full():
             # The client lost records now, so it has to come again and ask for what it missed.
             self._drop_waiting()
             self.close(error="The client reads too slowly.", allow_reconnect=True)
             return
         self._queue(record)
 
-    def data_to_send(self, *, now: float) -> str:
-        """Return all that waits, in one text, and count it as sent."""
-        text = "".join(self._waiting)
-        self._drop_waiting()
-        if text:
+    def records_to_send(self, *, now: float) -> list[str]:
+        """Return all that waits, and count it as sent."""
+        records = self._waiting
+        if records:
             self._last_sent = now
-        return text
+            self._drop_waiting()
+        return records
 
     def tick(self, now: float) -> None:
         """Let time pass: late handshakes and silent clients are closed, and pings become due."""
@@ -162,19 +170,16 @@ class Connection:
                 self._queue(PING_RECORD)
 
     def close(self, *, error: str | None = None, allow_reconnect: bool = False) -> None:
-        """Say goodbye; the transport closes once ``data_to_send`` has been sent."""
+        """Say goodbye; the transport closes once ``records_to_send`` have been sent."""
         if self.state is ConnectionState.OPEN:
             self._queue(serialize_message(Close(error=error, allow_reconnect=allow_reconnect)))
-        if self._is_reading():
+        if self.is_reading:
             self.state = ConnectionState.CLOSING
 
     def connection_lost(self) -> None:
         """Note that the transport is gone."""
         self.state = ConnectionState.CLOSED
         self._drop_waiting()
-
-    def _is_reading(self) -> bool:
-        return self.state in (ConnectionState.HANDSHAKE, ConnectionState.OPEN)
 
     def _shake_hands(self, record: str) -> None:
         parse_handshake(record)
@@ -202,8 +207,12 @@ class Connection:
 
     def _queue(self, record: str) -> None:
         self._waiting.append(record)
-        self._waiting_chars += len(record)
+        self._waiting_bytes += len(record) if record.isascii() else len(record.encode())
 
     def _drop_waiting(self) -> None:
-        self._waiting.clear()
-        self._waiting_chars = 0
+        self._waiting = []
+        self._waiting_bytes = 0
+
+    def _is_full(self) -> bool:
+        limits = self._limits
+        return self._waiting_bytes > limits.max_waiting_bytes or len(self._waiting) >= limits.max_waiting_records

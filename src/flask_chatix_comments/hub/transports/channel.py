@@ -1,6 +1,7 @@
-"""A channel: a SignalR connection, and the means to wait for what it has to send.
+"""A channel: a SignalR connection, and how its transport learns that there is something to send.
 
-How that reaches the client is the transport's.
+How that reaches the client is the transport's. It takes what waits by ``next_text``, or it sets ``on_news`` and takes
+what it can by ``take_text`` whenever it is called: then no task has to wake for it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from ...tokens import VisitorTicket
 from ..signalr.connection import Connection, ConnectionLimits, ConnectionState
 from ..signalr.messages import Invocation, Message
 from ..signalr.negotiate import Negotiation
+from .delivery import Delivery
 
 
 class Channel:
@@ -20,11 +22,16 @@ class Channel:
 
     Args:
         clock: Seconds that go on steadily.
+        delivery: Tells the channel when it may send.
 
     Attributes:
         ticket: Whose connection it is, and until when.
         base_url: Where its client reached the hub, up to ``/v1``; known once it is attached.
         is_attached: Whether a transport carries it.
+        on_news: Called, in the transport's stead that waits in ``next_text``, when there is something to send, or
+            when the channel has ended: once for all that happened in a turn of the event loop. It must not wait, and
+            what it takes by ``take_text`` must be sent before it takes more. What it leaves is joined with what
+            comes, up to the bounds in ``ConnectionLimits``.
     """
 
     def __init__(
@@ -35,6 +42,7 @@ class Channel:
         *,
         limits: ConnectionLimits,
         clock: Callable[[], float],
+        delivery: Delivery,
     ) -> None:
         self.ticket = ticket
         self.ticket_text = ticket_text
@@ -42,10 +50,14 @@ class Channel:
         self.negotiated_at = clock()
         self.is_attached = False
         self.base_url = ""
+        self.on_news: Callable[[], None] | None = None
         self._limits = limits
         self._clock = clock
-        self._has_news = asyncio.Event()
-        self._has_room = asyncio.Event()
+        self._delivery = delivery
+        self._is_due = False
+        # Made when somebody waits: most never do, and there may be ten thousand.
+        self._has_news: asyncio.Event | None = None
+        self._has_room: asyncio.Event | None = None
         self._connection = Connection(now=clock(), limits=limits)
         self._given_back = ""
 
@@ -105,44 +117,44 @@ class Channel:
         self._connection.tick(self._clock())
         self._notice()
 
+    def lost(self) -> None:
+        """Note that the transport is gone."""
+        self._connection.connection_lost()
+        self._given_back = ""
+        self._notice()
+
     def _notice(self) -> None:
-        """Wake who waits for something to send, if there is something: most ticks bring nothing."""
-        if self.has_news:
-            self._has_news.set()
-        if not self._connection.is_behind:
+        """Be told at the end of the turn, if there is something to send: most ticks bring nothing."""
+        if self.has_news and not self._is_due:
+            self._is_due = True
+            self._delivery.add(self)
+        self._note_room()
+
+    def _note_room(self) -> None:
+        if self._has_room is not None and not self._connection.is_behind:
             self._has_room.set()
 
-    async def drain(self) -> None:
-        """Wait until the client has taken most of what waits for it, or is gone."""
-        while self._connection.is_behind:
-            self._has_room.clear()
-            await self._has_room.wait()
-
-    async def next_text(self) -> str | None:
-        """Wait for something to send, and take all that waits; ``None`` when the channel has ended."""
-        while True:
-            await self.wait_for_news()
-            text = self.take_text()
-            if text != "":
-                return text
-
-    async def wait_for_news(self) -> None:
-        """Wait until something is to be sent, and leave it where it is; or until the channel has ended."""
-        while not self.has_news:
-            self._has_news.clear()
-            await self._has_news.wait()
+    def tell(self) -> None:
+        """Let the transport know that there is something to send, or that the channel has ended."""
+        self._is_due = False
+        if self.on_news is not None:
+            self.on_news()
+        elif self._has_news is not None:
+            self._has_news.set()
 
     def take_text(self) -> str | None:
-        """Take what waits to be sent, if anything does; ``None`` when the channel has ended.
+        """Take all that waits, whole records; empty when nothing does, ``None`` when the channel has ended.
 
         What was given back comes alone: so no more is ever held than was taken once and what waits.
         """
-        text = self._given_back or self._connection.data_to_send(now=self._clock())
-        self._given_back = ""
-        if text:
-            self._has_room.set()
+        if text := self._given_back:
+            self._given_back = ""
             return text
-        return "" if self._connection.state in (ConnectionState.HANDSHAKE, ConnectionState.OPEN) else None
+        records = self._connection.records_to_send(now=self._clock())
+        if records:
+            self._note_room()
+            return self._delivery.join(records)
+        return "" if self._connection.is_reading else None
 
     def give_back(self, text: str) -> None:
         """Put what was taken and not sent before all that waits."""
@@ -150,8 +162,22 @@ class Channel:
             self._given_back = text
             self._notice()
 
-    def lost(self) -> None:
-        """Note that the transport is gone."""
-        self._connection.connection_lost()
-        self._given_back = ""
-        self._notice()
+    async def next_text(self) -> str | None:
+        """Wait for something to send, and take all that waits; ``None`` when the channel has ended."""
+        while (text := self.take_text()) == "":
+            await self.wait_for_news()
+        return text
+
+    async def wait_for_news(self) -> None:
+        """Wait until something is to be sent, and leave it where it is; or until the channel has ended."""
+        while not self.has_news:
+            self._has_news = self._has_news or asyncio.Event()
+            self._has_news.clear()
+            await self._has_news.wait()
+
+    async def drain(self) -> None:
+        """Wait until the client has taken most of what waits for it, or is gone."""
+        while self._connection.is_behind:
+            self._has_room = self._has_room or asyncio.Event()
+            self._has_room.clear()
+            await self._has_room.wait()

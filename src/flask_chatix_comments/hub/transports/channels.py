@@ -11,6 +11,7 @@ from ...tokens import VisitorTicket
 from ..signalr.connection import ConnectionLimits
 from ..signalr.negotiate import Negotiation, agree
 from .channel import Channel
+from .delivery import Delivery
 from .waiting_room import WaitingRoom
 
 #: ASP.NET Core's disconnect timeout: so long may a client take from negotiate to its connection.
@@ -46,6 +47,7 @@ class Channels:
         self._wall_clock = wall_clock
         self._new_token = new_token
         self._channels: dict[str, Channel] = {}
+        self._delivery = Delivery()
         self._waiting = WaitingRoom()
         self._attached: Counter[str] = Counter()
 
@@ -64,7 +66,9 @@ class Channels:
         if len(self._waiting) >= MAX_WAITING:
             self._drop_waiting(*self._waiting.least_deserving())
         negotiation = agree(version, connection_id=self._new_token(), connection_token=self._new_token())
-        channel = Channel(negotiation, ticket, ticket_text, limits=self._limits, clock=self._clock)
+        channel = Channel(
+            negotiation, ticket, ticket_text, limits=self._limits, clock=self._clock, delivery=self._delivery
+        )
         self._channels[negotiation.connection_token] = channel
         self._waiting.add(ticket.visitor_id, negotiation.connection_token)
         return negotiation

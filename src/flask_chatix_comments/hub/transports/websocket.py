@@ -1,7 +1,7 @@
 """WebSockets: text frames, each of one or more whole records (TransportProtocols.md, "WebSockets").
 
-Each connection has three tasks: one takes frames, one answers the calls in them, one sends. So the end of
-a client is noticed while the hub is still at work for it.
+Each connection has two tasks: one takes frames, one answers the calls in them. So the end of a client is noticed
+while the hub is still at work for it. A third one sends, but only while a client is slow (see ``outlet``).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 from ...errors import RequestRefusedError
@@ -16,16 +17,12 @@ from ..dispatcher import Dispatcher
 from .calls import CallQueue, give_up
 from .channel import Channel
 from .channels import Channels
+from .outlet import SEND_S, Message, Outlet, Send
 
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 NORMAL_CLOSURE = 1000
-#: So long may one frame take to be sent. A server whose pings stay unanswered drops its client, but may go on
-#: waiting for what it has written to be taken, without a word to the application.
-SEND_S = 60.0
 
 
 class WebSocketTransport:
@@ -58,7 +55,12 @@ class WebSocketTransport:
     async def _carry(self, channel: Channel, receive: Receive, send: Send) -> None:
         calls = CallQueue(channel, self._dispatcher)
         reader = asyncio.create_task(_read(channel, receive, calls))
-        await calls.serve(reader, asyncio.create_task(_write(channel, send, reader, calls)))
+        outlet = Outlet(channel, send, wrap=_frame_of, finish=partial(_finish, channel, send, reader, calls))
+        outlet.open()
+        try:
+            await calls.serve(reader)
+        finally:
+            await outlet.close()
 
 
 async def _read(channel: Channel, receive: Receive, calls: CallQueue) -> None:
@@ -83,26 +85,21 @@ async def _wait_for_end(receive: Receive) -> None:
         pass
 
 
-async def _write(channel: Channel, send: Send, reader: asyncio.Task[None], calls: CallQueue) -> None:
-    """Send what the channel has, all that waits in one frame, and close when it has ended."""
-    # An OSError says that the client is gone or takes nothing, uvicorn's RuntimeError that the server closed by
-    # itself after a ping without an answer. The reader learns the same, but only behind all that the client had
-    # sent; or never, from a server that waits for the client.
+def _frame_of(text: str) -> Message:
+    return {"type": "websocket.send", "text": text}
+
+
+async def _finish(channel: Channel, send: Send, reader: asyncio.Task[None], calls: CallQueue) -> None:
+    """Close, and wait for the client's end; not for ever, since a server may never tell of it."""
     try:
-        while (text := await channel.next_text()) is not None:
-            await _send_in_time(send, {"type": "websocket.send", "text": text})
-        await _send_in_time(send, {"type": "websocket.close", "code": NORMAL_CLOSURE})
+        async with asyncio.timeout(SEND_S):
+            await send({"type": "websocket.close", "code": NORMAL_CLOSURE})
     except (OSError, RuntimeError):
         channel.lost()
     await asyncio.wait([reader], timeout=SEND_S)
     if not reader.done():
         reader.cancel()
         calls.hang_up()
-
-
-async def _send_in_time(send: Send, message: Message) -> None:
-    async with asyncio.timeout(SEND_S):
-        await send(message)
 
 
 async def _refuse(scope: Scope, send: Send, refusal: RequestRefusedError) -> None:
