@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -13,91 +12,12 @@ from uvicorn.server import ServerState
 from flask_chatix_comments.hub import web_protocols
 from flask_chatix_comments.hub.web_log import Seldom
 from flask_chatix_comments.hub.web_protocols import ANSWER_S, REQUEST_S, HttpProtocol, WebSocketProtocol
+from tests.hub.web_doubles import UPGRADE, Loop, Transport
 
 pytestmark = pytest.mark.anyio
 
 HEAD = b"POST /v1/x HTTP/1.1\r\nHost: hub.example\r\nContent-Length: 1000000\r\n\r\n"
 WHOLE = b"GET /v1/x HTTP/1.1\r\nHost: hub.example\r\n\r\n"
-UPGRADE = (
-    b"GET /v1/chat HTTP/1.1\r\nHost: hub.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-
-
-class Loop:
-    """An event loop's clock and timers; its tasks are those of the real one."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.timers: list[tuple[float, Callable[[], object]]] = []
-
-    def time(self) -> float:
-        return self.now
-
-    def call_at(self, when: float, action: Callable[..., object], *args: Any) -> Any:
-        timer = (when, lambda: action(*args))
-        self.timers.append(timer)
-        return _Handle(self, timer)
-
-    def call_later(self, delay: float, action: Callable[..., object], *args: Any) -> Any:
-        return self.call_at(self.now + delay, action, *args)
-
-    def create_task(self, work: Coroutine[Any, Any, Any], **_: Any) -> asyncio.Task[Any]:
-        return asyncio.get_running_loop().create_task(work)
-
-    def advance(self, seconds: float) -> None:
-        end = self.now + seconds
-        while due := sorted((one for one in self.timers if one[0] <= end), key=lambda one: one[0]):
-            self.timers.remove(due[0])
-            self.now = due[0][0]
-            due[0][1]()
-        self.now = end
-
-
-class _Handle:
-    def __init__(self, loop: Loop, timer: tuple[float, Callable[[], object]]) -> None:
-        self._loop = loop
-        self._timer = timer
-
-    def cancel(self) -> None:
-        if self._timer in self._loop.timers:
-            self._loop.timers.remove(self._timer)
-
-
-class Transport(asyncio.Transport):
-    """A transport that keeps what is written, and says how it ended."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = b""
-        self._end: str | None = None
-
-    def how_it_ended(self) -> str | None:
-        return self._end
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return default
-
-    def write(self, data: Any) -> None:
-        self.written += bytes(data)
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        self.protocol = protocol
-
-    def is_closing(self) -> bool:
-        return self._end is not None
-
-    def close(self) -> None:
-        self._end = self._end or "closed"
-
-    def abort(self) -> None:
-        self._end = self._end or "aborted"
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
 
 
 class Server:
@@ -282,44 +202,6 @@ async def test_no_timer_is_left_of_a_connection(server: Server) -> None:
     await server.stop()
     assert server.loop.timers == []
     assert server.state.connections == set()
-
-
-UPGRADE = (
-    b"GET /v1/chat HTTP/1.1\r\nHost: hub.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-)
-# A ping of 100 bytes, under the mask that changes nothing (RFC 6455, 5.2 and 5.5.2).
-PING = b"\x89\xe4" + bytes(4) + b"x" * 100
-PONG = b"\x8a\x64" + b"x" * 100
-
-
-async def accept(scope: Any, receive: Any, send: Any) -> None:
-    assert (await receive())["type"] == "websocket.connect"
-    await send({"type": "websocket.accept"})
-    while (await receive())["type"] != "websocket.disconnect":
-        pass
-
-
-async def test_pings_of_a_client_that_takes_nothing(server: Server) -> None:
-    config = uvicorn.Config(accept, interface="asgi3", ws=WebSocketProtocol, log_config=None, ws_ping_interval=None)
-    config.load()
-    protocol = WebSocketProtocol(config, server.state, {}, _loop=server.loop)  # type: ignore[arg-type]  # the part used
-    transport = Transport()
-    protocol.connection_made(transport)
-    protocol.data_received(UPGRADE)
-    await server.work()
-    assert transport.written.startswith(b"HTTP/1.1 101 ")
-    transport.written = b""
-    protocol.data_received(PING)
-    assert transport.written == PONG
-    protocol.pause_writing()
-    for _ in range(1000):
-        protocol.data_received(PING * 10)
-    assert transport.written == PONG
-    protocol.resume_writing()
-    protocol.data_received(PING)
-    assert transport.written == 2 * PONG
-    await server.stop()
 
 
 async def test_more_connections_than_the_hub_may_have(

@@ -13,9 +13,9 @@ from typing import Any
 import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
+from .web_frames import FramesProtocol
 from .web_log import Seldom
 
 #: So long may a client take for the head of a request, or for a body that nobody waits for any more.
@@ -135,7 +135,7 @@ class HttpProtocol(H11Protocol):
             self._answer_timer = None
 
 
-class WebSocketProtocol(WebSocketsSansIOProtocol):
+class WebSocketProtocol(FramesProtocol):
     """uvicorn's WebSockets, within the hub's bounds whatever the command line says, and for clients that never read.
 
     Everything that uvicorn does to end a connection ends in ``transport.close()``, which first waits until
@@ -157,13 +157,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         limit_s = CLOSING_S if self.ping_timeout is None else min(CLOSING_S, self.ping_timeout)
         self._closing = _ClosingInTime(transport, self.loop, limit_s)
         super().connection_made(self._closing)
-
-    def handle_ping(self) -> None:
-        """Answer, unless the client takes none of what waits for it already (RFC 6455, 5.5.3: the latest will do)."""
-        if self.writable.is_set():
-            super().handle_ping()
-        else:
-            self.conn.data_to_send()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the connection has ended, in time or not."""

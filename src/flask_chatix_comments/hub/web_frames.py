@@ -1,0 +1,195 @@
+"""uvicorn's WebSockets frame by frame: each text is made a frame once for all who get it, and no flood of frames.
+
+uvicorn takes all that comes in one go, up to 256 kB: frames of nothing, of which each needs a few bytes on the line,
+become as many objects. And it keeps the pieces of a message, however many there are, and answers pings, however many.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+
+#: So much is looked at before the application has its turn with what was in it.
+BYTES_AT_ONCE = 2048
+#: So much is still looked at when the client is gone: what a page says when it closes.
+LATE_BYTES = 16_384
+#: So many pieces may a message have.
+MAX_FRAGMENTS = 1024
+#: Pings, pongs and frames of nothing: so many at once, and so many a second. Clients that ping do so each few seconds.
+IDLE_FRAMES = 100
+IDLE_FRAMES_PER_S = 10.0
+#: So long may the application take to say goodbye when the server shuts down.
+FAREWELL_S = 2.0
+#: The name in a scope's extensions: ``{"call": register}``, where *register* takes what to call at a shutdown.
+SHUTDOWN_EXTENSION = "chatix.shutdown"
+
+
+class _Frames:
+    """Makes frames, and remembers the last: most texts go to many, one after the other."""
+
+    def __init__(self) -> None:
+        self._last = ("", b"")
+
+    def frame_of(self, text: str) -> bytes:
+        last_text, frame = self._last
+        if text is not last_text:
+            frame = Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
+            self._last = text, frame
+        return frame
+
+
+_frames = _Frames()
+
+
+class FramesProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's WebSockets without compression, with bounds on frames, and with time for the last words."""
+
+    _unfed: bytearray | None = None
+    _idle_frames_left: float = IDLE_FRAMES
+    _idle_frames_at = 0.0
+    _fragments = 0
+    _farewell: Callable[[], None] | None = None
+    _farewell_timer: asyncio.TimerHandle | None = None
+
+    # Out
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send, without a detour where nothing stands in the way."""
+        if message["type"] == "websocket.send" and self._is_clear():
+            text = message.get("text")
+            if text is not None:
+                self.transport.write(_frames.frame_of(text))
+                return
+        await super().send(message)
+        # Whoever closes reads on, to the client's answer.
+        self._feed()
+
+    def _is_clear(self) -> bool:
+        return (
+            self.writable.is_set()
+            and self.handshake_complete
+            and self.initial_response is None
+            and not self.close_sent
+            and not self.transport.is_closing()
+            and self.conn.state is State.OPEN
+        )
+
+    # In
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came, in pieces, and no further than the application follows."""
+        if not self._unfed and len(data) <= BYTES_AT_ONCE:
+            super().data_received(data)
+            return
+        if self._unfed is None:
+            self._unfed = bytearray()
+        self._unfed += data
+        self._feed()
+
+    def _feed(self) -> None:
+        while self._unfed and not self.read_paused and not self.transport.is_closing():
+            piece = bytes(self._unfed[:BYTES_AT_ONCE])
+            del self._unfed[:BYTES_AT_ONCE]
+            super().data_received(piece)
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """Hand over a message; then there is room for more."""
+        message = await super().receive()
+        self._feed()
+        return message
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note the end of the connection, behind what the client said before it."""
+        if self._unfed and not self.transport.is_closing():
+            late, self._unfed = bytes(self._unfed[:LATE_BYTES]), None
+            super().data_received(late)
+        self._unfed = None
+        if self._farewell_timer is not None:
+            self._farewell_timer.cancel()
+        super().connection_lost(exc)
+
+    def handle_cont(self, event: Frame) -> None:
+        """Keep a piece of a message, unless it has too many."""
+        self._fragments += 1
+        if self._fragments > MAX_FRAGMENTS:
+            self._refuse("too many fragments")
+        elif event.data or self._may_be_idle():
+            super().handle_cont(event)
+
+    def handle_text(self, event: Frame) -> None:
+        """Take a text, or its first piece."""
+        self._fragments = 1
+        if event.data or self._may_be_idle():
+            super().handle_text(event)
+
+    def handle_bytes(self, event: Frame) -> None:
+        """Take a binary message, or its first piece."""
+        self._fragments = 1
+        if event.data or self._may_be_idle():
+            super().handle_bytes(event)
+
+    def handle_ping(self) -> None:
+        """Answer, unless the client takes none of what waits for it already (RFC 6455, 5.5.3: the latest will do)."""
+        if not self._may_be_idle():
+            return
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()
+
+    def handle_pong(self, event: Frame) -> None:
+        """Note an answer to a ping; anybody may send others as well (RFC 6455, 5.5.3)."""
+        if self._may_be_idle():
+            super().handle_pong(event)
+
+    def _may_be_idle(self) -> bool:
+        """Count a frame that brings nothing; who sends too many is sent away."""
+        if self.close_sent:
+            return False
+        now = self.loop.time()
+        grown = self._idle_frames_left + (now - self._idle_frames_at) * IDLE_FRAMES_PER_S
+        self._idle_frames_left, self._idle_frames_at = min(grown, IDLE_FRAMES) - 1, now
+        if self._idle_frames_left < 0:
+            self._refuse("too many frames that bring nothing")
+            return False
+        return True
+
+    def _refuse(self, reason: str) -> None:
+        if not self.close_sent:
+            self.conn.fail(CloseCode.POLICY_VIOLATION, reason)
+            self.handle_parser_exception()
+
+    # The end of the server
+
+    def handle_connect(self, event: Request) -> None:
+        """Begin a connection; the application may ask to be told when the server shuts down."""
+        super().handle_connect(event)
+        if not self.close_sent:
+            extensions = self.scope.get("extensions")
+            assert extensions is not None
+            extensions[SHUTDOWN_EXTENSION] = {"call": self._call_at_shutdown}
+
+    def _call_at_shutdown(self, farewell: Callable[[], None]) -> None:
+        self._farewell = farewell
+
+    def shutdown(self) -> None:
+        """Let the application say goodbye, for a time; then close."""
+        farewell, self._farewell = self._farewell, None
+        if farewell is None or self.close_sent or self.transport.is_closing():
+            super().shutdown()
+            return
+        self._farewell_timer = self.loop.call_later(FAREWELL_S, self._shut_down)
+        farewell()
+
+    def _shut_down(self) -> None:
+        if not self.transport.is_closing():
+            super().shutdown()

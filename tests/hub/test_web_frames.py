@@ -1,0 +1,269 @@
+"""Frames: made once for all who get the same text, taken no faster than the hub works, and never without end."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from flask_chatix_comments.hub.web_frames import (
+    BYTES_AT_ONCE,
+    FAREWELL_S,
+    IDLE_FRAMES,
+    IDLE_FRAMES_PER_S,
+    MAX_FRAGMENTS,
+    SHUTDOWN_EXTENSION,
+)
+from flask_chatix_comments.hub.web_protocols import WebSocketProtocol
+from tests.hub.support import DEADLINE_S
+from tests.hub.web_doubles import UPGRADE, Loop, Transport
+
+pytestmark = pytest.mark.anyio
+
+FIN = 0x80
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+#: "Policy violation" and "service restart" (RFC 6455, 7.4.1, and the registry of close codes).
+REFUSED, RESTART = 1008, 1012
+
+
+def frame(opcode: int, data: bytes = b"", *, is_last: bool = True) -> bytes:
+    """Return a client's frame (RFC 6455, 5.2) under the mask that changes nothing."""
+    assert len(data) < 126
+    return bytes([opcode | (FIN if is_last else 0), 0x80 | len(data)]) + bytes(4) + data
+
+
+class Line:
+    """One connection to an application that is driven by hand."""
+
+    def __init__(self, loop: Loop) -> None:
+        config = uvicorn.Config(self._app, interface="asgi3", ws=WebSocketProtocol, log_config=None)
+        config.load()
+        self.loop = loop
+        self.protocol = WebSocketProtocol(config, ServerState(), {}, _loop=loop)  # type: ignore[arg-type]  # the part used
+        self.transport = Transport()
+        self._accepted = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    async def _app(self, scope: Any, receive: Any, send: Any) -> None:
+        self.scope, self._receive, self.send = scope, receive, send
+        assert (await receive())["type"] == "websocket.connect"
+        await send({"type": "websocket.accept"})
+        self._accepted.set()
+        await self._ended.wait()
+
+    async def open(self) -> Line:
+        self.protocol.connection_made(self.transport)
+        self.protocol.data_received(UPGRADE)
+        await asyncio.wait_for(self._accepted.wait(), DEADLINE_S)
+        self.transport.written = b""
+        return self
+
+    def come(self, data: bytes) -> None:
+        """Let the client say something."""
+        self.protocol.data_received(data)
+
+    async def take(self) -> dict[str, Any]:
+        message: dict[str, Any] = await asyncio.wait_for(self._receive(), DEADLINE_S)
+        return message
+
+    async def say(self, text: str) -> bytes:
+        """Let the application say something; return what is written."""
+        before = len(self.transport.written)
+        await self.send({"type": "websocket.send", "text": text})
+        return self.transport.written[before:]
+
+    def close_code(self) -> int | None:
+        """Return the code in a close frame, when it is the last that was written."""
+        if not self.transport.how_it_ended():
+            return None
+        at = self.transport.written.rindex(bytes([FIN | CLOSE]))
+        return int(struct.unpack_from("!H", self.transport.written, at + 2)[0])
+
+    async def end(self) -> None:
+        self._ended.set()
+        self.protocol.connection_lost(None)
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def line() -> Any:
+    line = await Line(Loop()).open()
+    yield line
+    await line.end()
+    assert line.loop.timers == []
+
+
+# Out
+
+
+@pytest.mark.parametrize(
+    ("text", "head"),
+    [
+        ("Hi", b"\x81\x02"),
+        ("x" * 125, b"\x81\x7d"),
+        ("ю" * 63, b"\x81\x7e\x00\x7e"),
+        ("x" * 70_000, b"\x81\x7f" + struct.pack("!Q", 70_000)),
+    ],
+)
+async def test_a_text_is_a_frame(line: Line, text: str, head: bytes) -> None:
+    expected = head + text.encode()
+    assert [await line.say(text), await line.say("other"), await line.say(text)] == [
+        expected,
+        b"\x81\x05other",
+        expected,
+    ]
+
+
+async def test_a_text_is_encoded_once_for_all_who_get_it(line: Line) -> None:
+    text = "A comment of some length. " * 100
+    lines = [line, *[await Line(Loop()).open() for _ in range(3)]]
+    frames: list[Any] = []
+    for one in lines:
+        one.transport.write = frames.append  # type: ignore[assignment]  # what is the same object is seen only so
+        await one.send({"type": "websocket.send", "text": text})
+    assert len({id(one) for one in frames}) == 1
+    assert frames[0].endswith(text.encode())
+    for one in lines[1:]:
+        await one.end()
+
+
+async def test_nothing_is_sent_past_a_client_that_is_slow_or_gone(line: Line) -> None:
+    line.protocol.pause_writing()
+    sending = asyncio.create_task(line.say("late"))
+    await asyncio.sleep(0)
+    assert line.transport.written == b""
+    line.come(frame(CLOSE, struct.pack("!H", 1001)))
+    line.protocol.resume_writing()
+    with pytest.raises(OSError):
+        await sending
+    assert b"late" not in line.transport.written
+
+
+# In
+
+FLOODS = {
+    "pings": frame(PING),
+    "long pings": frame(PING, b"x" * 100),
+    "pongs": frame(PONG),
+    "texts of nothing": frame(TEXT),
+    "bytes of nothing": frame(BINARY),
+    "continuations of nothing": frame(CONTINUATION, is_last=False),
+    "pieces": frame(CONTINUATION, b"x", is_last=False),
+    "pings between pieces": frame(PING) + frame(CONTINUATION, b"x", is_last=False),
+}
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+@pytest.mark.parametrize("is_in_one_go", [True, False])
+async def test_floods_of_frames_end_the_connection(line: Line, kind: str, is_in_one_go: bool) -> None:
+    flood = FLOODS[kind]
+    if "pieces" in kind or "continuations" in kind:
+        line.come(frame(TEXT, b"x", is_last=False))
+    if is_in_one_go:
+        line.come(flood * 50_000)
+        while line.close_code() is None:
+            assert (await line.take())["type"] == "websocket.receive"
+    else:
+        for _ in range(MAX_FRAGMENTS + 1):
+            line.come(flood)
+    assert line.close_code() == REFUSED
+    assert len(line.protocol.frames) <= MAX_FRAGMENTS
+    assert line.protocol.queue.qsize() <= BYTES_AT_ONCE
+    # Pongs, if any, and the close frame: nothing for what came behind.
+    assert len(line.transport.written) <= IDLE_FRAMES * len(flood) + BYTES_AT_ONCE + 100
+
+
+async def test_who_pings_each_second_may_do_so_for_ever(line: Line) -> None:
+    for _ in range(1000):
+        line.come(frame(PING) * int(IDLE_FRAMES_PER_S))
+        line.loop.advance(1)
+        # And who answers ours.
+        payload = line.protocol.pending_ping_payload
+        if payload is not None:
+            line.come(frame(PONG, payload))
+    assert line.close_code() is None
+
+
+async def test_pings_of_a_client_that_takes_nothing(line: Line) -> None:
+    line.come(frame(PING, b"x" * 100))
+    pong = bytes([FIN | PONG, 100]) + b"x" * 100
+    assert line.transport.written == pong
+    line.protocol.pause_writing()
+    line.come(frame(PING, b"x" * 100) * (IDLE_FRAMES // 2))
+    assert line.transport.written == pong
+    line.protocol.resume_writing()
+    line.come(frame(PING, b"x" * 100))
+    assert line.transport.written == 2 * pong
+
+
+async def test_a_message_in_as_many_pieces_as_it_may_have(line: Line) -> None:
+    line.come(frame(TEXT, b"<", is_last=False))
+    line.come(frame(CONTINUATION, b"x", is_last=False) * (MAX_FRAGMENTS - 2))
+    line.come(frame(CONTINUATION, b">"))
+    assert (await line.take())["text"] == f"<{'x' * (MAX_FRAGMENTS - 2)}>"
+    # The next one begins anew.
+    line.come(frame(TEXT, b"<", is_last=False) + frame(CONTINUATION, b">"))
+    assert (await line.take())["text"] == "<>"
+
+
+async def test_no_more_is_looked_at_than_the_application_follows(line: Line) -> None:
+    count = 40_000
+    line.come(b"".join(frame(TEXT, b"%d" % number) for number in range(count)))
+    assert line.protocol.queue.qsize() <= BYTES_AT_ONCE // len(frame(TEXT, b"0")) + 1
+    most = 0
+    for number in range(count):
+        assert (await line.take())["text"] == str(number)
+        most = max(most, line.protocol.queue.qsize())
+    assert most <= BYTES_AT_ONCE // len(frame(TEXT, b"0")) + 1
+
+
+@pytest.mark.parametrize("error", [None, ConnectionResetError()])
+async def test_what_a_client_said_before_it_went_is_heard(line: Line, error: Exception | None) -> None:
+    texts = [str(number) for number in range(500)]
+    line.come(b"".join(frame(TEXT, text.encode()) for text in texts))
+    line.protocol.connection_lost(error)
+    heard = []
+    while (message := await line.take())["type"] == "websocket.receive":
+        heard.append(message["text"])
+    assert heard == texts
+    line.protocol.connections.add(line.protocol)
+
+
+async def test_the_client_s_goodbye_is_seen_behind_what_was_not_read(line: Line) -> None:
+    line.come(frame(TEXT, b"x") * 2000 + frame(CLOSE, struct.pack("!H", RESTART)))
+    await line.send({"type": "websocket.close", "code": RESTART})
+    assert line.close_code() == RESTART
+
+
+# The end of the server
+
+
+async def test_a_server_that_ends_lets_the_application_say_goodbye(line: Line) -> None:
+    told = []
+    line.scope["extensions"][SHUTDOWN_EXTENSION]["call"](lambda: told.append("now"))
+    line.protocol.shutdown()
+    assert (told, line.transport.how_it_ended()) == (["now"], None)
+    assert await line.say("Bye") == b"\x81\x03Bye"
+    await line.send({"type": "websocket.close", "code": RESTART})
+    line.come(frame(CLOSE, struct.pack("!H", RESTART)))
+    assert line.close_code() == RESTART
+    # Told twice, a server does not wait.
+    line.protocol.shutdown()
+    assert told == ["now"]
+
+
+async def test_an_application_that_says_no_goodbye_is_not_waited_for(line: Line) -> None:
+    line.scope["extensions"][SHUTDOWN_EXTENSION]["call"](lambda: None)
+    line.protocol.shutdown()
+    line.loop.advance(FAREWELL_S)
+    assert line.close_code() == RESTART
+    assert (await line.take())["type"] == "websocket.disconnect"
+
+
+async def test_an_application_that_asked_for_nothing_is_ended_at_once(line: Line) -> None:
+    line.protocol.shutdown()
+    assert line.close_code() == RESTART
