@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from flask_chatix_comments.errors import ConfigError, StoreError
 from flask_chatix_comments.hub.store import messages
@@ -464,11 +465,15 @@ async def test_what_was_stored_is_there_after_closing(database_url: str) -> None
         await store.append_message(draft(3), now=NOW)
 
 
+def pragmas(connection: sa.Connection) -> list[object]:
+    names = ("journal_mode", "synchronous", "foreign_keys")
+    return [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
+
+
 async def test_commits_are_flushed_to_the_disk(store: SqlStore) -> None:
-    with store._writing.connect() as connection:
-        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
-        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+    """Asked on the very connections that the hub writes and reads with."""
+    assert await store._write(pragmas) == ["wal", 2, 1]
+    assert await store._read(pragmas) == ["wal", 2, 1]
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,19 @@ async def test_a_failure_undoes_only_itself(writing: Writing) -> None:
     assert writing.numbers() == [1, 2]
 
 
+async def test_all_is_done_once_though_a_failure_has_it_done_again(writing: Writing) -> None:
+    """What came before the one that fails was undone with it, and is done anew."""
+    release = writing.hold()
+    futures: list[asyncio.Future[Any]] = [writing.insert(1), writing.insert(1), writing.insert(1), writing.insert(4)]
+    before = writing.commits
+    release.set()
+    outcomes = await asyncio.gather(*futures, return_exceptions=True)
+    assert [isinstance(outcome, StoreError) for outcome in outcomes] == [False, True, True, False]
+    # The one that held the thread, then all the others together.
+    assert writing.commits - before == 2
+    assert writing.numbers() == [1, 4]
+
+
 async def test_a_failure_alone(writing: Writing) -> None:
     await writing.insert(1)
     with pytest.raises(StoreError, match="UNIQUE"):

@@ -5,41 +5,75 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from ...models import Message
 from . import uploads
 from .base import Appended, Changes, Cursor, History
+from .prepared import Prepared
 from .tables import chatrooms, from_ms, message_from_row, message_to_row, messages, to_ms
 
 #: A page ends near this size: a small call has no huge answer, and whoever is on a slow line sees it come in pieces.
 MAX_PAGE_BYTES = 262_144
 
-_lock_chatroom = (
-    sa.select(
-        chatrooms.c.is_deleted,
-        chatrooms.c.is_closed,
-        chatrooms.c.message_count,
-        chatrooms.c.last_seq,
-        chatrooms.c.last_sub,
-        chatrooms.c.last_change,
-        chatrooms.c.last_whisper_change,
-        chatrooms.c.last_sent_ms,
-    )
+
+class _Room(NamedTuple):
+    """What a chatroom's row says of its messages; all but the flags are counters, and belong to the lock."""
+
+    is_deleted: bool
+    is_closed: bool
+    message_count: int
+    last_seq: int
+    last_sub: int
+    last_change: int
+    last_whisper_change: int
+    last_sent_ms: int
+
+    @classmethod
+    def lock(cls, connection: sa.Connection, chatroom_id: str) -> _Room | None:
+        """Read the row, and lock it where a database locks rows."""
+        row = _lock_chatroom.first(connection, {"key": chatroom_id})
+        return None if row is None else cls(*row)
+
+    def changed(self, *, is_whisper: bool) -> _Room:
+        """Return the room after a change of one of its messages."""
+        if is_whisper:
+            return self._replace(last_whisper_change=self.last_whisper_change + 1)
+        return self._replace(last_change=self.last_change + 1)
+
+    def change_number(self, *, is_whisper: bool) -> int:
+        """Return the number of the last change of this kind."""
+        return self.last_whisper_change if is_whisper else self.last_change
+
+    def save(self, connection: sa.Connection, chatroom_id: str) -> None:
+        """Store the counters."""
+        values = {name: getattr(self, name) for name in _COUNTERS}
+        _save_counters.run(connection, {"key": chatroom_id, **values})
+
+
+_COUNTERS = _Room._fields[2:]
+_lock_chatroom = Prepared(
+    sa.select(*(chatrooms.c[name] for name in _Room._fields))
     .where(chatrooms.c.id == sa.bindparam("key"))
     .with_for_update()
 )
-_count_on = chatrooms.update().where(chatrooms.c.id == sa.bindparam("key"))
-_by_client_key = sa.select(messages).where(
-    messages.c.chatroom_id == sa.bindparam("room"), messages.c.client_key == sa.bindparam("client_key")
+_save_counters = Prepared(
+    chatrooms.update()
+    .where(chatrooms.c.id == sa.bindparam("key"))
+    .values({name: sa.bindparam(name) for name in _COUNTERS})
 )
+_id_by_client_key = Prepared(
+    sa.select(messages.c.id).where(
+        messages.c.chatroom_id == sa.bindparam("room"), messages.c.client_key == sa.bindparam("client_key")
+    )
+)
+_insert = Prepared(messages.insert())
 _by_id = sa.select(messages).where(messages.c.chatroom_id == sa.bindparam("room"), messages.c.id == sa.bindparam("key"))
 _by_id_anywhere = sa.select(messages).where(messages.c.id == sa.bindparam("key"))
 _living_by_id = _by_id.where(~messages.c.is_deleted)
 _change = messages.update().where(messages.c.id == sa.bindparam("key"))
-_insert = messages.insert()
 _state = sa.select(chatrooms.c.last_change, chatrooms.c.last_whisper_change, chatrooms.c.is_closed).where(
     chatrooms.c.id == sa.bindparam("key")
 )
@@ -47,7 +81,7 @@ _state = sa.select(chatrooms.c.last_change, chatrooms.c.last_whisper_change, cha
 
 def append(connection: sa.Connection, draft: Message, now: datetime, upload_id: str | None) -> Appended | None:
     """Insert the message under the next numbers of its chatroom."""
-    room = connection.execute(_lock_chatroom, {"key": draft.chatroom_id}).first()
+    room = _Room.lock(connection, draft.chatroom_id)
     if room is None or room.is_deleted:
         return None
     known = _find_known(connection, draft, upload_id)
@@ -55,37 +89,34 @@ def append(connection: sa.Connection, draft: Message, now: datetime, upload_id: 
         return Appended(known, is_new=False)
     if room.is_closed or (upload_id is not None and not uploads.post(connection, upload_id, draft)):
         return None
-    sent_ms = max(to_ms(now), room.last_sent_ms)
-    seq, sub = (room.last_seq, room.last_sub + 1) if draft.is_whisper else (room.last_seq + 1, 0)
-    counters = _next_change(room, draft) | {"last_seq": seq, "last_sub": sub, "last_sent_ms": sent_ms}
-    if not draft.is_whisper:
-        counters["message_count"] = room.message_count + 1
-    message = replace(draft, seq=seq, change=_change_number(counters), sent_at=from_ms(sent_ms))
-    connection.execute(_count_on, {"key": draft.chatroom_id, **counters})
-    connection.execute(_insert, message_to_row(message, sub=sub))
+    room = _with_one_more(room, to_ms(now), is_whisper=draft.is_whisper)
+    message = replace(
+        draft,
+        seq=room.last_seq,
+        change=room.change_number(is_whisper=draft.is_whisper),
+        sent_at=from_ms(room.last_sent_ms),
+    )
+    room.save(connection, draft.chatroom_id)
+    _insert.run(connection, message_to_row(message, sub=room.last_sub))
     return Appended(message, is_new=True)
+
+
+def _with_one_more(room: _Room, now_ms: int, *, is_whisper: bool) -> _Room:
+    """Return the room after a new message, whose numbers and time are the last ones then."""
+    room = room.changed(is_whisper=is_whisper)._replace(last_sent_ms=max(now_ms, room.last_sent_ms))
+    if is_whisper:
+        return room._replace(last_sub=room.last_sub + 1)
+    return room._replace(last_seq=room.last_seq + 1, last_sub=0, message_count=room.message_count + 1)
 
 
 def _find_known(connection: sa.Connection, draft: Message, upload_id: str | None) -> Message | None:
     """Return what was stored when the same draft came before: under its key, or for its upload."""
     if draft.client_key is not None:
-        known = {"room": draft.chatroom_id, "client_key": draft.client_key}
-        row = connection.execute(_by_client_key, known).first()
-        if row:
-            return message_from_row(row)
+        row = _id_by_client_key.first(connection, {"room": draft.chatroom_id, "client_key": draft.client_key})
+        if row is not None:
+            return find(connection, draft.chatroom_id, row[0])
     message_id = uploads.message_id_of(connection, upload_id) if upload_id is not None else None
     return find(connection, draft.chatroom_id, message_id) if message_id is not None else None
-
-
-def _next_change(room: sa.Row[*tuple[Any, ...]], message: Message) -> dict[str, int]:
-    """Return the new value of the counter that goes on when *message* changes."""
-    if message.is_whisper:
-        return {"last_whisper_change": room.last_whisper_change + 1}
-    return {"last_change": room.last_change + 1}
-
-
-def _change_number(counters: dict[str, int]) -> int:
-    return counters.get("last_change") or counters["last_whisper_change"]
 
 
 def find(connection: sa.Connection, chatroom_id: str, message_id: str) -> Message | None:
@@ -129,16 +160,16 @@ def delete(connection: sa.Connection, chatroom_id: str, message_id: str) -> Mess
 def _alter(
     connection: sa.Connection, chatroom_id: str, message_id: str, values: dict[str, Any], *, is_end: bool
 ) -> Message | None:
-    room = connection.execute(_lock_chatroom, {"key": chatroom_id}).first()
+    room = _Room.lock(connection, chatroom_id)
     row = connection.execute(_living_by_id, {"room": chatroom_id, "key": message_id}).first()
     if room is None or row is None:
         return None
-    counters = _next_change(room, message_from_row(row))
-    changed = values | {"change": _change_number(counters)}
+    room = room.changed(is_whisper=row.is_whisper)
     if is_end and not row.is_whisper:
-        counters["message_count"] = room.message_count - 1
-    connection.execute(_count_on, {"key": chatroom_id, **counters})
-    connection.execute(_change, {"key": message_id, **changed})
+        room = room._replace(message_count=room.message_count - 1)
+    room.save(connection, chatroom_id)
+    change = room.change_number(is_whisper=row.is_whisper)
+    connection.execute(_change, {"key": message_id, **values, "change": change})
     return find(connection, chatroom_id, message_id)
 
 
