@@ -39,6 +39,7 @@ class Server(socketserver.ThreadingTCPServer):
         self.answers: list[bytes | None | Callable[[], bytes]] = []
         self.requests: list[bytes] = []
         self.connections = 0
+        self.hangs_up = False
 
     @property
     def url(self) -> str:
@@ -57,6 +58,8 @@ class Handler(socketserver.StreamRequestHandler):
             if what is None:
                 return
             self.wfile.write(what() if callable(what) else what)
+            if self.server.hangs_up:
+                return
 
     def _head(self) -> bytes:
         lines = []
@@ -238,6 +241,22 @@ def test_an_answer_that_trickles(server: Server, api: ChatixApi, monkeypatch: py
     monkeypatch.setattr(api_lines, "monotonic", lambda: now[0])
     server.answers.append(late)
     with pytest.raises(ApiTimeoutError):
+        api.create_chatroom("x")
+
+
+def test_an_interim_answer_is_not_taken_for_the_answer(server: Server, api: ChatixApi) -> None:
+    other = b'{"id": "room-2", "title": "The other"}'
+    server.answers += [b"HTTP/1.1 103 Early Hints\r\n\r\n" + answer(), answer(other)]
+    with pytest.raises(ApiConnectionError, match="interim answer, 103") as caught:
+        api.create_chatroom("x")
+    assert caught.value.may_have_arrived
+    assert api.create_chatroom("y").chatroom_id == "room-2"
+
+
+def test_a_body_that_is_cut_off(server: Server, api: ChatixApi) -> None:
+    server.answers.append(answer()[:-5])
+    server.hangs_up = True
+    with pytest.raises(ApiConnectionError, match="IncompleteRead"):
         api.create_chatroom("x")
 
 

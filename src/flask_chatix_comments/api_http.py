@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import ipaddress
 import json
 import logging
@@ -21,6 +22,7 @@ from urllib.parse import quote, urlencode
 
 import httpx
 
+from .api_deadline import note_connection, time_limit
 from .api_guard import ApiGuard
 from .api_lines import Answer, HTTPException, NeverSentError, PlainLines, TooLargeError, is_direct
 from .errors import ApiConnectionError, ApiError, ApiPayloadError, ApiStatusError, ApiTimeoutError, ConfigError
@@ -225,10 +227,14 @@ class ApiCaller:
         limit_s: float,
     ) -> Answer:
         deadline = self.clock() + limit_s
+        stream = functools.partial(
+            self._client.get().stream, timeout=self._timeouts(), extensions={"trace": note_connection}
+        )
         try:
-            with self._client.get().stream(
-                operation.method, url, params=query, json=body, headers=headers, timeout=self._timeouts()
-            ) as response:
+            with (
+                time_limit(lambda: deadline - self.clock()),
+                stream(operation.method, url, params=query, json=body, headers=headers) as response,
+            ):
                 content = self._body(operation, response, deadline, limit_s)
                 return Answer(response.status_code, response.headers.get("Retry-After"), content)
         except httpx.TimeoutException as exc:

@@ -5,17 +5,20 @@ httpx takes three times as long for a call, which is of no account for one, and 
 
 from __future__ import annotations
 
+import functools
 import http.client
 import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPException, IncompleteRead
 from time import monotonic
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
+
+from .api_deadline import timed_response
 
 __all__ = ["Answer", "HTTPException", "NeverSentError", "PlainLines", "TooLargeError", "is_direct"]
 
@@ -110,7 +113,12 @@ class PlainLines:
         response: http.client.HTTPResponse | None = None
         try:
             connection.request_at_once(method, target, body, headers)
+            timed = functools.partial(timed_response, lambda: deadline - monotonic())
+            connection.response_class = timed  # type: ignore[assignment] # It is only called.
             response = connection.getresponse()
+            if response.status < 200:
+                # The standard library knows none of these but 100; the answer itself is still to come.
+                raise HTTPException(f"An interim answer, {response.status}, instead of an answer")
             content = bytearray()
             while piece := response.read1(65_536):
                 content += piece
@@ -118,6 +126,8 @@ class PlainLines:
                     raise TooLargeError
                 if monotonic() > deadline:
                     raise TimeoutError
+            if response.length:
+                raise IncompleteRead(bytes(content), response.length)
         except BaseException:
             # What is left on the line would be taken for the answer to the next request.
             self._drop()
