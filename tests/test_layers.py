@@ -82,7 +82,7 @@ ALLOWED: dict[str, set[str]] = {
     "registry_rows": {"sqlalchemy"},
     "registry_upkeep": {"sqlalchemy", ".database", ".registry_rows"},
     "registry": {"sqlalchemy", ".database", ".registry_rows", ".registry_upkeep", ".errors", ".models"},
-    "registry_lines": {"sqlalchemy", ".database", ".registry_rows", ".models", ".errors"},
+    "registry_lines": {"sqlalchemy", ".api_answers", ".database", ".registry_rows", ".models", ".errors"},
     "registry_batches": {"sqlalchemy", ".database", ".registry_lines", ".errors"},
     "registry_transfer": {"sqlalchemy", ".registry", ".registry_lines", ".registry_batches", ".errors"},
     "registry_schema": {"sqlalchemy", ".database", ".errors"},

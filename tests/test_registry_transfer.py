@@ -334,6 +334,18 @@ def test_a_line_that_is_gone_is_noticed(registry: RoomRegistry) -> None:
             "'created_at' is no time with its zone, such as 2026-11-25T12:00:00.123456+00:00.",
         ),
         (VISITOR | {"created_at": "2026-11-25"}, "'created_at' is no time with its zone, such as "),
+        (
+            VISITOR | {"created_at": "9999-12-31T23:59:59-01:00"},
+            "'created_at' is no time with its zone, such as ",
+        ),
+        (
+            VISITOR | {"created_at": "0001-01-01T00:00:00+01:00"},
+            "'created_at' is no time with its zone, such as ",
+        ),
+        (CHATROOM | {"chatroom_id": "\x1b[31mroom"}, "'chatroom_id' is no ID that can stand in a URL."),
+        (VISITOR | {"visitor_id": "v1&websiteId=other"}, "'visitor_id' is no ID that can stand in a URL."),
+        (HOSTED | {"service_id": "a b"}, "'service_id' is no ID that can stand in a URL."),
+        (CHATROOM | {"x" * 500: 1}, f"A chatroom cannot have '{'x' * 99}…."),
         (VISITOR | {"visitor_id": ""}, "'visitor_id' is empty."),
         (HOSTED | {"service_id": "x" * 2001}, "'service_id' has more than 2000 characters."),
     ],

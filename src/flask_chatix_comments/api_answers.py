@@ -56,7 +56,7 @@ def items_of(data: Any) -> list[Any]:
 def checked_id(text: Any, *, max_chars: int = MAX_ID_CHARS) -> str:
     """Return *text* as an id that can stand in a URL."""
     if not _URL_SAFE_ID.fullmatch(str(text)) or len(str(text)) > max_chars:
-        raise ValueError("not an id that can stand in a URL")
+        raise ValueError("is no ID that can stand in a URL")
     return str(text)
 
 

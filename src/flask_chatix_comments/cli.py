@@ -157,8 +157,8 @@ def list_command(as_json: bool) -> None:
         click.echo("\t".join(LIST_HEADER))
     for room in rooms:
         visitors = "?" if room.number_of_visitors is None else room.number_of_visitors
-        fields = [one_line(room.post_id), room.chatroom_id or "-", room.state, str(visitors), one_line(room.title)]
-        click.echo("\t".join(fields))
+        fields = [room.post_id, room.chatroom_id or "-", room.state, str(visitors), room.title]
+        click.echo("\t".join(map(one_line, fields)))
 
 
 @chatix.command("show")

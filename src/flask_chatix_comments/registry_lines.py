@@ -12,7 +12,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from .database import ExactText, Moment, chatrooms, hosted_visitors, visitors
+from .api_answers import checked_id
+from .database import MAX_SERVICE_ID_CHARS, ExactText, Moment, chatrooms, hosted_visitors, visitors
 from .errors import PostError, TransferError
 from .models import is_text, normalize_post_id
 from .registry_rows import RoomState, read_state
@@ -25,6 +26,9 @@ TABLES: Mapping[str, sa.Table] = {"chatroom": chatrooms, "visitor": visitors, "h
 _CLAIM = frozenset({"claim_token", "claim_owner", "claim_expires_at"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_INTEGER = 2**31 - 1
+_MAX_SHOWN_CHARS = 100
+#: What goes into URLs as it is, in requests and in the SDK.
+_IDS = frozenset({"chatroom_id", "visitor_id", "service_id"})
 
 Row = dict[str, Any]
 
@@ -32,6 +36,12 @@ Row = dict[str, Any]
 def columns_of(table: sa.Table) -> list[sa.Column[Any]]:
     """Return the columns that are exported."""
     return [column for column in table.columns if column.name not in _CLAIM]
+
+
+def shown(value: object) -> str:
+    """Return what stands in a file as a message can quote it: shortened."""
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN_CHARS else f"{text[:_MAX_SHOWN_CHARS]}…"
 
 
 def line_of(kind: str, row: Mapping[str, Any]) -> str:
@@ -56,7 +66,7 @@ def parse_line(line: str) -> tuple[str, Row]:
     if kind in (FIRST, LAST):
         return kind, data
     if kind not in TABLES:
-        raise TransferError(f"There is no kind {kind!r}.")
+        raise TransferError(f"There is no kind {shown(kind)}.")
     return kind, _row(kind, data)
 
 
@@ -64,7 +74,7 @@ def _row(kind: str, data: dict[str, Any]) -> Row:
     columns = {column.name: column for column in columns_of(TABLES[kind])}
     if wrong := sorted(data.keys() ^ columns.keys()):
         what = "has no" if wrong[0] in columns else "cannot have"
-        raise TransferError(f"A {kind} {what} {wrong[0]!r}.")
+        raise TransferError(f"A {kind} {what} {shown(wrong[0])}.")
     row = {name: _value(columns[name], value) for name, value in data.items()}
     if kind == "chatroom":
         _check_chatroom(row)
@@ -75,7 +85,8 @@ def _value(column: sa.Column[Any], value: Any) -> Any:
     if value is None and column.nullable:
         return None
     try:
-        return _READERS[type(column.type)](column.type, value)
+        read = _READERS[type(column.type)](column.type, value)
+        return checked_id(read, max_chars=MAX_SERVICE_ID_CHARS) if column.name in _IDS else read
     except (TypeError, ValueError, OverflowError) as exc:
         raise TransferError(f"{column.name!r} {exc}.") from exc
 
@@ -111,9 +122,11 @@ def _integer(kind: Any, value: Any) -> int:
 def _moment(kind: Any, value: Any) -> int:
     try:
         moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        moment = None
-    if moment is None or moment.tzinfo is None:
+        # Some are of a year that no time in UTC has; what cannot be read again would close the whole registry.
+        is_one = moment.tzinfo is not None and moment.astimezone(UTC) is not None
+    except (TypeError, ValueError, OverflowError):
+        is_one = False
+    if not is_one:
         raise ValueError("is no time with its zone, such as 2026-11-25T12:00:00.123456+00:00")
     return (moment - _EPOCH) // timedelta(microseconds=1)
 

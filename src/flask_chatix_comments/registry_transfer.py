@@ -22,7 +22,7 @@ from sqlalchemy.exc import IntegrityError
 from .errors import RegistryError, TransferError
 from .registry import RoomRegistry
 from .registry_batches import NAMES, Batch, identity
-from .registry_lines import FIRST, LAST, TABLES, VERSION, Row, columns_of, line_of, parse_line
+from .registry_lines import FIRST, LAST, TABLES, VERSION, Row, columns_of, line_of, parse_line, shown
 
 #: So many of the things that are wrong are told.
 MAX_PROBLEMS = 100
@@ -178,18 +178,18 @@ class RegistryImport:
             self._check_first(data)
         elif kind == LAST:
             if data != {f"{name}s": count for name, count in self._counts.items()}:
-                raise TransferError(f"There are not as many lines as it says: {data}, but {self._counts}.")
+                raise TransferError(f"There are not as many lines as it says: {shown(data)}, but {self._counts}.")
         else:
             self._counts[kind] += 1
             self._keep(kind, data, number)
 
     def _check_first(self, data: Row) -> None:
         if data.get("version") != VERSION:
-            raise TransferError(f"It is of version {data.get('version')!r}; this package reads version {VERSION}.")
+            raise TransferError(f"It is of version {shown(data.get('version'))}; this package reads version {VERSION}.")
         if data.get("website_id") != self._website_id:
             raise TransferError(
-                f"It is the registry of the website {data.get('website_id')!r}, and this one is {self._website_id!r}:"
-                " its chatrooms are not here."
+                f"It is the registry of the website {shown(data.get('website_id'))}, and this one is"
+                f" {self._website_id!r}: its chatrooms are not here."
             )
 
     def _keep(self, kind: str, data: Row, number: int) -> None:
