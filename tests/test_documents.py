@@ -32,6 +32,7 @@ from uvicorn.main import main as uvicorn_command
 
 from flask_chatix_comments import ChatixComments
 from flask_chatix_comments.cli import chatix
+from flask_chatix_comments.cli_hub import hub
 from flask_chatix_comments.config import SETTINGS, ChatixConfig
 from flask_chatix_comments.extension import get_state
 from flask_chatix_comments.hub.multipart import MAX_OVERHEAD_BYTES
@@ -317,7 +318,7 @@ UNITS = [
 SWEEP, TIMER = blocks((ROOT / "docs/command-line.md").read_text(), "ini")
 #: The programs of the unit files, and the options that each of them knows.
 PROGRAMS = {
-    "flask": options_of("hub"),
+    "flask": {spelling for parameter in hub.commands["run"].params for spelling in parameter.opts},
     "uvicorn": {spelling for parameter in uvicorn_command.params for spelling in parameter.opts},
     "gunicorn": {spelling for setting in gunicorn.config.KNOWN_SETTINGS for spelling in setting.cli or ()},
 }

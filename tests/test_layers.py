@@ -171,7 +171,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "cli_transfer": {"click", ".cli_support", ".cli_posts", ".cli_progress", ".state", ".registry_transfer", ".errors"},
     "cli_schema": {"click", ".cli_support", ".registry_schema", ".state"},
-    "cli_hub": {"click", ".cli_support", ".config", ".state", ".errors"},
+    "cli_hub": {"click", "flask", ".cli_support", ".config", ".state", ".errors"},
     "cli": {
         *("click", ".cli_support", ".cli_rooms", ".cli_privacy", ".cli_hub", ".cli_posts", ".cli_upkeep", ".cli_check"),
         *(".cli_transfer", ".cli_schema", ".state", ".room_info", ".room_troubles", ".backfill", ".errors"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import click
+from flask.cli import AppGroup
 
 from .cli_support import as_json_option, chatix, explained, note, print_json
 from .config import missing_hub_packages
@@ -18,16 +19,30 @@ _REMEDIES: dict[type[HubStartError], str] = {
 }
 
 
-@chatix.command("hub")
+class _RunByDefault(AppGroup):
+    """A group whose options, when no command of it is named, are those of ``run``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the command in where there is none."""
+        is_named = bool(args) and (not args[0].startswith("-") or args[0] in ctx.help_option_names)
+        return super().parse_args(ctx, args if is_named else ["run", *args])
+
+
+@chatix.group("hub", cls=_RunByDefault)
+def hub() -> None:
+    """The built-in hub; without a command it is run, as by run."""
+
+
+@hub.command("run")
 @click.option("--host", metavar="ADDRESS", help="Where to listen; else CHATIX_HUB_HOST, else 127.0.0.1.")
 @click.option("--port", type=click.IntRange(0, 65535), help="0 takes any that is free; else CHATIX_HUB_PORT.")
 @as_json_option
 @explained
-def hub_command(host: str | None, port: int | None, as_json: bool) -> None:
+def run_command(host: str | None, port: int | None, as_json: bool) -> None:
     """Run the built-in hub in the foreground, until SIGTERM or Ctrl-C.
 
     It takes the same settings as the site, which runs in other processes and finds it by CHATIX_HUB_URL. The JSON
-    document comes as soon as it listens.
+    document comes as soon as it listens. Told to end, it ends with status 0.
     """
     state = get_state()
     config = state.config

@@ -6,8 +6,9 @@ import asyncio
 import atexit
 import contextlib
 import logging
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -118,12 +119,32 @@ def run_hub(
     Raises:
         HubStartError: It cannot start.
     """
-    with ready_to_serve(config, host, port, lock_path) as (listener, store):
+    with _told_to_end(), ready_to_serve(config, host, port, lock_path) as (listener, store):
         url = _url(host, listener.getsockname()[1])
         announce = when_listening and partial(when_listening, url)
         server = make_server(create_hub(config, store=store), config, when_started=announce)
-        with contextlib.suppress(KeyboardInterrupt):
+        try:
             asyncio.run(server.serve(sockets=[listener]))
+        except SystemExit as exc:
+            # uvicorn ends the program in its own way when the application cannot start; it has logged why.
+            raise HubStartError("The built-in hub has failed. The log has the details.") from exc
+
+
+@contextlib.contextmanager
+def _told_to_end() -> Iterator[None]:
+    """End quietly at SIGINT and SIGTERM, at whatever moment they come: who ends as told has not failed.
+
+    uvicorn ends well at both, then raises them again for whoever had the handlers before.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _url(host: str, port: int) -> str:
