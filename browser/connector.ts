@@ -4,6 +4,7 @@
  */
 
 import {
+  BusyError,
   type Chat,
   type ChatListener,
   GoneError,
@@ -228,7 +229,8 @@ export class Connector {
     if (isRefusal(error)) return jittered(LONGEST_PATIENT_DELAY_MS);
     const longestMs = document.hidden ? LONGEST_PATIENT_DELAY_MS : LONGEST_DELAY_MS;
     const delayMs = Math.min(FIRST_DELAY_MS * 2 ** (this.#failures - 1), longestMs);
-    const wantedMs = error instanceof SiteError ? (error.retryAfterMs ?? 0) : 0;
+    const says = error instanceof SiteError || error instanceof BusyError;
+    const wantedMs = says ? (error.retryAfterMs ?? 0) : 0;
     return Math.max(jittered(delayMs), later(Math.min(wantedMs, LONGEST_PATIENT_DELAY_MS)));
   }
 
@@ -275,6 +277,7 @@ export function meansGone(error: unknown): boolean {
 
 /** Whether somebody said no, rather than nothing: the site to the page, or the chat service to the visitor. */
 export function isRefusal(error: unknown): boolean {
+  if (error instanceof BusyError) return false;
   return error instanceof RefusedError || (error instanceof SiteError && !error.mayPass);
 }
 

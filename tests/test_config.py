@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,13 @@ def test_none_and_empty_text_are_not_set(key: str, blank: str | None) -> None:
             "hub_allowed_origins",
         ),
         ("CHATIX_HUB_ALLOWED_ORIGINS", '["https://a.example"]', ("https://a.example",), "hub_allowed_origins"),
+        (
+            "CHATIX_HUB_TRUSTED_PROXIES",
+            "127.0.0.1, 10.0.0.0/8, ::1",
+            ("127.0.0.1/32", "10.0.0.0/8", "::1/128"),
+            "hub_limits.trusted_proxies",
+        ),
+        ("CHATIX_HUB_CHATROOMS_PER_VISITOR", "5", 5, "hub_limits.chatrooms_per_visitor"),
         ("CHATIX_CREATE_TABLES", "true", True, "creates_tables"),
         ("CHATIX_CREATE_TABLES", "No", False, "creates_tables"),
         ("CHATIX_DATABASE_BIND", "talk", "talk", "database_bind"),
@@ -94,7 +102,7 @@ def test_none_and_empty_text_are_not_set(key: str, blank: str | None) -> None:
     ],
 )
 def test_text_of_the_environment_is_understood(key: str, text: str, value: Any, attribute: str) -> None:
-    assert getattr(read({key: text}), attribute) == value
+    assert operator.attrgetter(attribute)(read({key: text})) == value
 
 
 @pytest.mark.parametrize(
@@ -115,6 +123,16 @@ def test_values_of_their_own_type_are_taken(key: str, value: Any, attribute: str
 @pytest.mark.parametrize(
     ("key", "value"),
     [
+        ("CHATIX_HUB_TRUSTED_PROXIES", "proxy.example"),
+        ("CHATIX_HUB_TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("CHATIX_HUB_TRUSTED_PROXIES", ["127.0.0.1", "*"]),
+        ("CHATIX_HUB_LIMITS", '{"posting": {"visitor": "30/60"'),
+        ("CHATIX_HUB_LIMITS", {"whispering": {"visitor": "30/60"}}),
+        ("CHATIX_HUB_LIMITS", {"posting": {"everybody": "30/60"}}),
+        *(("CHATIX_HUB_LIMITS", {"posting": {"visitor": rate}}) for rate in ("30", 30, "0/60", "1/0", "1/nan", "x/60")),
+        ("CHATIX_HUB_CONNECTIONS_PER_VISITOR", 0),
+        ("CHATIX_HUB_CONNECTIONS_PER_ADDRESS", 0),
+        ("CHATIX_HUB_CHATROOMS_PER_VISITOR", 0),
         ("CHATIX_HUB_PORT", "http"),
         ("CHATIX_HUB_PORT", 70_000),
         ("CHATIX_HUB_PORT", -1),

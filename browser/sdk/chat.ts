@@ -52,6 +52,20 @@ export class RefusedError extends Error {
   override readonly name: string = "RefusedError";
 }
 
+/** The hub said "not so often", and when it will say yes. */
+export class BusyError extends RefusedError {
+  override readonly name = "BusyError";
+  readonly retryAfterMs: number;
+
+  constructor(message: string, retryAfterMs: number) {
+    super(message);
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** How the sentences of our hub end that say so (hub/limiter.py). */
+const BUSY = /Please try again in ([0-9]{1,6}) seconds?\.$/;
+
 /** The service does not let us into the chatroom: it is deleted, or not for us. That may change. */
 export class GoneError extends RefusedError {
   override readonly name = "GoneError";
@@ -226,7 +240,8 @@ export abstract class Chat {
     try {
       await this.call(() => this.core.connectToChatroom(this.access.chatroomId));
     } catch (error) {
-      throw error instanceof RefusedError ? new GoneError(error.message) : error;
+      const isGone = error instanceof RefusedError && !(error instanceof BusyError);
+      throw isGone ? new GoneError(error.message) : error;
     }
   }
 
@@ -317,11 +332,16 @@ export abstract class Chat {
         throw error;
       }
       const message = error instanceof Error ? error.message : String(error);
-      throw (await this.wasRefused()) ? new RefusedError(message) : new LineError(message, true);
+      throw (await this.wasRefused()) ? refusal(message) : new LineError(message, true);
     } finally {
       clearTimeout(timer);
     }
   }
+}
+
+function refusal(message: string): RefusedError {
+  const seconds = BUSY.exec(message)?.[1];
+  return seconds ? new BusyError(message, Number(seconds) * 1000) : new RefusedError(message);
 }
 
 /** What the service said to an upload, as axios and our shim of it tell it; nothing if it did not answer. */

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from . import setting_values as values
 from .errors import ConfigError
 from .file_settings import FileSettings
+from .limit_settings import LimitSettings
 from .setting_values import SECRET_COMMAND
 
 T = TypeVar("T")
@@ -43,6 +44,11 @@ SETTINGS: tuple[str, ...] = (
     "CHATIX_HUB_FILES",
     "CHATIX_HUB_RESTORE_DAYS",
     "CHATIX_HUB_ALLOWED_ORIGINS",
+    "CHATIX_HUB_TRUSTED_PROXIES",
+    "CHATIX_HUB_LIMITS",
+    "CHATIX_HUB_CONNECTIONS_PER_VISITOR",
+    "CHATIX_HUB_CONNECTIONS_PER_ADDRESS",
+    "CHATIX_HUB_CHATROOMS_PER_VISITOR",
     "CHATIX_TICKET_KEY",
     "CHATIX_POST_KEY",
     "CHATIX_HUB_API_KEY",
@@ -124,6 +130,7 @@ class ChatixConfig:
     hub_lock_path: Path
     hub_restore_days: int
     hub_allowed_origins: tuple[str, ...]
+    hub_limits: LimitSettings
     ticket_keys: tuple[str, ...] = field(repr=False)
     post_keys: tuple[str, ...] = field(repr=False)
     hub_api_keys: tuple[str, ...] = field(repr=False)
@@ -203,6 +210,7 @@ class ChatixConfig:
             hub_lock_path=hub_lock_path,
             hub_restore_days=read("CHATIX_HUB_RESTORE_DAYS", values.int_between(0, 3650), 30),
             hub_allowed_origins=read("CHATIX_HUB_ALLOWED_ORIGINS", values.origins, ()),
+            hub_limits=LimitSettings.of(read),
             ticket_keys=read("CHATIX_TICKET_KEY", values.key_list, ()),
             post_keys=read("CHATIX_POST_KEY", values.key_list, ()),
             hub_api_keys=read("CHATIX_HUB_API_KEY", values.key_list, ()),

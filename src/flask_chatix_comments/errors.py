@@ -36,6 +36,7 @@
         │   ├── InvalidArgumentError
         │   ├── NameTakenError
         │   ├── NotAllowedError
+        │   ├── TooOftenError (retry_after_s)
         │   └── NotFoundError
         │       └── ChatroomNotFoundError
         └── StoreError
@@ -315,6 +316,18 @@ class NameTakenError(InvocationError):
 
 class NotAllowedError(InvocationError):
     """The caller may not do this."""
+
+
+class TooOftenError(InvocationError):
+    """The caller has done this too often; the message says when it may again.
+
+    Attributes:
+        retry_after_s: In seconds from now.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class NotFoundError(InvocationError):

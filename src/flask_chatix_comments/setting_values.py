@@ -7,6 +7,7 @@ that begins with the setting's name. The value itself is never repeated: it may 
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -166,6 +167,35 @@ def origins(value: Any) -> tuple[str, ...]:
     return tuple(_origin(item) for item in _listed(value))
 
 
+def networks(value: Any) -> tuple[str, ...]:
+    """Addresses, and networks such as 10.0.0.0/8."""
+    try:
+        return tuple(str(ipaddress.ip_network(item)) for item in _listed(value))
+    except ValueError as exc:
+        raise ValueError("must list addresses or networks such as 127.0.0.1, 10.0.0.0/8, ::1.") from exc
+
+
+#: What the hub counts (hub/rate_config.py), and by what.
+RATE_NAMES = ("connecting", "posting", "editing", "uploading", "typing", "reading")
+RATE_SIDES = ("visitor", "address")
+
+
+def rates(value: Any) -> Mapping[str, Mapping[str, tuple[int, float]]]:
+    """How often what may be done: ``{"posting": {"visitor": "30/60"}}`` is thirty times in a minute."""
+    rows = table(value)
+    for name, row in rows.items():
+        if name not in RATE_NAMES or not set(row) <= set(RATE_SIDES):
+            raise ValueError(f"has rows named {', '.join(RATE_NAMES)}, and in these 'visitor' and 'address'.")
+    return {name: {side: _rate(rate) for side, rate in row.items()} for name, row in rows.items()}
+
+
+def _rate(value: Any) -> tuple[int, float]:
+    count, slash, seconds = str(value).partition("/")
+    if not slash:
+        raise ValueError("holds rates such as '30/60': thirty in sixty seconds.")
+    return int_between(1, 10**9)(count), number_between(0.001, 86_400)(seconds)
+
+
 def media_types(value: Any) -> tuple[str, ...]:
     """A list of MIME types, spelled out."""
     types = tuple(item.lower() for item in _listed(value))
@@ -196,7 +226,7 @@ def table(value: Any) -> Mapping[str, Mapping[str, Any]]:
     except json.JSONDecodeError as exc:
         raise ValueError(f"is not JSON: {exc.msg} in line {exc.lineno}, column {exc.colno}.") from exc
     if not isinstance(table, Mapping) or not all(isinstance(row, Mapping) for row in table.values()):
-        raise ValueError("must map the name of an operation to what changes in its row.")
+        raise ValueError("must map the name of a row to what changes in it.")
     return dict(table)
 
 

@@ -240,8 +240,9 @@ class AppState:
     def hub_config(self) -> HubConfig:
         """Return the settings of a hub that serves this site."""
         from .hub.config import DAY_S, HubConfig, UploadConfig
+        from .hub.rate_config import RateConfig
 
-        files = self.config.files
+        files, limits = self.config.files, self.config.hub_limits
         uploads = UploadConfig(
             folder=files.folder,
             is_open=files.max_files > 0,
@@ -259,6 +260,11 @@ class AppState:
             allowed_origins=self.config.hub_allowed_origins,
             max_message_chars=self.config.max_message_chars,
             edit_window_s=self.config.edit_window_s,
+            max_connections_per_visitor=limits.connections_per_visitor,
+            max_connections_per_address=limits.connections_per_address,
+            max_chatrooms_per_visitor=limits.chatrooms_per_visitor,
+            rates=RateConfig.of(limits.rates),
+            trusted_proxies=limits.trusted_proxies,
             public_url=self.config.hub_url,
             uploads=uploads,
             restore_s=self.config.hub_restore_days * DAY_S or None,

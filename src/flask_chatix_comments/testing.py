@@ -110,6 +110,7 @@ def running_hub(folder: Path) -> Iterator[HubForTests]:
     try:
         from .api import ChatixApi
         from .hub.config import HubConfig, UploadConfig
+        from .hub.rate_config import RateConfig
         from .hub.server import HubThread
     except ModuleNotFoundError as exc:
         pytest.fail(f"The hub needs {exc.name}. Run: pip install 'flask-chatix-comments[hub]'", pytrace=False)
@@ -121,6 +122,8 @@ def running_hub(folder: Path) -> Iterator[HubForTests]:
         ticket_keys=(ticket_key.encode(),),
         api_keys=(api_key,),
         uploads=UploadConfig(folder=folder / "chatix_hub.files"),
+        # A test may do in a moment what readers do in an hour.
+        rates=RateConfig.same(1_000_000),
     )
     thread = HubThread(config, host="127.0.0.1", port=0, lock_path=folder / "chatix_hub.lock")
     thread.start()

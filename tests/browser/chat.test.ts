@@ -1,5 +1,12 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { type Chat, type ChatListener, LineError, RefusedError } from "../../browser/sdk/chat";
+import {
+  BusyError,
+  type Chat,
+  type ChatListener,
+  GoneError,
+  LineError,
+  RefusedError,
+} from "../../browser/sdk/chat";
 import { loadSdk } from "../../browser/sdk/load-sdk";
 import { newChat } from "../../browser/sdk/new-chat";
 import type { Access } from "../../browser/site";
@@ -225,6 +232,24 @@ describe("on our own hub", () => {
   test("what the hub refuses is told in its words", async () => {
     const chat = await started();
     await expect(chat.send("forbidden", "k")).rejects.toThrow(new RefusedError("This cannot be posted."));
+  });
+
+  test("who is too early is told when to come again", async () => {
+    const sentence = "There were too many comments in a short time. Please try again in 12 seconds.";
+    const chat = await started();
+    hub.failures.push({ target: "SaveChatroomMessage", message: sentence });
+    const error = await chat.send("again", "k").catch((caught) => caught);
+    expect(error).toBeInstanceOf(BusyError);
+    expect(error).toMatchObject({ message: sentence, retryAfterMs: 12_000 });
+  });
+
+  test("who is too early to join is not told that the chatroom is gone", async () => {
+    const chat = newChat(hubAccess, listener);
+    await chat.start();
+    hub.failures.push({ target: "ConnectToChatroom", message: "Too many. Please try again in 1 second." });
+    await expect(chat.join()).rejects.toBeInstanceOf(BusyError);
+    hub.failures.push({ target: "ConnectToChatroom", message: "There is no such chatroom." });
+    await expect(chat.join()).rejects.toBeInstanceOf(GoneError);
   });
 
   test("an answer that never comes ends the connection (Q16)", async () => {

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { Connector, type LineState } from "../../browser/connector";
+import { Connector, isRefusal, type LineState } from "../../browser/connector";
 import {
+  BusyError,
   type Chat,
   type ChatListener,
   GoneError,
@@ -220,6 +221,24 @@ describe("connecting", () => {
     await pass(8_000);
     expect(log).toContain("live");
     expect(states).toEqual(["connecting", "offline", "live"]);
+  });
+});
+
+describe("a hub that has had enough of us", () => {
+  test("is left alone for as long as it says, and nobody is told that there is no access", async () => {
+    const enough = new BusyError("Please try again in 30 seconds.", 30_000);
+    let attempts = 0;
+    catchUp = async () => {
+      attempts += 1;
+      if (attempts === 1) throw enough;
+    };
+    connector.start();
+    await pass(29_900);
+    expect(attempts).toBe(1);
+    expect(states).not.toContain("offline");
+    expect(isRefusal(enough)).toBe(false);
+    await pass(8_000);
+    expect(log).toContain("live");
   });
 });
 

@@ -426,6 +426,19 @@ describe("writing", () => {
     expect(textBox().readOnly).toBe(false);
   });
 
+  test("who posts too fast keeps the comment, is told when to try again, and then posts it", async () => {
+    const sentence = "There were too many comments in a short time. Please try again in 12 seconds.";
+    await openLive();
+    hub.failures.push({ target: "SaveChatroomMessage", message: sentence });
+    write("Too fast", "Robin");
+    await until(() => expect(alerts()).toEqual([sentence]));
+    expect(textBox().value).toBe("Too fast");
+    expect(textBox().readOnly).toBe(false);
+    write("Too fast", "Robin");
+    await untilTexts("Too fast");
+    expect(alerts()).toEqual([]);
+  });
+
   test("a name that the site refuses is said at the name", async () => {
     hub.takePartStatus = 422;
     hub.takePartAnswer = { error: "bad_name", message: "This name is taken by the author." };

@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # it
 
 from flask_chatix_comments.errors import StoreError
 from flask_chatix_comments.hub import rest
+from flask_chatix_comments.hub.limiter import Limiter
 from flask_chatix_comments.hub.rest_call import Call
 from flask_chatix_comments.hub.store.sql import SqlStore
 from flask_chatix_comments.operations import OPERATIONS
@@ -322,6 +323,15 @@ async def call_when_broken(witness: Witness, monkeypatch: pytest.MonkeyPatch, er
                 await witness.call(operation_id, *cases[0][:2])
 
 
+async def call_too_often(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Limiter, "wait_s", lambda *_, **__: 7)
+        for operation_id, cases in CASES.items():
+            if "websiteId" in parameters(described(operation_id)[2]):
+                response = await witness.call(operation_id, *cases[0][:2], headers={})
+                assert response.headers["retry-after"] == "7"
+
+
 # The document itself
 
 
@@ -371,7 +381,13 @@ def test_every_operation_is_called_here() -> None:
 async def test_the_routes_are_those_of_the_hub(hub: Hub) -> None:
     nothing: Any = None  # Nothing is called.
     api = rest.RestApi(
-        nothing, website_id="", api_keys=(), max_body_bytes=0, check_website=lambda _: None, public_url=None
+        nothing,
+        website_id="",
+        api_keys=(),
+        max_body_bytes=0,
+        check_website=lambda _: None,
+        count=lambda *_: None,
+        public_url=None,
     )
     served = {(method, route.path) for route in api.routes() for method in route.methods or () if method != "HEAD"}
     without_key = {("GET", "/health"), ("GET", "/visitor/get-id")}
@@ -481,6 +497,7 @@ async def test_every_answer_is_described_and_every_description_answered(
     await call_all(witness)
     await call_when_broken(witness, monkeypatch, StoreError("the disk is full"))
     await call_when_broken(witness, monkeypatch, RuntimeError("a bug"))
+    await call_too_often(witness, monkeypatch)
     for _, _, operation in operations():
         statuses = {int(status) for status in operation["responses"]}
         assert witness.statuses[operation["operationId"]] == statuses, operation["operationId"]

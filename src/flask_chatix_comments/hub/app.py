@@ -19,11 +19,13 @@ from starlette.types import ASGIApp
 from ..errors import InvocationError, RequestRefusedError, StoreError
 from .backplane.local import LocalBackplane
 from .broadcast import Broadcast
+from .client_address import ClientAddresses
 from .config import HubConfig
 from .dispatcher import Dispatcher
 from .entrance import Entrance
 from .folder import UploadFolder
 from .intake import Intake
+from .limiter import Limiter
 from .membership import Membership
 from .origins import CorsMiddleware, OriginPolicy
 from .rest import RestApi
@@ -76,21 +78,32 @@ def create_hub(
     channels = Channels(
         limits=limits,
         max_per_visitor=config.max_connections_per_visitor,
+        max_per_address=config.max_connections_per_address,
         clock=time.monotonic,
         wall_clock=clock,
         new_token=lambda: secrets.token_urlsafe(24),
     )
     policy = OriginPolicy(config.allowed_origins)
-    entrance = Entrance(service, channels, policy, website_id=config.website_id, public_url=config.public_url)
+    limiter = Limiter(config.rates, clock=time.monotonic)
+    entrance = Entrance(
+        service,
+        channels,
+        policy,
+        limiter,
+        ClientAddresses(config.trusted_proxies),
+        website_id=config.website_id,
+        public_url=config.public_url,
+    )
     api = RestApi(
         service,
         website_id=config.website_id,
         api_keys=config.api_keys,
         max_body_bytes=config.max_record_bytes,
         check_website=entrance.check_website,
+        count=entrance.count,
         public_url=config.public_url,
     )
-    dispatcher = Dispatcher(service, broadcast, website_id=config.website_id)
+    dispatcher = Dispatcher(service, broadcast, website_id=config.website_id, limiter=limiter)
     routes = [
         Route("/health", entrance.health),
         Route("/visitor/get-id", entrance.get_id),
@@ -101,7 +114,14 @@ def create_hub(
     intake = None
     if config.uploads is not None and folder is not None:
         intake = Intake(folder, config.uploads, clock=clock, new_id=new_id, uploads=service.uploads)
-        uploads = UploadApi(service, intake, folder, public_url=config.public_url, check_visitor=entrance.check_visitor)
+        uploads = UploadApi(
+            service,
+            intake,
+            folder,
+            public_url=config.public_url,
+            check_visitor=entrance.check_visitor,
+            count=entrance.count,
+        )
         routes += uploads.routes()
     app = Starlette(
         routes=[Mount(BASE_PATH, app=Router(routes, redirect_slashes=False))],

@@ -9,6 +9,8 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from ..errors import ConfigError
+from .client_address import ClientAddresses
+from .rate_config import RateConfig
 
 Presence = Literal["count", "members", "off"]
 
@@ -71,6 +73,10 @@ class HubConfig:
         edit_window_s: How long visitors may edit and delete their own messages; 0: not at all.
         presence_interval_s: Joins are told together, once in this time for each chatroom.
         max_connections_per_visitor: One browser tab is one connection.
+        max_connections_per_address: Behind one address there may be an office.
+        max_chatrooms_per_visitor: How many chatrooms one visitor may be in by its own doing.
+        rates: How often visitors may do what.
+        trusted_proxies: Addresses and networks of proxies whose ``X-Forwarded-For`` is believed.
         ping_interval_s: How often each WebSocket is asked for a sign of life.
         ping_timeout_s: How long the client may take to give one; then it is dropped within seconds.
         public_url: Where all readers reach the hub, up to ``/v1``; ``None``: where each of them came in.
@@ -92,6 +98,10 @@ class HubConfig:
     edit_window_s: float = 900.0
     presence_interval_s: float = 1.0
     max_connections_per_visitor: int = 100
+    max_connections_per_address: int = 2000
+    max_chatrooms_per_visitor: int = 1000
+    rates: RateConfig = RateConfig()
+    trusted_proxies: tuple[str, ...] = ()
     ping_interval_s: float = 20.0
     ping_timeout_s: float = 20.0
     public_url: str | None = None
@@ -115,6 +125,13 @@ class HubConfig:
         for name in ("ping_interval_s", "ping_timeout_s"):
             if getattr(self, name) <= 0:
                 raise ConfigError(name, "give a time above zero.")
+        for name in ("max_connections_per_visitor", "max_connections_per_address", "max_chatrooms_per_visitor"):
+            if getattr(self, name) < 1:
+                raise ConfigError(name, "give a number above zero.")
+        try:
+            ClientAddresses(self.trusted_proxies)
+        except ValueError as exc:
+            raise ConfigError("trusted_proxies", "give addresses or networks, like 10.0.0.0/8.") from exc
         if self.restore_s is not None and self.restore_s <= 0:
             raise ConfigError("restore_s", "give a time above zero, or None.")
 

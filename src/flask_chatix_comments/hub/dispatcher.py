@@ -14,6 +14,7 @@ from ..tokens import VisitorTicket
 from ..wire import HubMethod
 from . import arguments as given
 from .broadcast import Broadcast, SendRecord
+from .limiter import Limiter
 from .presenter import (
     present_changes,
     present_chatroom,
@@ -22,6 +23,7 @@ from .presenter import (
     present_message,
     present_self,
 )
+from .rate_config import Action
 from .service import Caller, ChatService
 from .service.drafts import Draft, draft_from
 from .service.visitors import ProfileUpdate
@@ -44,28 +46,33 @@ class _Method:
         handler: Called with the caller and the arguments; what it returns is the result.
         parameters: Checks each argument, in wire order; what the client leaves out is null.
         is_void: Whether the completion carries no result.
+        action: As what a call is counted.
     """
 
     handler: Handler
     parameters: tuple[Parse, ...]
     is_void: bool
+    action: Action
 
 
-def _answers(handler: Handler, *parameters: Parse) -> _Method:
-    return _Method(handler, parameters, is_void=False)
+def _answers(handler: Handler, *parameters: Parse, action: Action = Action.READING) -> _Method:
+    return _Method(handler, parameters, is_void=False, action=action)
 
 
-def _is_void(handler: Handler, *parameters: Parse) -> _Method:
-    return _Method(handler, parameters, is_void=True)
+def _is_void(handler: Handler, *parameters: Parse, action: Action = Action.READING) -> _Method:
+    return _Method(handler, parameters, is_void=True, action=action)
 
 
 class Dispatcher:
     """Connect callers, and answer what they invoke."""
 
-    def __init__(self, service: ChatService, broadcast: Broadcast, *, website_id: str) -> None:
+    def __init__(
+        self, service: ChatService, broadcast: Broadcast, *, website_id: str, limiter: Limiter | None = None
+    ) -> None:
         self._service = service
         self._broadcast = broadcast
         self._website_id = website_id
+        self._limiter = limiter
         self._methods = {str(name).lower(): method for name, method in self._table().items()}
 
     async def connect(
@@ -105,6 +112,7 @@ class Dispatcher:
 
     async def _call(self, caller: Caller, invocation: Invocation) -> Any:
         method = self._methods.get(invocation.target.lower())
+        self._count(caller, method.action if method is not None else Action.READING)
         if method is None:
             raise UnknownMethodError("The hub has no such method.")
         values, count = invocation.arguments, len(method.parameters)
@@ -115,10 +123,15 @@ class Dispatcher:
         result = await method.handler(caller, *arguments)
         return _VOID if method.is_void else result
 
+    def _count(self, caller: Caller, action: Action) -> None:
+        """Count a call, unless it is one of the site's own people."""
+        if self._limiter is not None and not self._service.visitors.is_manager(caller.visitor_id):
+            self._limiter.check_call(action, visitor_id=caller.visitor_id, address=caller.address)
+
     def _table(self) -> dict[HubMethod, _Method]:
         return {
             HubMethod.GET_VISITOR_INFO: _answers(self._get_visitor_info, given.anything),
-            HubMethod.SAVE_VISITOR_INFO: _answers(self._save_visitor_info, given.json_object),
+            HubMethod.SAVE_VISITOR_INFO: _answers(self._save_visitor_info, given.json_object, action=Action.EDITING),
             HubMethod.GET_VISITOR_BY_VISITOR: _answers(self._get_member, given.person_id),
             HubMethod.GET_MANAGERS: _answers(self._nobody),
             HubMethod.GET_WEB_CHAT_MANAGERS: _answers(self._list_managers),
@@ -129,7 +142,9 @@ class Dispatcher:
             HubMethod.GET_CHATROOM: _answers(self._get_chatroom, given.chatroom_id),
             HubMethod.CONNECT_TO_CHATROOM: _answers(self._join, given.chatroom_id),
             HubMethod.DISCONNECT_FROM_CHATROOM: _answers(self._leave, given.chatroom_id),
-            HubMethod.SAVE_CHATROOM_MESSAGE: _answers(self._post, given.json_object, given.chatroom_id_or_none),
+            HubMethod.SAVE_CHATROOM_MESSAGE: _answers(
+                self._post, given.json_object, given.chatroom_id_or_none, action=Action.POSTING
+            ),
             HubMethod.GET_CHATROOM_HISTORY: _answers(
                 self._get_history, given.chatroom_id, given.message_id_or_none, given.count
             ),
@@ -139,11 +154,15 @@ class Dispatcher:
             ),
             HubMethod.GET_CHATROOM_CHANGES: _answers(self._get_changes, given.chatroom_id, given.anything, given.count),
             HubMethod.UPDATE_CHATROOM_MESSAGE: _answers(
-                self._edit, given.message_id, given.anything, given.chatroom_id
+                self._edit, given.message_id, given.anything, given.chatroom_id, action=Action.EDITING
             ),
-            HubMethod.DELETE_CHATROOM_MESSAGE: _answers(self._delete, given.message_id, given.chatroom_id),
-            HubMethod.SEND_CHATROOM_WHISPER: _answers(self._whisper, given.anything, given.chatroom_id, given.anything),
-            HubMethod.CHATROOM_TYPING: _is_void(self._service.messages.typing, given.chatroom_id),
+            HubMethod.DELETE_CHATROOM_MESSAGE: _answers(
+                self._delete, given.message_id, given.chatroom_id, action=Action.EDITING
+            ),
+            HubMethod.SEND_CHATROOM_WHISPER: _answers(
+                self._whisper, given.anything, given.chatroom_id, given.anything, action=Action.POSTING
+            ),
+            HubMethod.CHATROOM_TYPING: _is_void(self._service.messages.typing, given.chatroom_id, action=Action.TYPING),
             # What a comment section has no use for: answered, so that no client waits, and not kept.
             HubMethod.SAVE_PAGE_INFO: _is_void(self._nothing, given.anything, given.anything),
             HubMethod.VISITOR_TYPE: _is_void(self._nothing, given.anything),

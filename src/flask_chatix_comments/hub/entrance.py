@@ -15,7 +15,10 @@ from starlette.responses import JSONResponse, Response
 from ..errors import RequestRefusedError, TokenError
 from ..tokens import VisitorTicket
 from .addresses import base_url_of
+from .client_address import ClientAddresses
+from .limiter import Limiter
 from .origins import OriginPolicy
+from .rate_config import Action
 from .rest_call import NO_STORE
 from .service import ChatService
 from .signalr.negotiate import answer, parse_version
@@ -39,6 +42,8 @@ class Entrance:
         service: ChatService,
         channels: Channels,
         policy: OriginPolicy,
+        limiter: Limiter,
+        addresses: ClientAddresses,
         *,
         website_id: str,
         public_url: str | None,
@@ -46,6 +51,8 @@ class Entrance:
         self._service = service
         self._channels = channels
         self._policy = policy
+        self._limiter = limiter
+        self._addresses = addresses
         self._website_id = website_id
         self._public_url = public_url
 
@@ -56,6 +63,7 @@ class Entrance:
     async def get_id(self, request: Request) -> Response:
         """Answer a ticket for somebody new."""
         self.check_website(_parameters(request.scope).get("websiteId"))
+        self.count(Action.CONNECTING, request.scope)
         return JSONResponse(self._service.visitors.new_ticket(), headers=NO_STORE)
 
     async def negotiate(self, request: Request) -> Response:
@@ -63,7 +71,8 @@ class Entrance:
         parameters = _parameters(request.scope)
         ticket, text = self.check_visitor(parameters)
         version = parse_version(parameters.get("negotiateVersion"))
-        negotiation = self._channels.negotiate(version, ticket, text)
+        address = self.count(Action.CONNECTING, request.scope, ticket)
+        negotiation = self._channels.negotiate(version, ticket, text, address=address)
         return JSONResponse(answer(negotiation, TRANSPORTS), headers=NO_STORE)
 
     def admit(
@@ -76,9 +85,11 @@ class Entrance:
         """Return the channel that a request connects; the times are as in ``Channel.attach``.
 
         Raises:
-            RequestRefusedError: It is from a page that may not, or was not negotiated by this visitor, or is in use.
+            RequestRefusedError: It is from a page that may not, or was not negotiated by this visitor, or is in use, or
+                comes too early.
         """
         token, ticket_text = self._check_connection(scope)
+        self.count(Action.CONNECTING, scope)
         channel = self._channels.attach(
             token, ticket_text, keep_alive_s=keep_alive_s, client_timeout_s=client_timeout_s
         )
@@ -101,6 +112,17 @@ class Entrance:
         """Refuse requests for other websites than ours."""
         if website_id != self._website_id:
             raise RequestRefusedError(404, "The hub does not serve this website.")
+
+    def count(self, action: Action, scope: MutableMapping[str, Any], ticket: VisitorTicket | None = None) -> str | None:
+        """Count a request of a visitor, and of an address, which is returned.
+
+        Raises:
+            RequestRefusedError: It comes too early.
+        """
+        address = self._addresses.key_of(scope)
+        visitor_id = ticket.visitor_id if ticket is not None else None
+        self._limiter.check_request(action, visitor_id=visitor_id, address=address)
+        return address
 
     def check_visitor(self, parameters: Mapping[str, str]) -> tuple[VisitorTicket, str]:
         """Return the ticket that stands in a query, and its text; refuse it unless it is good, and for this website."""

@@ -5,6 +5,7 @@ Every failure is an HTTP status and ``{"error": "a sentence"}``.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
@@ -13,6 +14,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Scope
 
 from .. import wire
 from ..errors import InvalidArgumentError, RequestRefusedError
@@ -20,6 +22,7 @@ from ..models import Chatroom, MessageType, Profile
 from .addresses import base_url_of
 from .limits import MAX_PAGE_ITEMS
 from .presenter import present_changes, present_history, present_message
+from .rate_config import Action
 from .rest_call import NO_STORE, Call, read_body
 from .service import ChatService
 from .service.drafts import draft_from
@@ -41,6 +44,7 @@ class RestApi:
     Args:
         api_keys: All are accepted.
         check_website: Raises ``RequestRefusedError`` for another website than ours.
+        count: Counts a request without a key, or raises ``RequestRefusedError``.
         public_url: See ``HubConfig``.
     """
 
@@ -52,13 +56,15 @@ class RestApi:
         api_keys: tuple[str, ...],
         max_body_bytes: int,
         check_website: Callable[[str | None], None],
+        count: Callable[[Action, Scope], object],
         public_url: str | None,
     ) -> None:
         self._service = service
         self._website_id = website_id
-        self._api_keys = tuple(key.encode() for key in api_keys)
+        self._api_keys = tuple(_digest(key.encode()) for key in api_keys)
         self._max_body_bytes = max_body_bytes
         self._check_website = check_website
+        self._count = count
         self._public_url = public_url
 
     def routes(self) -> list[Route]:
@@ -97,9 +103,10 @@ class RestApi:
         return endpoint
 
     def _check_key(self, request: Request) -> None:
-        given = request.headers.get(API_KEY_HEADER, "").encode("utf-8", "surrogateescape")
-        # All of them are compared: how long that takes tells nothing.
+        given = _digest(request.headers.get(API_KEY_HEADER, "").encode("utf-8", "surrogateescape"))
+        # Digests are of one length, and all of them are compared: how long that takes tells nothing.
         if not any([hmac.compare_digest(given, key) for key in self._api_keys]):
+            self._count(Action.CONNECTING, request.scope)
             raise RequestRefusedError(401, "The API key is missing or wrong.")
 
     # Chatrooms
@@ -225,6 +232,10 @@ class RestApi:
     async def _update_visitor(self, call: Call) -> Json:
         visitor_id = self._visitor_id(call.query.get("visitorId"))
         return _visitor(await self._service.update_visitor(visitor_id, ProfileUpdate.from_mapping(call.body)))
+
+
+def _digest(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()
 
 
 def _visitor(profile: Profile) -> Json:

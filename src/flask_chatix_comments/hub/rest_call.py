@@ -17,6 +17,7 @@ from ..errors import (
     NotFoundError,
     RequestRefusedError,
     StoreError,
+    TooOftenError,
 )
 from .limits import MAX_PAGE, check_id, check_number
 
@@ -88,6 +89,8 @@ async def refusal_to_response(_: Request, exc: Exception) -> Response:
         return _error(exc.status_code, str(exc), retry_after_s=exc.retry_after_s)
     if isinstance(exc, StoreError):
         return _error(503, "The hub's database cannot be used right now.")
+    if isinstance(exc, TooOftenError):
+        return _error(429, str(exc), retry_after_s=exc.retry_after_s)
     status = next(status for kind, status in STATUS_BY_ERROR.items() if isinstance(exc, kind))
     return _error(status, str(exc))
 

@@ -10,6 +10,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Scope
 
 from ..errors import InvocationError, NotFoundError, RequestRefusedError
 from ..tokens import VisitorTicket
@@ -18,6 +19,7 @@ from .file_names import content_disposition
 from .folder import ORIGINAL, UploadFolder, thumb_name
 from .intake import STALLED, Intake
 from .limits import check_id
+from .rate_config import Action
 from .service import ChatService
 from .service.uploads import NO_SUCH_FILE
 from .store.base import Upload
@@ -39,6 +41,7 @@ class UploadApi:
     Args:
         public_url: See ``HubConfig``.
         check_visitor: Returns the ticket in a query, or raises ``RequestRefusedError``.
+        count: Counts a visitor's upload, or raises ``RequestRefusedError``.
     """
 
     def __init__(
@@ -49,12 +52,14 @@ class UploadApi:
         *,
         public_url: str | None,
         check_visitor: Callable[[Mapping[str, str]], tuple[VisitorTicket, str]],
+        count: Callable[[Action, Scope, VisitorTicket], object],
     ) -> None:
         self._uploads = service.uploads
         self._intake = intake
         self._folder = folder
         self._public_url = public_url
         self._check_visitor = check_visitor
+        self._count = count
 
     def routes(self) -> list[Route]:
         """Return the routes, relative to the API's base."""
@@ -83,6 +88,7 @@ class UploadApi:
 
     async def _take(self, request: Request, body: AsyncIterator[bytes]) -> dict[str, Any]:
         ticket, _ = self._check_visitor(request.query_params)
+        self._count(Action.UPLOADING, request.scope, ticket)
         chatroom_id = check_id(request.query_params.get("chatroomId"), name="chatroomId")
         file_bytes = self._intake.expected_bytes(request.headers.get("content-length", ""))
         async with self._uploads.slot(ticket.visitor_id, chatroom_id, file_bytes=file_bytes) as slot:

@@ -36,6 +36,7 @@ class Attendance:
         self._chatrooms = chatrooms
         self._turn_of = context.visitor_turns.of
         self._crowds_to_tell: set[str] = set()
+        self._max_chatrooms = context.config.max_chatrooms_per_visitor
 
     # Connections
 
@@ -108,6 +109,8 @@ class Attendance:
         async with self._turn_of(visitor_id):
             await self._chatrooms.get_visible(caller, chatroom_id)
             was_member = self._membership.is_member(visitor_id, chatroom_id)
+            if not was_member and len(self._membership.chatrooms_of(visitor_id)) >= self._max_chatrooms:
+                raise NotAllowedError("You are in too many chatrooms. Leave one of them first.")
             if not was_member or self._membership.is_held_by_api(visitor_id, chatroom_id):
                 hold = Hold.LASTING if caller.is_lasting else Hold.GRACE
                 await self._put(chatroom_id, visitor_id, hold)

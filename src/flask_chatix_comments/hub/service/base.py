@@ -65,6 +65,7 @@ class Caller:
     Attributes:
         ticket_text: What the visitor is to itself: the credential with which it can come back.
         base_url: Where it reached the hub, up to ``/v1``: there it will find files as well.
+        address: Where it comes from; ``None``: that tells nothing.
         typed_at: When it last said that it is typing.
     """
 
@@ -72,6 +73,7 @@ class Caller:
     ticket: VisitorTicket
     ticket_text: str = field(repr=False)
     base_url: str
+    address: str | None = None
     typed_at: float = float("-inf")
 
     @property

@@ -92,9 +92,11 @@ class CallQueue:
 
     async def _connect(self) -> Caller:
         channel = self._channel
-        return await self._dispatcher.connect(
+        caller = await self._dispatcher.connect(
             channel.connection_id, channel.ticket, channel.ticket_text, channel.base_url, channel.send_record
         )
+        caller.address = channel.address
+        return caller
 
     async def _answer(self, caller: Caller, invocations: list[Invocation]) -> None:
         """Answer the calls of one frame; few are done for whom nobody waits for the answers any more."""

@@ -27,6 +27,7 @@ class Channel:
     Attributes:
         ticket: Whose connection it is, and until when.
         base_url: Where its client reached the hub, up to ``/v1``; known once it is attached.
+        address: Where its client negotiated from; ``None``: that tells nothing.
         is_attached: Whether a transport carries it.
         on_news: Called, in the transport's stead that waits in ``next_text``, when there is something to send, or
             when the channel has ended: once for all that happened in a turn of the event loop. It must not wait, and
@@ -51,6 +52,7 @@ class Channel:
         self.is_attached = False
         self.base_url = ""
         self.on_news: Callable[[], None] | None = None
+        self.address: str | None = None
         self._limits = limits
         self._clock = clock
         self._delivery = delivery

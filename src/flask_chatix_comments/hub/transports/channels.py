@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import sys
 from collections import Counter
 from collections.abc import Callable
 
@@ -19,6 +20,8 @@ NEGOTIATED_KEPT_S = 15.0
 MAX_WAITING = 10_000
 #: So many pages of one visitor may come up in the same moment.
 MAX_WAITING_PER_VISITOR = 20
+#: How long somebody should wait who has all the connections that there may be.
+CROWDED_S = 15
 TICKET_EXPIRED = "The ticket has expired."
 
 
@@ -27,6 +30,7 @@ class Channels:
 
     Args:
         max_per_visitor: How many channels one visitor may have, attached or not.
+        max_per_address: How many may come from one address.
         clock: Seconds that go on steadily.
         wall_clock: Seconds since 1970, which is what tickets know.
         new_token: Makes a secret that nobody can guess.
@@ -37,12 +41,14 @@ class Channels:
         *,
         limits: ConnectionLimits,
         max_per_visitor: int,
+        max_per_address: int = sys.maxsize,
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
         new_token: Callable[[], str],
     ) -> None:
         self._limits = limits
         self._max_per_visitor = max_per_visitor
+        self._max_per_address = max_per_address
         self._clock = clock
         self._wall_clock = wall_clock
         self._new_token = new_token
@@ -50,19 +56,24 @@ class Channels:
         self._delivery = Delivery()
         self._waiting = WaitingRoom()
         self._attached: Counter[str] = Counter()
+        self._addresses: Counter[str] = Counter()
 
-    def negotiate(self, version: int, ticket: VisitorTicket, ticket_text: str) -> Negotiation:
+    def negotiate(
+        self, version: int, ticket: VisitorTicket, ticket_text: str, *, address: str | None = None
+    ) -> Negotiation:
         """Make a channel for a client that will connect soon.
 
         When the hub is full of those who never came, the oldest of whoever has most of them gives way: no
         visitor can lock others out.
 
         Raises:
-            RequestRefusedError: This visitor has too many channels. It is said here, since clients storm
-                later refusals.
+            RequestRefusedError: This visitor, or this address, has too many channels. It is said here, since
+                clients storm later refusals.
         """
         if not self._has_room_for(ticket.visitor_id):
-            raise RequestRefusedError(429, "This visitor has too many connections.")
+            raise RequestRefusedError(429, "This visitor has too many connections.", retry_after_s=CROWDED_S)
+        if address is not None and self._addresses[address] >= self._max_per_address:
+            raise RequestRefusedError(429, "There are too many connections from here.", retry_after_s=CROWDED_S)
         if len(self._waiting) >= MAX_WAITING:
             self._drop_waiting(*self._waiting.least_deserving())
         negotiation = agree(version, connection_id=self._new_token(), connection_token=self._new_token())
@@ -71,6 +82,9 @@ class Channels:
         )
         self._channels[negotiation.connection_token] = channel
         self._waiting.add(ticket.visitor_id, negotiation.connection_token)
+        channel.address = address
+        if address is not None:
+            self._addresses[address] += 1
         return negotiation
 
     def _has_room_for(self, visitor_id: str) -> bool:
@@ -79,7 +93,13 @@ class Channels:
 
     def _drop_waiting(self, visitor_id: str, token: str) -> None:
         self._waiting.remove(visitor_id, token)
-        del self._channels[token]
+        self._uncount(self._channels.pop(token).address)
+
+    def _uncount(self, address: str | None) -> None:
+        if address is not None:
+            self._addresses[address] -= 1
+            if not self._addresses[address]:
+                del self._addresses[address]
 
     def find(self, token: str | None, ticket_text: str | None) -> Channel:
         """Return a channel that this client has negotiated, connected or not (TransportProtocols.md).
@@ -90,6 +110,8 @@ class Channels:
         if not token:
             raise RequestRefusedError(400, "The connection's id is missing: negotiate first.")
         channel = self._channels.get(token)
+        if channel is not None and not channel.is_attached and self._is_over(channel):
+            channel = None
         if channel is None or not hmac.compare_digest(channel.ticket_text.encode(), (ticket_text or "").encode()):
             raise RequestRefusedError(404, "There is no such connection: negotiate first.")
         return channel
@@ -115,11 +137,16 @@ class Channels:
         self._attached[channel.ticket.visitor_id] += 1
         return channel
 
+    def _is_over(self, channel: Channel) -> bool:
+        """Whether the time is up in which a client had to come."""
+        return self._clock() - channel.negotiated_at >= NEGOTIATED_KEPT_S
+
     def remove(self, channel: Channel) -> None:
         """Forget a channel that was attached."""
         channel.lost()
         if self._channels.pop(channel.negotiation.connection_token, None) is None:
             return
+        self._uncount(channel.address)
         visitor_id = channel.ticket.visitor_id
         self._attached[visitor_id] -= 1
         if not self._attached[visitor_id]:
@@ -127,11 +154,11 @@ class Channels:
 
     def tick(self) -> None:
         """Let time pass for all channels."""
-        now, today = self._clock(), self._wall_clock()
+        today = self._wall_clock()
         for token, channel in list(self._channels.items()):
             if channel.is_attached:
                 if channel.ticket.expires_at <= today:
                     channel.close(error=TICKET_EXPIRED, allow_reconnect=True)
                 channel.tick()
-            elif now - channel.negotiated_at >= NEGOTIATED_KEPT_S:
+            elif self._is_over(channel):
                 self._drop_waiting(channel.ticket.visitor_id, token)
