@@ -22,6 +22,7 @@ HUB = """
 import sys
 from pathlib import Path
 from flask_chatix_comments.hub.config import HubConfig, UploadConfig
+from flask_chatix_comments.hub.rate_config import RateConfig
 from flask_chatix_comments.hub.server import run_hub
 
 folder = Path(sys.argv[1])
@@ -31,6 +32,7 @@ config = HubConfig(
     ticket_keys=(b"k" * 32,),
     api_keys=(sys.argv[2],),
     uploads=UploadConfig(folder=folder / "files", bytes_per_hour=2**40, files_per_hour=10_000),
+    rates=RateConfig.same(1_000_000),
 )
 run_hub(config, host="127.0.0.1", port=int(sys.argv[3]), lock_path=folder / "hub.lock")
 """

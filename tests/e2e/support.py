@@ -27,6 +27,7 @@ from starlette.types import ASGIApp
 from example_site import create_app
 from flask_chatix_comments.api import ChatixApi
 from flask_chatix_comments.hub.config import HubConfig, UploadConfig
+from flask_chatix_comments.hub.rate_config import RateConfig
 from flask_chatix_comments.hub.server import HubThread
 from flask_chatix_comments.state import get_state
 from tests.ports import free_port
@@ -162,6 +163,7 @@ def running_hub(
         ticket_keys=(TICKET_KEY.encode(),),
         api_keys=(api_key,),
         uploads=UploadConfig(folder=folder / "hub.files"),
+        rates=RateConfig.same(1_000_000),
     )
     hub = HubThread(config, host="127.0.0.1", port=port, lock_path=folder / "hub.lock", wrap=wrap)
     hub.start()

@@ -20,6 +20,7 @@ RUN_HUB = """
 import sys
 from pathlib import Path
 from flask_chatix_comments.hub.config import HubConfig, UploadConfig
+from flask_chatix_comments.hub.rate_config import RateConfig
 from flask_chatix_comments.hub.server import run_hub
 
 folder, port = Path(sys.argv[1]), int(sys.argv[2])
@@ -29,6 +30,8 @@ config = HubConfig(
     ticket_keys=(b"k" * 32,),
     api_keys=(sys.argv[3],),
     uploads=UploadConfig(folder=folder / "hub.files"),
+    # A storm does in seconds what readers do in hours.
+    rates=RateConfig.same(1_000_000),
 )
 run_hub(config, host="127.0.0.1", port=port, lock_path=folder / "hub.lock")
 """
