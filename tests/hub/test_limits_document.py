@@ -14,7 +14,7 @@ from flask_chatix_comments.hub.config import HubConfig, UploadConfig
 from flask_chatix_comments.hub.rate_config import Action, RateConfig
 from flask_chatix_comments.hub.service import uploads
 from flask_chatix_comments.hub.signalr.connection import ConnectionLimits
-from flask_chatix_comments.hub.transports import channels, websocket
+from flask_chatix_comments.hub.transports import calls, channels, outlet
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/hub-limits.md").read_text()
 HUB = HubConfig(
@@ -41,8 +41,9 @@ HOW_MUCH: dict[str, int] = {
     "bytes in a record of a connection, and in a REST body": HUB.max_record_bytes,
     "records in a frame": CONNECTION.max_records_per_text,
     "bytes in a WebSocket message": web_protocols.MAX_MESSAGE_BYTES,
-    "calls of one connection that wait for their turn, in frames": websocket.MAX_WAITING_FRAMES,
-    "characters that wait for a client which reads too slowly": CONNECTION.max_waiting_chars,
+    "calls of one connection that wait for their turn, in frames": calls.MAX_WAITING_FRAMES,
+    "bytes that wait for a client which reads too slowly": CONNECTION.max_waiting_bytes,
+    "records that wait for it": CONNECTION.max_waiting_records,
     "connections of a visitor": HUB.max_connections_per_visitor,
     "connections of an address": HUB.max_connections_per_address,
     "connections of a visitor that were negotiated and have not come": channels.MAX_WAITING_PER_VISITOR,
@@ -63,7 +64,7 @@ HOW_LONG: dict[str, float] = {
     "for the head of a request": web_protocols.REQUEST_S,
     "from one piece of an upload to the next": FILES.idle_s,
     "for an answer to a WebSocket's ping": HUB.ping_timeout_s,
-    "for a client to take a frame": websocket.SEND_S,
+    "for a client to take a frame": outlet.SEND_S,
     "for a client to take a piece of an answer": web_protocols.ANSWER_S,
 }
 
