@@ -434,6 +434,27 @@ class TestInterference:
                 deed()
         assert [entry.post_id for entry in one.entries()] == ["7"]
 
+    def test_one_that_is_lost_when_it_is_given_back(
+        self, server: DatabaseServer, server_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        engine = create_registry_engine(server_url)
+        registry = RoomRegistry(engine)
+        registry.find("7")
+        roll_back, left = engine.dialect.do_rollback, [1]
+
+        def roll_back_and_drop(connection: Any) -> None:
+            roll_back(connection)
+            if left:
+                left.pop()
+                server.drop_connections()
+
+        monkeypatch.setattr(engine.dialect, "do_rollback", roll_back_and_drop)
+        # More often than the pool has places.
+        for number in range(16):
+            left[:] = [1]
+            assert link(registry, str(number), f"room-{number}").chatroom_id == f"room-{number}"
+        registry.close()
+
     def test_it_is_not_tried_for_ever(self, server: DatabaseServer, server_url: str) -> None:
         pauses: list[float] = []
         registry = RoomRegistry(create_registry_engine(server_url), sleep=pauses.append)

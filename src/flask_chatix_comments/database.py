@@ -20,6 +20,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import URL, Dialect, Engine, ExceptionContext, make_url
+from sqlalchemy.engine.interfaces import DBAPIModule
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -242,7 +243,19 @@ class Database:
 
     def is_passing(self, exc: BaseException | None) -> bool:
         """Tell whether a statement that failed may well succeed when it is sent again."""
+        if isinstance(exc, self.driver_error):
+            return self.engine.dialect.is_disconnect(exc, None, None)
         return isinstance(exc, DBAPIError) and (exc.connection_invalidated or _error_code(exc) in _ASKED_AGAIN)
+
+    @property
+    def driver_error(self) -> type[DBAPIModule.Error]:
+        """What the driver raises where SQLAlchemy lets it through: when a connection breaks as it is given back."""
+        return self.engine.dialect.loaded_dbapi.Error
+
+    def renew_pool(self) -> None:
+        """Give connections a new pool: one that has broken in this way keeps its place in the old one for ever."""
+        if self.engine.dialect.name != "sqlite":
+            self.engine.dispose()
 
     def explain(self, exc: Exception) -> str:
         """Say what is wrong and what to do, without user name or password."""

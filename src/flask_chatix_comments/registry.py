@@ -501,6 +501,9 @@ class RoomRegistry(RegistryUpkeep):
         except (SQLAlchemyError, UnicodeEncodeError) as exc:
             self._has_tables = False  # Look again next time: perhaps they are what is missing.
             raise RegistryError(database.explain(exc), post_id=post_id) from exc
+        except database.driver_error as exc:
+            database.renew_pool()
+            raise RegistryError(database.explain(exc), post_id=post_id) from exc
 
     def _prepare_tables(self, database: Database, post_id: str | None) -> None:
         # No lock: a fork might copy it locked, and the statements bear being run by many at once.
