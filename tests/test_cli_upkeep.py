@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from flask_chatix_comments import (
     cli_check,
     cli_progress,
     cli_support,
+    cli_transfer,
 )
 from flask_chatix_comments.api import ChatixApi
 from flask_chatix_comments.models import SenderFlag
@@ -428,6 +431,17 @@ class TestExportAndImport:
             0,
             "1 posts have another title, state or privacy here: that stays.\n",
         )
+
+    @pytest.mark.parametrize(
+        "failure", [OSError(errno.ENOSPC, "No space left on device"), sqlite3.OperationalError("disk I/O error")]
+    )
+    def test_a_disk_that_is_full(self, site: Site, monkeypatch: pytest.MonkeyPatch, failure: Exception) -> None:
+        def fail(*_: object, **__: object) -> Iterator[str]:
+            raise failure
+
+        monkeypatch.setattr(cli_transfer, "export_lines", fail)
+        reason = error_of(run(site, "export"))
+        assert reason.startswith(("No space left on device: is the disk full, ", "disk I/O error: is the disk full, "))
 
     def test_an_export_that_fails_leaves_the_old_one(
         self, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import shlex
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
@@ -44,6 +45,10 @@ _HUB_ELSEWHERE = (
     " CHATIX_API_URL."
 )
 
+_DISK = (
+    "is the disk full, to which the output goes or temporary files (TMPDIR) do? The same command again does the rest."
+)
+
 
 def explained(command: Callable[P, T]) -> Callable[P, T]:
     """Turn our errors into one line on stderr and exit status 1, and Ctrl-C into what it means."""
@@ -54,6 +59,11 @@ def explained(command: Callable[P, T]) -> Callable[P, T]:
             return command(*args, **kwargs)
         except ChatixCommentsError as exc:
             raise click.ClickException(one_line(str(exc))) from exc
+        except (OSError, sqlite3.Error) as exc:
+            if isinstance(exc, BrokenPipeError):
+                raise  # Whoever reads has had enough, which click knows.
+            reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+            raise click.ClickException(f"{reason}: {_DISK}") from exc
         except KeyboardInterrupt:
             note("Interrupted. What is done is done, nothing is half done, and the same command again does the rest.")
             sys.exit(INTERRUPTED)
