@@ -137,6 +137,17 @@ class TestMerging:
         assert service.rooms[other]["is_deleted"]
         assert (service.rooms[room]["external_id"], service.rooms[other]["external_id"]) == ("new", None)
 
+    def test_a_private_post_is_not_opened(
+        self, mover: RoomMover, registry: RoomRegistry, rooms: RoomService, room: str
+    ) -> None:
+        registry.update("old", is_private=False)
+        unused = rooms.ensure(Post("new", "Title", is_private=True)).chatroom_id
+        with pytest.raises(RoomError, match="'new' is private and the thread of the post 'old' is public"):
+            mover.move("old", "new")
+        assert [(entry.post_id, entry.chatroom_id) for entry in registry.entries()] == [("new", unused), ("old", room)]
+        registry.update("old", is_private=True)
+        assert mover.move("old", "new").is_private
+
     def test_one_that_has_vanished_makes_way(
         self, mover: RoomMover, service: FakeService, room: str, other: str
     ) -> None:

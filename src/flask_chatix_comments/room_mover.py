@@ -54,6 +54,8 @@ class RoomMover:
         entry, chatroom_id = troubles.room_of(self._registry, old_id)
         chatroom = self._get(api, old_id, chatroom_id)
         there = self._registry.find(new_id)
+        if there is not None and there.is_private and not entry.is_private:
+            raise _would_open(entry, new_id)
         unused = self._unused(api, entry, new_id, there)
         if there is not None and there.chatroom_id is not None and not self._registry.unlink(there):
             raise troubles.changed_meanwhile(new_id)
@@ -145,6 +147,16 @@ def _note(unused: list[str], deleted: list[str]) -> str | None:
         f"Somebody has just written in the chatroom {one} that it had. {_LINK}" for one in set(unused) - set(deleted)
     ]
     return " ".join(notes) or None
+
+
+def _would_open(entry: RegistryEntry, new_id: str) -> RoomError:
+    """Return the refusal to make a private post public by the way."""
+    return RoomError(
+        f"The post {new_id!r} is private and the thread of the post {entry.post_id!r} is public: moved there, it would"
+        " open that post to everybody. Make one of them what the other is first, by flask chatix make-private or"
+        " make-public.",
+        post_id=entry.post_id,
+    )
 
 
 def _merge(entry: RegistryEntry, new_id: str, chatroom_id: str, *, what: str) -> RoomError:
