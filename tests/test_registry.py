@@ -124,6 +124,16 @@ class TestClaim:
         assert second.token != first.token
         assert registry.get("7").title == "New title"
 
+    def test_can_be_taken_over_after_the_clock_was_put_back(self, registry: RoomRegistry, other: RoomRegistry) -> None:
+        claim(registry)
+        with registry.database.engine.begin() as connection:
+            an_hour_us = 3600 * 1_000_000
+            later = {name: database.chatrooms.c[name] + an_hour_us for name in ("claim_expires_at", "updated_at")}
+            connection.execute(sa.update(database.chatrooms).values(later))
+        assert not registry.claims(margin_s=60)[0].is_under_way
+        assert claim(other).number == 2
+        assert registry.claims(margin_s=60)[0].is_under_way
+
     def test_keeps_privacy_when_taken_over(self, registry: RoomRegistry) -> None:
         claim(registry, is_private=True, lease_s=0)
         assert claim(registry, is_private=False, lease_s=0).is_private

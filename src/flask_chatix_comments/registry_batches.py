@@ -9,9 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from .database import DatabaseNow, chatrooms, hosted_visitors, visitors
+from .database import chatrooms, hosted_visitors, visitors
 from .errors import TransferError
 from .registry_lines import TABLES, Row
+from .registry_upkeep import has_no_lease
 
 #: By what a row is known, in words.
 NAMES: Mapping[str, str] = {
@@ -20,7 +21,6 @@ NAMES: Mapping[str, str] = {
     "hosted_visitor": "visitor's key and browser",
 }
 _MAY_DIFFER = ("title", "state", "is_private")
-_has_lease = sa.and_(chatrooms.c.claim_expires_at.is_not(None), chatrooms.c.claim_expires_at > DatabaseNow())
 
 
 def identity(kind: str, row: Row) -> tuple[str, str | None]:
@@ -108,7 +108,7 @@ class Batch:
         match self.kind:
             case "chatroom":
                 c = chatrooms.c
-                query = sa.select(chatrooms, _has_lease.label("has_lease"))
+                query = sa.select(chatrooms, sa.not_(has_no_lease).label("has_lease"))
                 query = query.where(sa.or_(c.post_id.in_(firsts), c.chatroom_id.in_(set(seconds) - {None})))
             case "visitor":
                 v = visitors.c
@@ -149,6 +149,6 @@ def _take_over(connection: Connection, row: Row, there: Row) -> None:
     values = {name: row[name] for name in ("chatroom_id", "title", "state", "created_at", "updated_at")}
     values |= {"is_private": row["is_private"] or there["is_private"]}
     values |= {"claim_token": None, "claim_owner": None, "claim_expires_at": None}
-    is_free = (chatrooms.c.post_id == row["post_id"], chatrooms.c.chatroom_id.is_(None), sa.not_(_has_lease))
+    is_free = (chatrooms.c.post_id == row["post_id"], chatrooms.c.chatroom_id.is_(None), has_no_lease)
     if connection.execute(sa.update(chatrooms).where(*is_free).values(values)).rowcount == 0:
         raise TransferError(f"Somebody is just making a chatroom for the post {row['post_id']!r}: import once more.")

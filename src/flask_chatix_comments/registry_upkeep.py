@@ -16,7 +16,14 @@ from sqlalchemy.exc import IntegrityError
 from .database import DatabaseNow, chatrooms
 from .registry_rows import RegistryEntry, RoomState
 
-has_no_lease = sa.or_(chatrooms.c.claim_expires_at.is_(None), chatrooms.c.claim_expires_at <= DatabaseNow())
+#: No lease is so long. One that seems to be was taken before the database's clock was put back.
+LONGEST_LEASE_S = 120.0
+_latest_end = DatabaseNow() + round(LONGEST_LEASE_S * 1_000_000)
+has_no_lease = sa.or_(
+    chatrooms.c.claim_expires_at.is_(None),
+    chatrooms.c.claim_expires_at <= DatabaseNow(),
+    chatrooms.c.claim_expires_at > _latest_end,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +129,7 @@ class RegistryUpkeep:
 def _is_under_way(margin_s: float) -> sa.ColumnElement[bool]:
     # A claim that was given up has no lease any more; its call may still arrive.
     last_sign = sa.func.coalesce(chatrooms.c.claim_expires_at, chatrooms.c.updated_at)
-    return last_sign > DatabaseNow() - round(margin_s * 1_000_000)
+    return sa.and_(last_sign > DatabaseNow() - round(margin_s * 1_000_000), last_sign <= _latest_end)
 
 
 def _claims(margin_s: float) -> sa.Select[Any]:
