@@ -702,7 +702,7 @@ class TestOperations:
             "result": "data.room",
         }
         overrides = {"update_chatroom": row}
-        reply = {"data": {"room": ROOM}}
+        reply = {"data": {"room": ROOM | {"id": "a/b"}}}
         request = self.call(
             faults, overrides, lambda api: api.update_chatroom("a/b", title="New", is_private=True), reply
         )
@@ -858,3 +858,15 @@ def test_time_that_runs_out_while_a_request_is_prepared_makes_no_time_limit_that
             api.sharing(total_s).get_chatroom("room-1")
     api.close()
     assert timeouts and all(seconds > 0 for timeout in timeouts for seconds in timeout.values())
+
+
+@pytest.mark.parametrize("call", [lambda api: api.get_chatroom("r2"), lambda api: api.update_chatroom("r2", title="x")])
+def test_another_chatroom_than_was_asked_for_is_no_answer(api: ChatixApi, faults: Faults, call: Call) -> None:
+    faults.order(answer(ROOM))
+    with pytest.raises(ApiPayloadError):
+        call(api)
+
+
+def test_ids_may_come_back_in_another_case(api: ChatixApi, faults: Faults) -> None:
+    faults.order(answer(ROOM))
+    assert api.get_chatroom("R1") == A_CHATROOM

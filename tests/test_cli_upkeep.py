@@ -258,6 +258,13 @@ class TestCheck:
         assert json.loads(result.stdout)["is_complete"] is False
         assert result.stderr.startswith("Interrupted: not all was looked at.")
 
+    def test_nothing_is_printed_when_it_fails_at_once(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise ApiConnectionError("It is away.", operation="list_chatrooms")
+
+        monkeypatch.setattr(ChatixApi, "list_chatrooms", fail)
+        assert error_of(run(site, "check", "--json")) == "It is away."
+
     def test_what_cannot_be_looked_into(self, site: Site, room: str, monkeypatch: pytest.MonkeyPatch) -> None:
         site.state.registry.link("gone", "g", title="Gone", is_private=False, state=RoomState.OPEN)
 
@@ -431,6 +438,10 @@ class TestExportAndImport:
             0,
             "1 posts have another title, state or privacy here: that stays.\n",
         )
+
+    def test_another_failure_is_none_of_the_disk(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(cli_transfer, "export_lines", lambda *_, **__: iter([object()]))
+        assert isinstance(run(site, "export").exception, TypeError)
 
     @pytest.mark.parametrize(
         "failure", [OSError(errno.ENOSPC, "No space left on device"), sqlite3.OperationalError("disk I/O error")]

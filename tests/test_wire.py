@@ -113,6 +113,14 @@ def test_the_least_that_is_a_chatroom() -> None:
 
 
 @pytest.mark.parametrize(
+    ("external_id", "read"), [(7, "7"), (["p"], None), ({"p": 1}, None), ("\ud800", "?"), ("", ""), (None, None)]
+)
+def test_whatever_a_service_keeps_of_ours(external_id: object, read: str | None) -> None:
+    told = {"id": "r", "title": "a\ud800b", "external_id": external_id}
+    assert wire.chatroom_from_wire(told) == Chatroom("r", "a?b", external_id=read)
+
+
+@pytest.mark.parametrize(
     "data",
     [
         {},

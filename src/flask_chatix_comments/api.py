@@ -352,7 +352,10 @@ class ChatixApi:
         return True
 
     def _chatroom(self, name: str, **arguments: Any) -> Chatroom:
-        return self._caller.call(name, answers.read_chatroom, **arguments)
+        def read(data: Any) -> Chatroom:
+            return answers.read_chatroom(data, asked_id=arguments.get("chatroom_id"))
+
+        return self._caller.call(name, read, **arguments)
 
     def _chatroom_page(self, **arguments: Any) -> ChatroomPage:
         return self._caller.call("list_chatrooms", answers.read_chatroom_page, **arguments)

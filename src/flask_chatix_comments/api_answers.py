@@ -60,10 +60,17 @@ def checked_id(text: Any, *, max_chars: int = MAX_ID_CHARS) -> str:
     return str(text)
 
 
-def read_chatroom(data: Any) -> Chatroom:
-    """Read a chatroom whose id can stand in a URL."""
+def read_chatroom(data: Any, *, asked_id: str | None = None) -> Chatroom:
+    """Read a chatroom whose id can stand in a URL.
+
+    Args:
+        asked_id: Which one was asked for; another is no answer.
+    """
     room = wire.chatroom_from_wire(data)
     checked_id(room.chatroom_id)
+    # Ids that differ in case only are one to some services.
+    if asked_id is not None and room.chatroom_id.casefold() != asked_id.casefold():
+        raise ValueError("another chatroom than was asked for")
     return room
 
 

@@ -6,7 +6,9 @@ has found what is not repaired, 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import functools
+import itertools
 import json
 import shlex
 import sqlite3
@@ -45,6 +47,7 @@ _HUB_ELSEWHERE = (
     " CHATIX_API_URL."
 )
 
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 _DISK = (
     "is the disk full, to which the output goes or temporary files (TMPDIR) do? The same command again does the rest."
 )
@@ -59,9 +62,9 @@ def explained(command: Callable[P, T]) -> Callable[P, T]:
             return command(*args, **kwargs)
         except ChatixCommentsError as exc:
             raise click.ClickException(one_line(str(exc))) from exc
-        except (OSError, sqlite3.Error) as exc:
-            if isinstance(exc, BrokenPipeError):
-                raise  # Whoever reads has had enough, which click knows.
+        except (OSError, sqlite3.OperationalError) as exc:
+            if isinstance(exc, OSError) and exc.errno not in _DISK_ERRORS:
+                raise
             reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
             raise click.ClickException(f"{reason}: {_DISK}") from exc
         except KeyboardInterrupt:
@@ -135,9 +138,13 @@ def print_array(rows: Iterator[dict[str, Any]]) -> None:
 
 
 def print_array_in(name: str, rows: Iterator[dict[str, Any]], *, rest: Callable[[], dict[str, Any]]) -> None:
-    """Print a JSON object that has an array, row by row, and behind that what is known in the end."""
+    """Print a JSON object that has an array, row by row, and behind that what is known in the end.
+
+    What fails before the first row prints nothing.
+    """
+    first = list(itertools.islice(rows, 1))
     click.echo(f'{{"{name}": ', nl=False)
-    _print_items(rows)
+    _print_items(itertools.chain(first, rows))
     click.echo(f", {json.dumps(rest())[1:]}")
 
 

@@ -178,16 +178,23 @@ def chatroom_from_wire(data: Mapping[str, Any]) -> Chatroom:
     """Read a Chatroom object; raises ``KeyError``, ``TypeError`` or ``ValueError`` when it is none."""
     if not isinstance(data["id"], (str, int)) or not str(data["id"]):
         raise ValueError("a chatroom without an id")
+    external_id = data.get("external_id")
     return Chatroom(
         chatroom_id=str(data["id"]),
-        title=str(data.get("title") or ""),
+        title=_encodable(str(data.get("title") or "")),
         is_private=bool(data.get("is_private")),
         is_deleted=bool(data.get("is_deleted")),
         is_closed=bool(data.get("is_closed")),
         number_of_visitors=int(data.get("number_of_visitors") or 0),
         managers=tuple(manager_from_wire(manager) for manager in data.get("managers") or ()),
-        external_id=data.get("external_id"),
+        # What is neither text nor a number is no name of ours.
+        external_id=_encodable(str(external_id)) if isinstance(external_id, (str, int)) else None,
     )
+
+
+def _encodable(text: str) -> str:
+    """Return *text* without lone surrogates, which JSON can spell and no database or terminal takes."""
+    return text.encode(errors="replace").decode()
 
 
 def message_to_wire(message: Message, *, for_sender: bool = False) -> Json:
