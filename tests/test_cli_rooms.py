@@ -371,7 +371,7 @@ class TestSweep:
         assert seen == [nothing | {"failures": [], "is_complete": True}]
         # The hub keeps a seat of that kind for good.
         assert api.get_chatroom(room).number_of_visitors == 1
-        for told in ("1 taken out, 0 left in\n", "Nobody is offline.\n"):
+        for told in ("1 taken out, 0 left in.\n", "Nobody is offline.\n"):
             result = run(site, *sweep[:-1])
             assert (result.exit_code, result.stderr, result.stdout) == (0, "", told)
         assert api.get_chatroom(room).number_of_visitors == 0

@@ -22,6 +22,7 @@ from . import (  # noqa: F401 - to be imported is to add its commands
 )
 from .backfill import BackfillResult, FileFormat, Outcome, backfill
 from .cli_posts import concurrency_option, from_file_options, posts_of
+from .cli_progress import make_way
 from .cli_support import (
     as_json_option,
     chatix,
@@ -116,6 +117,7 @@ def _consume(
             counts[result.outcome] += 1
             if result.outcome is Outcome.FAILED:
                 failures.append({"post_id": result.post_id, "error": result.error})
+                make_way()
                 note(f"{result.post_id}: {result.error}")
             if number % LINE_EVERY == 0 and not sys.stderr.isatty():
                 note(f"{number} posts done")

@@ -13,7 +13,7 @@ import click
 from click import echo
 
 from .cli_posts import concurrency_option
-from .cli_progress import progress_of
+from .cli_progress import make_way, progress_of
 from .cli_support import (
     INTERRUPTED,
     TROUBLES_REMAIN,
@@ -58,6 +58,7 @@ def check_command(repairs: bool, replace_all: bool, concurrency: int, as_json: b
                 print_array_in("troubles", rows, rest=lambda: tally.numbers(inspector))
             else:
                 for trouble in troubles:
+                    make_way()
                     echo(_line(trouble))
                 if not tally.kinds and tally.is_complete:
                     echo(f"{inspector.posts} posts and {inspector.chatrooms} chatrooms: all fits.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, TypeVar
@@ -18,6 +19,9 @@ T = TypeVar("T")
 Progress = Callable[[int, int | None], None]
 
 LINE_EVERY = 10_000
+#: So often a bar is drawn anew, about: to draw takes longer than most of what it counts.
+_STEPS = 200
+_EMPTY_LINE = "\r\x1b[K"
 
 
 @contextlib.contextmanager
@@ -27,16 +31,41 @@ def progress_of(label: str) -> Iterator[Progress]:
         yield _Lines(label)
         return
     with contextlib.ExitStack() as stack:
-        bars: list[ProgressBar[None]] = []
+        yield _Bar(label, stack)
 
-        def show(count: int, total: int | None) -> None:
-            if not bars:
-                bar: ProgressBar[None] = click.progressbar(length=total, label=label, file=sys.stderr, show_pos=True)
-                bars.append(stack.enter_context(bar))
-            bars[0].length = None if total is None else max(total, count)
-            bars[0].update(count - bars[0].pos)
 
-        yield show
+class _Bar:
+    """A bar on the terminal, from when something is done."""
+
+    def __init__(self, label: str, stack: contextlib.ExitStack) -> None:
+        self._label = label
+        self._stack = stack
+        self._bar: ProgressBar[None] | None = None
+        self._count = 0
+
+    def __call__(self, count: int, total: int | None) -> None:
+        bar = self._bar or self._begin(total)
+        bar.length = None if total is None else max(total, count)
+        self._count = count
+        if count == total or count - bar.pos >= (total or count) / _STEPS:
+            self._draw()
+
+    def _begin(self, total: int | None) -> ProgressBar[None]:
+        # Without a length click wants something to go through.
+        bar = click.progressbar(itertools.repeat(None), length=total, label=self._label, file=sys.stderr, show_pos=True)
+        self._bar = self._stack.enter_context(bar)
+        self._stack.callback(self._draw)
+        return bar
+
+    def _draw(self) -> None:
+        if self._bar is not None:
+            self._bar.update(self._count - self._bar.pos)
+
+
+def make_way() -> None:
+    """Empty the line of a bar, so that what is said meanwhile stands in its place; the bar comes below it."""
+    if sys.stderr.isatty():
+        click.echo(_EMPTY_LINE, err=True, nl=False)
 
 
 class _Lines:

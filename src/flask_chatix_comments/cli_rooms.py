@@ -273,7 +273,7 @@ def sweep_command(limit: int, grace_s: float, time_limit_s: float, as_json: bool
 
 
 def _summary(result: SweepResult) -> str:
-    found = f"{result.taken_out} taken out, {result.came_back} left in" if result.offline else "Nobody is offline."
+    found = f"{result.taken_out} taken out, {result.came_back} left in." if result.offline else "Nobody is offline."
     if result.refused:
         found += f" {result.refused} taken out who may not read private comments any more."
     return found if result.is_complete else f"{found} Not all was looked at."

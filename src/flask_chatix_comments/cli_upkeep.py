@@ -13,7 +13,7 @@ import click
 
 from .backfill import FileFormat
 from .cli_posts import concurrency_option, from_file_options, posts_of
-from .cli_progress import progress_of, shown
+from .cli_progress import make_way, progress_of, shown
 from .cli_support import (
     INTERRUPTED,
     as_json_option,
@@ -108,6 +108,7 @@ def _count_results(
             for result in results:
                 counts[result.outcome] += 1
                 if result.outcome in _FAILURES:
+                    make_way()
                     note(one_line(f"{result.post_id}: {result.error}"))
                     if len(failures) < MAX_FAILURES:
                         failures.append(dataclasses.asdict(result))
