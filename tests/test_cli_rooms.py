@@ -530,6 +530,13 @@ class TestTroubleAtTheHub:
         assert site.state.registry.get("lost").state is RoomState.OPEN
         assert run(site, "unlink", "lost").exit_code == 0
 
+    @pytest.mark.parametrize("command", ["restore", "messages", "show"])
+    def test_one_that_was_deleted_longer_ago_than_it_can_be_restored(self, site: Site, command: str) -> None:
+        site.state.registry.link("lost", "lost-room", title="", is_private=False, state=RoomState.DELETED)
+        told = run(site, command, "lost").stderr
+        assert "If it is gone for good, and the post is to have comments again, flask chatix unlink lets" in told
+        assert "check --repair" not in told
+
 
 def test_in_python(site: Site, api: ChatixApi, room: str) -> None:
     comments = site.comments

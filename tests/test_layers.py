@@ -177,7 +177,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {
         *("click", ".cli_support", ".cli_rooms", ".cli_privacy", ".cli_hub", ".cli_posts", ".cli_upkeep", ".cli_check"),
         *(".cli_transfer", ".cli_schema", ".state", ".room_info", ".room_troubles", ".backfill", ".errors"),
-        *(".room_batches", ".cli_progress"),
+        *(".room_batches", ".cli_progress", ".registry"),
     },
     "extension": {
         *("flask", ".state", ".config", ".neighbours", ".rooms", ".backfill", ".room_info", ".room_methods"),

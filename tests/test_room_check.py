@@ -79,6 +79,16 @@ def test_a_vanished_one(check: Checker, service: FakeService, room: str) -> None
     assert check.counts == (1, 0, 1)
 
 
+def test_one_that_was_deleted_may_vanish(
+    check: Checker, registry: RoomRegistry, service: FakeService, room: str
+) -> None:
+    """It is past restoring, or at a service that hides it: no reason to open the post's comments again."""
+    registry.update("7", state=RoomState.DELETED)
+    del service.rooms[room]
+    assert check() == []
+    assert check.counts == (1, 0, 0)
+
+
 def test_one_that_is_only_missing_in_the_list(check: Checker, service: FakeService, faults: Faults, room: str) -> None:
     """Lists shift while they are read, and some services leave out what is deleted."""
     faults.order(httpx.Response(200, json={"items": []}))

@@ -148,6 +148,15 @@ def test_a_vanished_one_is_named_and_never_replaced(
     assert service.rooms == {}
 
 
+def test_one_that_was_deleted_may_vanish(
+    registry: RoomRegistry, api: ChatixApi, service: FakeService, room: str, has_list: bool
+) -> None:
+    before = registry.update("7", state=RoomState.DELETED)
+    del service.rooms[room]
+    assert outcome(sync(registry, api, Post("7", "Seven"), has_list=has_list)) is SyncOutcome.UNCHANGED
+    assert registry.get("7") == before
+
+
 def test_one_failure_does_not_stop_the_others(
     registry: RoomRegistry, api: ChatixApi, rooms: RoomService, faults: Faults, room: str, has_list: bool
 ) -> None:

@@ -35,6 +35,7 @@ from .cli_support import (
     require_api,
 )
 from .errors import ApiError, ApiStatusError, RoomMissingError
+from .registry import RoomState
 from .room_batches import PATIENCE_S
 from .room_info import RoomInfo, all_rooms, one_room, visitor_counts
 from .room_troubles import GONE_STATUSES, missing
@@ -185,11 +186,12 @@ def _asked_room(state: AppState, api: ChatixApi, post_id: str) -> RoomInfo:
     try:
         return one_room(state.registry, api, post_id)
     except ApiStatusError as exc:
-        chatroom_id = state.registry.get(post_id).chatroom_id
+        entry = state.registry.get(post_id)
         # The hub has just answered as that of this website, so that CHATIX_API_URL is not in doubt.
-        if exc.status_code not in GONE_STATUSES or state.config.is_hosted or chatroom_id is None:
+        if exc.status_code not in GONE_STATUSES or state.config.is_hosted or entry.chatroom_id is None:
             raise
-        raise missing(post_id, chatroom_id, api.base_url, is_hosted=False) from exc
+        is_deleted = entry.state is RoomState.DELETED
+        raise missing(post_id, entry.chatroom_id, api.base_url, is_hosted=False, is_deleted=is_deleted) from exc
 
 
 def _row(room: RoomInfo) -> dict[str, Any]:

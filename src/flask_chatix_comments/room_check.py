@@ -56,7 +56,7 @@ class Inspector:
 
     Attributes:
         posts: How many the registry has, once ``run`` has begun.
-        named: How many of them have a chatroom.
+        named: How many of them have a chatroom that is not deleted.
         missing: How many of these chatrooms the service has not listed.
         chatrooms: How many it has listed.
 
@@ -137,7 +137,9 @@ class Inspector:
         """Note which chatrooms the registry names, and how many of those are not there, as far as that is known."""
         self.posts = self.named = self.missing = 0
         for entries in self._pages():
-            named = [entry.chatroom_id for entry in entries if entry.chatroom_id is not None]
+            # Of deleted ones nobody expects that they are there.
+            living = [entry for entry in entries if entry.state is not RoomState.DELETED]
+            named = [entry.chatroom_id for entry in living if entry.chatroom_id is not None]
             self._list.add_posts(entry.post_id for entry in entries)
             self.posts += len(entries)
             self.named += len(named)
@@ -200,7 +202,8 @@ class Inspector:
         if entry.chatroom_id is None:
             return []
         if chatroom is None:
-            return [TroubleKind.VANISHED]
+            # Our hub deletes for good after some time, and other services may not show what they have deleted.
+            return [] if entry.state is RoomState.DELETED else [TroubleKind.VANISHED]
         found = [
             _trouble_of_state(entry, state_now(chatroom, entry, is_hosted=self._is_hosted)),
             _trouble_of_privacy(entry, chatroom),

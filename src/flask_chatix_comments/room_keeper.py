@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from . import room_troubles as troubles
@@ -206,7 +207,7 @@ class RoomKeeper:
         ask: Callable[[ChatixApi], T],
         post_id: str,
         chatroom_id: str,
-        trouble: Callable[..., RoomMissingError] = troubles.missing,
+        trouble: Callable[..., RoomMissingError] | None = None,
     ) -> T:
         """Return the service's answer; say what is the matter when it does not have the chatroom."""
         api = self._api()
@@ -215,7 +216,12 @@ class RoomKeeper:
         except ApiStatusError as exc:
             if exc.status_code not in troubles.GONE_STATUSES:
                 raise
+            trouble = trouble or partial(troubles.missing, is_deleted=self._is_deleted(post_id))
             raise trouble(post_id, chatroom_id, api.base_url, is_hosted=self._is_hosted) from exc
+
+    def _is_deleted(self, post_id: str) -> bool:
+        entry = self._registry.find(post_id)
+        return entry is not None and entry.state is RoomState.DELETED
 
 
 def _change(

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING
 from . import wire
 from .errors import ApiPayloadError, ApiStatusError, RoomError
 from .models import Message
-from .registry import RoomRegistry
+from .registry import RoomRegistry, RoomState
 from .room_troubles import GONE_STATUSES, missing, room_of
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def thread_of(
         PostNotRegisteredError, RoomError: At once: the post has no chatroom.
         RoomMissingError: With the first message: the service does not have it.
     """
-    chatroom_id = room_of(registry, post_id)[1]
+    entry, chatroom_id = room_of(registry, post_id)
 
     def told() -> Iterator[Message]:
         try:
@@ -72,7 +72,8 @@ def thread_of(
         except ApiStatusError as exc:
             if exc.status_code not in GONE_STATUSES:
                 raise
-            raise missing(post_id, chatroom_id, api.base_url, is_hosted=is_hosted) from exc
+            is_deleted = entry.state is RoomState.DELETED
+            raise missing(post_id, chatroom_id, api.base_url, is_hosted=is_hosted, is_deleted=is_deleted) from exc
 
     return told()
 

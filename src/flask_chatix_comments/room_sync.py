@@ -99,6 +99,9 @@ class Synchronizer:
             return SyncResult(post_id, SyncOutcome.UNCHANGED)
         # What was fetched some time ago is no reason to change anything.
         chatroom = find_chatroom(self._api, entry.chatroom_id)
+        if chatroom is None and entry.state is RoomState.DELETED:
+            # Our hub deletes for good after some time, and other services may not show what they have deleted.
+            return SyncResult(post_id, SyncOutcome.UNCHANGED)
         if chatroom is None:
             error = missing(post_id, entry.chatroom_id, self._api.base_url, is_hosted=self._is_hosted)
             return SyncResult(post_id, SyncOutcome.VANISHED, str(error))

@@ -12,6 +12,8 @@ _LOST_HUB = (
     "It may have been deleted longer ago than CHATIX_HUB_RESTORE_DAYS, or the hub's database be another one, or lost:"
     " the registry (CHATIX_DATABASE_URL) and the hub's database (CHATIX_HUB_DATABASE_URL) belong together."
 )
+_BY_CHECK = "flask chatix check --repair makes a new one."
+_AFTER_UNLINK = "and the post is to have comments again, flask chatix unlink lets its next reader make a new one."
 _WRONG_SERVICE = "If it should be there, check CHATIX_API_URL and CHATIX_API_OPERATIONS."
 
 
@@ -31,12 +33,18 @@ def room_of(registry: RoomRegistry, post_id: str) -> tuple[RegistryEntry, str]:
     return entry, entry.chatroom_id
 
 
-def missing(post_id: str, chatroom_id: str, api_url: str, *, is_hosted: bool) -> RoomMissingError:
-    """Return the error for a post's chatroom that the service does not have."""
+def missing(
+    post_id: str, chatroom_id: str, api_url: str, *, is_hosted: bool, is_deleted: bool = False
+) -> RoomMissingError:
+    """Return the error for a post's chatroom that the service does not have.
+
+    Args:
+        is_deleted: Whether the registry knows that it was deleted: then nothing makes a new one by itself.
+    """
     service, hint = ("service", _WRONG_SERVICE) if is_hosted else ("hub", _LOST_HUB)
     return RoomMissingError(
         f"The {service} at {api_url} does not know the chatroom {chatroom_id} of the post {post_id!r}. {hint} If it is"
-        " gone for good, flask chatix check --repair makes a new one.",
+        f" gone for good, {_AFTER_UNLINK if is_deleted else _BY_CHECK}",
         post_id=post_id,
     )
 
