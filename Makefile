@@ -22,8 +22,8 @@ help:
 	@echo "make demo    the example site with live comments (PORT, HUB_PORT, DEMO_DATA)"
 	@echo "make test    every test, real browser included"
 	@echo "make coverage  the Python tests, and which lines they reach"
-	@echo "make bench   what pages, look-ups, uploads and commands for many posts cost, beside their limits"
 	@echo "make soak    10,000 comments while the hub is killed and lines are cut (SOAK_ARGS, such as --seed 1)"
+	@echo "make bench   what pages, look-ups, comments, uploads and commands for many posts cost, beside their limits"
 	@echo "make lint    ruff, mypy, tsc, Biome"
 	@echo "make docs    the documentation site, into docs/_build/html"
 	@echo "make format  rewrite the sources in the project's format"
@@ -142,6 +142,7 @@ bench: .venv/.demo $(BUNDLE)
 	$(BIN)/python benchmarks/upload.py
 	$(BIN)/python benchmarks/upkeep.py 10000
 	$(BIN)/python benchmarks/rooms.py
+	$(BIN)/python benchmarks/posts.py
 
 screenshots: .venv/.dev $(BUNDLE) chromium
 	$(BIN)/python -m docs.make_screenshots

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from ..models import Message
+from ..models import Message, MessageType
 
 THUMB_SIDES_PX = (100, 300)
 URL_FIELDS = ("thumb_100_url", "thumb_300_url", "original_url", "file_url")
@@ -98,6 +98,8 @@ def with_pass(message: Message, file_pass: str) -> Message:
 
 def located(message: Message, base_url: str) -> Message:
     """Return the message with URLs in place of paths. To its sender, the URL of an upload is its key as well."""
+    if message.type is MessageType.TEXT:
+        return message
     paths = {name: getattr(message, name) for name in URL_FIELDS}
     urls = {name: base_url + path for name, path in paths.items() if path is not None and path.startswith("/")}
     if not urls:
@@ -109,4 +111,6 @@ def located(message: Message, base_url: str) -> Message:
 
 def has_paths(message: Message) -> bool:
     """Whether the message reads differently on each host."""
+    if message.type is MessageType.TEXT:
+        return False
     return any((getattr(message, name) or "").startswith("/") for name in URL_FIELDS)

@@ -48,6 +48,13 @@ def test_rows_are_put_in_found_and_changed(connection: sa.Connection) -> None:
     assert FIND.first(connection, {"key": "a"}) == (3, True)
 
 
+def test_what_is_part_of_the_statement_need_not_be_given(connection: sa.Connection) -> None:
+    for number in range(2, 5):
+        INSERT.run(connection, {"id": f"b{number}", "number": number, "is_good": False})
+    statement = sa.select(table.c.id).where(table.c.number > 1).order_by(table.c.id).limit(sa.bindparam("count"))
+    assert Prepared(statement).all(connection, {"count": 2}) == [("b2",), ("b3",)]
+
+
 def test_they_are_part_of_the_transaction(connection: sa.Connection) -> None:
     COUNT_ON.run(connection, {"key": "a", "more": 2})
     connection.rollback()
@@ -69,7 +76,7 @@ def test_a_value_that_is_missing_is_an_error(connection: sa.Connection) -> None:
 
 def test_each_kind_of_database_gets_its_own_text() -> None:
     def text(dialect: sa.Dialect) -> str:
-        return FIND._compile(dialect)[0].replace("\n", "").partition("WHERE ")[2]
+        return FIND._compile(dialect).text.replace("\n", "").partition("WHERE ")[2]
 
     texts = [text(dialect) for dialect in (sqlite.dialect(), postgresql.dialect(), mysql.dialect())]  # type: ignore[no-untyped-call]  # SQLAlchemy's dialects have no types
     assert texts == ["things.id = ?", "things.id = %(key)s::VARCHAR FOR UPDATE", "things.id = %s FOR UPDATE"]

@@ -40,7 +40,7 @@ class Writing:
 
         return self.threads.submit(work)
 
-    def hold(self) -> threading.Event:
+    async def hold(self) -> threading.Event:
         """Keep the thread busy until the event is set."""
         entered, release = threading.Event(), threading.Event()
 
@@ -49,7 +49,7 @@ class Writing:
             release.wait(10)
 
         self.held = self.threads.submit(work)
-        assert entered.wait(10)
+        assert await asyncio.to_thread(entered.wait, 10)
         return release
 
     def numbers(self) -> list[int]:
@@ -66,7 +66,7 @@ async def writing(tmp_path: Path) -> AsyncIterator[Writing]:
 
 
 async def test_what_waits_is_committed_together_in_order(writing: Writing) -> None:
-    release = writing.hold()
+    release = await writing.hold()
     order: list[int] = []
     futures = [writing.insert(number) for number in range(25)]
     for future in futures:
@@ -81,7 +81,7 @@ async def test_what_waits_is_committed_together_in_order(writing: Writing) -> No
 
 
 async def test_a_failure_undoes_only_itself(writing: Writing) -> None:
-    release = writing.hold()
+    release = await writing.hold()
     futures = [writing.insert(1), writing.insert(1), writing.insert(2)]
     release.set()
     outcomes = await asyncio.gather(*futures, return_exceptions=True)
@@ -93,7 +93,7 @@ async def test_a_failure_undoes_only_itself(writing: Writing) -> None:
 
 async def test_all_is_done_once_though_a_failure_has_it_done_again(writing: Writing) -> None:
     """What came before the one that fails was undone with it, and is done anew."""
-    release = writing.hold()
+    release = await writing.hold()
     futures: list[asyncio.Future[Any]] = [writing.insert(1), writing.insert(1), writing.insert(1), writing.insert(4)]
     before = writing.commits
     release.set()
@@ -117,7 +117,7 @@ async def test_other_exceptions_reach_the_caller_as_they_are(writing: Writing) -
 
     with pytest.raises(LookupError, match="mine"):
         await writing.threads.submit(work)
-    release = writing.hold()
+    release = await writing.hold()
     futures: list[asyncio.Future[Any]] = [writing.threads.submit(work), writing.insert(1)]
     release.set()
     outcomes = await asyncio.gather(*futures, return_exceptions=True)
@@ -129,7 +129,7 @@ async def test_a_commit_that_fails_fails_all_of_it(writing: Writing) -> None:
     def refuse(_: sa.Connection) -> None:
         raise sa.exc.OperationalError("COMMIT", {}, Exception("disk I/O error"))
 
-    release = writing.hold()
+    release = await writing.hold()
     futures = [writing.insert(1), writing.insert(2)]
     sa.event.listen(writing.engine, "commit", refuse)
     release.set()
@@ -153,7 +153,7 @@ async def test_a_full_disk_in_the_middle_fails_all_of_it(writing: Writing) -> No
         connection.exec_driver_sql("PRAGMA max_page_count = 30")
 
     await writing.threads.submit(limit)
-    release = writing.hold()
+    release = await writing.hold()
     futures: list[asyncio.Future[Any]] = [writing.insert(1), writing.threads.submit(fill), writing.insert(2)]
     release.set()
     outcomes = await asyncio.gather(*futures, return_exceptions=True)
@@ -166,7 +166,7 @@ async def test_a_full_disk_in_the_middle_fails_all_of_it(writing: Writing) -> No
 
 
 async def test_somebody_who_no_longer_waits_is_no_trouble(writing: Writing) -> None:
-    release = writing.hold()
+    release = await writing.hold()
     future = writing.insert(1)
     future.cancel()
     release.set()
@@ -175,7 +175,7 @@ async def test_somebody_who_no_longer_waits_is_no_trouble(writing: Writing) -> N
 
 
 async def test_closing_does_first_what_was_asked(writing: Writing) -> None:
-    release = writing.hold()
+    release = await writing.hold()
     future = writing.insert(1)
     closing = asyncio.create_task(writing.threads.close())
     await asyncio.sleep(0)
@@ -185,6 +185,20 @@ async def test_closing_does_first_what_was_asked(writing: Writing) -> None:
     await closing
     assert await future == 1
     assert writing.numbers() == [1]
+
+
+async def test_closing_at_once_does_first_what_was_asked(writing: Writing) -> None:
+    """What has been submitted in this turn of the loop is not with the thread yet."""
+    future = writing.insert(1)
+    await writing.threads.close()
+    assert await future == 1
+    assert writing.numbers() == [1]
+
+
+async def test_what_one_turn_of_the_loop_submits_is_one_commit(writing: Writing) -> None:
+    before = writing.commits
+    await asyncio.gather(*map(writing.insert, range(10)))
+    assert writing.commits - before == 1
 
 
 async def test_a_loop_that_ended_is_no_trouble(writing: Writing) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from ...models import Message
+from ...models import Message, MessageType
 from . import uploads
 from .base import Appended, Changes, Cursor, History
 from .prepared import Prepared
@@ -70,12 +70,38 @@ _id_by_client_key = Prepared(
     )
 )
 _insert = Prepared(messages.insert())
-_by_id = sa.select(messages).where(messages.c.chatroom_id == sa.bindparam("room"), messages.c.id == sa.bindparam("key"))
-_by_id_anywhere = sa.select(messages).where(messages.c.id == sa.bindparam("key"))
-_living_by_id = _by_id.where(~messages.c.is_deleted)
-_change = messages.update().where(messages.c.id == sa.bindparam("key"))
-_state = sa.select(chatrooms.c.last_change, chatrooms.c.last_whisper_change, chatrooms.c.is_closed).where(
-    chatrooms.c.id == sa.bindparam("key")
+_is_in_room = messages.c.chatroom_id == sa.bindparam("room")
+_is_it = messages.c.id == sa.bindparam("key")
+_by_id = Prepared(sa.select(messages).where(_is_in_room, _is_it))
+_by_id_anywhere = Prepared(sa.select(messages).where(_is_it))
+_living_by_id = Prepared(sa.select(messages).where(_is_in_room, _is_it, ~messages.c.is_deleted))
+_sub_of = Prepared(sa.select(messages.c.sub).where(_is_it))
+_change = messages.update().where(_is_it)
+_state = Prepared(
+    sa.select(chatrooms.c.last_change, chatrooms.c.last_whisper_change, chatrooms.c.is_closed).where(
+        chatrooms.c.id == sa.bindparam("key")
+    )
+)
+
+
+def _newest_first(*, with_whispers: bool) -> Prepared:
+    """Return the statement for the living messages before a place in a chatroom."""
+    place = sa.tuple_(messages.c.seq, messages.c.sub)
+    wanted = [_is_in_room, place < sa.tuple_(sa.bindparam("seq"), sa.bindparam("sub")), ~messages.c.is_deleted]
+    if not with_whispers:
+        wanted.append(~messages.c.is_whisper)
+    ordered = sa.select(messages).where(*wanted).order_by(messages.c.seq.desc(), messages.c.sub.desc())
+    return Prepared(ordered.limit(sa.bindparam("count")))
+
+
+_newest = {with_whispers: _newest_first(with_whispers=with_whispers) for with_whispers in (False, True)}
+#: Behind the last message.
+_END = {"seq": 2**62, "sub": 0}
+_changed_after = Prepared(
+    sa.select(messages)
+    .where(_is_in_room, messages.c.is_whisper == sa.bindparam("is_whisper"), messages.c.change > sa.bindparam("after"))
+    .order_by(messages.c.change)
+    .limit(sa.bindparam("count"))
 )
 
 
@@ -121,13 +147,13 @@ def _find_known(connection: sa.Connection, draft: Message, upload_id: str | None
 
 def find(connection: sa.Connection, chatroom_id: str, message_id: str) -> Message | None:
     """Return the message."""
-    row = connection.execute(_by_id, {"room": chatroom_id, "key": message_id}).first()
+    row = _by_id.first(connection, {"room": chatroom_id, "key": message_id})
     return message_from_row(row) if row else None
 
 
 def find_anywhere(connection: sa.Connection, message_id: str) -> Message | None:
     """Return the message, of whatever chatroom it is."""
-    row = connection.execute(_by_id_anywhere, {"key": message_id}).first()
+    row = _by_id_anywhere.first(connection, {"key": message_id})
     return message_from_row(row) if row else None
 
 
@@ -161,15 +187,15 @@ def _alter(
     connection: sa.Connection, chatroom_id: str, message_id: str, values: dict[str, Any], *, is_end: bool
 ) -> Message | None:
     room = _Room.lock(connection, chatroom_id)
-    row = connection.execute(_living_by_id, {"room": chatroom_id, "key": message_id}).first()
+    row = _living_by_id.first(connection, {"room": chatroom_id, "key": message_id})
     if room is None or row is None:
         return None
-    room = room.changed(is_whisper=row.is_whisper)
-    if is_end and not row.is_whisper:
+    is_whisper = message_from_row(row).is_whisper
+    room = room.changed(is_whisper=is_whisper)
+    if is_end and not is_whisper:
         room = room._replace(message_count=room.message_count - 1)
     room.save(connection, chatroom_id)
-    change = room.change_number(is_whisper=row.is_whisper)
-    connection.execute(_change, {"key": message_id, **values, "change": change})
+    connection.execute(_change, {"key": message_id, **values, "change": room.change_number(is_whisper=is_whisper)})
     return find(connection, chatroom_id, message_id)
 
 
@@ -178,27 +204,24 @@ def page_before(
 ) -> History:
     """Return the living messages just before *before*, oldest first."""
     cursor, is_closed = _read_state(connection, chatroom_id, with_whispers)
-    wanted = [messages.c.chatroom_id == chatroom_id, ~messages.c.is_deleted]
-    if not with_whispers:
-        wanted.append(~messages.c.is_whisper)
+    place = _END
     if before is not None:
-        sub = connection.scalar(sa.select(messages.c.sub).where(messages.c.id == before.message_id)) or 0
-        wanted.append((messages.c.seq < before.seq) | ((messages.c.seq == before.seq) & (messages.c.sub < sub)))
+        row = _sub_of.first(connection, {"key": before.message_id})
+        place = {"seq": before.seq, "sub": row[0] if row else 0}
     # One more than wanted: its presence tells that there is more.
-    newest_first = (
-        sa.select(messages).where(*wanted).order_by(messages.c.seq.desc(), messages.c.sub.desc()).limit(limit + 1)
-    )
-    found = [message_from_row(row) for row in connection.execute(newest_first)]
+    rows = _newest[with_whispers].all(connection, {"room": chatroom_id, "count": limit + 1, **place})
+    found = [message_from_row(row) for row in rows]
     page = _cut(found[:limit])
     return History(page[::-1], cursor, has_more=len(page) < len(found), is_closed=is_closed)
 
 
 def _read_state(connection: sa.Connection, chatroom_id: str, with_whispers: bool) -> tuple[Cursor, bool]:
     """Return where the chatroom's changes have got to, and whether it is read-only."""
-    row = connection.execute(_state, {"key": chatroom_id}).first()
+    row = _state.first(connection, {"key": chatroom_id})
     if row is None:
         return Cursor(), False
-    return Cursor(row.last_change, row.last_whisper_change if with_whispers else 0), row.is_closed
+    last_change, last_whisper_change, is_closed = row
+    return Cursor(last_change, last_whisper_change if with_whispers else 0), bool(is_closed)
 
 
 def changes_since(
@@ -228,18 +251,15 @@ def _cut(found: list[Message]) -> list[Message]:
 
 
 def _size_of(message: Message) -> int:
+    if message.type is MessageType.TEXT:
+        return len(message.content.encode())
     urls = (message.thumb_100_url, message.thumb_300_url, message.original_url, message.file_url)
-    return sum(len(text.encode()) for text in (message.content, *urls) if text is not None)
+    return sum(len(url.encode()) for url in urls if url is not None)
 
 
 def _changed(connection: sa.Connection, chatroom_id: str, after: int, limit: int, *, is_whisper: bool) -> list[Message]:
-    statement = (
-        sa.select(messages)
-        .where(messages.c.chatroom_id == chatroom_id, messages.c.is_whisper == is_whisper, messages.c.change > after)
-        .order_by(messages.c.change)
-        .limit(limit)
-    )
-    return [message_from_row(row) for row in connection.execute(statement)]
+    values = {"room": chatroom_id, "is_whisper": is_whisper, "after": after, "count": limit}
+    return [message_from_row(row) for row in _changed_after.all(connection, values)]
 
 
 def count(connection: sa.Connection, chatroom_ids: Collection[str]) -> dict[str, int]:

@@ -57,7 +57,8 @@ class DatabaseThreads:
     def __init__(self, engine: Engine, *, name: str, count: int, max_batch: int) -> None:
         self._engine = engine
         self._max_batch = max_batch
-        self._queue: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[_Job[Any]] | None] = queue.SimpleQueue()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[_Job[Any]]] = {}
         self._threads = [threading.Thread(target=self._run, name=name, daemon=True) for _ in range(count)]
         self._is_closed = False
         for thread in self._threads:
@@ -72,39 +73,58 @@ class DatabaseThreads:
         job = _Job(work, loop, loop.create_future())
         if self._is_closed:
             job.future.set_exception(StoreError("The hub is shutting down."))
+        elif self._max_batch == 1:
+            self._queue.put([job])
         else:
-            self._queue.put(job)
+            self._gather(job)
         return job.future
+
+    def _gather(self, job: _Job[Any]) -> None:
+        """Hand over together what one turn of the loop submits: the thread is woken once for all of it."""
+        gathered = self._gathered.setdefault(job.loop, [])
+        gathered.append(job)
+        if len(gathered) == 1:
+            job.loop.call_soon(self._hand_over, job.loop)
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        jobs = self._gathered.pop(loop, None)
+        if jobs:
+            self._queue.put(jobs)
 
     async def close(self) -> None:
         """Do what has been queued, then end the threads."""
         if self._is_closed:
             return
         self._is_closed = True
+        for loop in list(self._gathered):
+            self._hand_over(loop)
         for _ in self._threads:
             self._queue.put(None)
         while any(thread.is_alive() for thread in self._threads):
             await asyncio.sleep(0.005)
 
     def _run(self) -> None:
-        while (job := self._queue.get()) is not None:
-            batch = [job, *self._waiting_jobs()]
-            self._do(batch)
-            _settle(batch)
+        while (jobs := self._queue.get()) is not None:
+            waiting = [*jobs, *self._waiting_jobs(len(jobs))]
+            for start in range(0, len(waiting), self._max_batch):
+                batch = waiting[start : start + self._max_batch]
+                self._do(batch)
+                _settle(batch)
 
-    def _waiting_jobs(self) -> list[_Job[Any]]:
-        jobs: list[_Job[Any]] = []
-        while len(jobs) < self._max_batch - 1:
+    def _waiting_jobs(self, count: int) -> list[_Job[Any]]:
+        """Return what waits behind the *count* jobs that have been taken, up to a whole batch or a little more."""
+        waiting: list[_Job[Any]] = []
+        while count + len(waiting) < self._max_batch:
             try:
-                job = self._queue.get_nowait()
+                jobs = self._queue.get_nowait()
             except queue.Empty:
                 break
-            if job is None:
+            if jobs is None:
                 # The end is for whoever asks next.
                 self._queue.put(None)
                 break
-            jobs.append(job)
-        return jobs
+            waiting += jobs
+        return waiting
 
     def _do(self, jobs: Jobs) -> None:
         """Do the jobs in one transaction; when one of them fails, that is undone, and each is done for itself."""
