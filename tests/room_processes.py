@@ -73,7 +73,9 @@ def context() -> ForkServerContext:
     """Return what starts processes; the first call starts what they are forked off."""
     forks = multiprocessing.get_context("forkserver")
     dialects = (f"sqlalchemy.dialects.{name}" for name in ("sqlite", "postgresql.psycopg", "mysql.pymysql"))
-    forks.set_forkserver_preload(["tests.room_processes", "psycopg", "pymysql", "pytest", *dialects])
+    forks.set_forkserver_preload(
+        ["tests.room_processes", "tests.hub.dying_hubs", "psycopg", "pymysql", "pytest", *dialects]
+    )
     # Up to Python 3.12 the process that forks does not know our sys.path.
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "src"), *filter(None, [before])])
