@@ -40,6 +40,7 @@
         │   └── NotFoundError
         │       └── ChatroomNotFoundError
         └── StoreError
+            └── StoreFullError                 there is no room for what was to be stored
 
 Messages are for people: they say what is wrong and what to do. They never hold a secret, a token or
 the text of a comment.
@@ -340,3 +341,10 @@ class ChatroomNotFoundError(NotFoundError):
 
 class StoreError(HubError):
     """The hub's database could not be read or written."""
+
+
+class StoreFullError(StoreError):
+    """The disk has no room for what the hub's database was to store; reading goes on."""
+
+    #: What people are told.
+    FOR_PEOPLE = "There is no room left on the server for this. Please tell its owner."

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import wire
-from ..errors import InvalidArgumentError, InvocationError, NotAllowedError, StoreError, UnknownMethodError
+from ..errors import (
+    InvalidArgumentError,
+    InvocationError,
+    NotAllowedError,
+    StoreError,
+    StoreFullError,
+    UnknownMethodError,
+)
 from ..models import Message
 from ..tokens import VisitorTicket
 from ..wire import HubMethod
@@ -104,6 +111,8 @@ class Dispatcher:
             return await self._call(caller, invocation)
         except InvocationError as exc:
             return _Failure(str(exc))
+        except StoreFullError as exc:
+            return _Failure(exc.FOR_PEOPLE)
         except StoreError:
             return _Failure(STORE_FAILED)
         except Exception:

@@ -17,6 +17,7 @@ from ..errors import (
     NotFoundError,
     RequestRefusedError,
     StoreError,
+    StoreFullError,
     TooOftenError,
 )
 from .limits import MAX_PAGE, check_id, check_number
@@ -87,6 +88,8 @@ async def refusal_to_response(_: Request, exc: Exception) -> Response:
     """Answer what was raised on purpose."""
     if isinstance(exc, RequestRefusedError):
         return _error(exc.status_code, str(exc), retry_after_s=exc.retry_after_s)
+    if isinstance(exc, StoreFullError):
+        return _error(507, exc.FOR_PEOPLE)
     if isinstance(exc, StoreError):
         return _error(503, "The hub's database cannot be used right now.")
     if isinstance(exc, TooOftenError):

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from contextlib import suppress
 
-from ...errors import ChatroomNotFoundError, NotAllowedError
+from ...errors import ChatroomNotFoundError, NotAllowedError, StoreFullError
 from ...models import Chatroom, Member, Profile
 from ...tokens import VisitorTicket
 from ..backplane.base import MemberMoved, Move, PresenceChanged
@@ -113,7 +114,7 @@ class Attendance:
                 raise NotAllowedError("You are in too many chatrooms. Leave one of them first.")
             if not was_member or self._membership.is_held_by_api(visitor_id, chatroom_id):
                 hold = Hold.LASTING if caller.is_lasting else Hold.GRACE
-                await self._put(chatroom_id, visitor_id, hold)
+                await self._put_if_there_is_room(chatroom_id, visitor_id, hold)
             if not was_member:
                 await self._look_again(caller, chatroom_id)
             self._membership.join(caller.connection_id, chatroom_id)
@@ -276,6 +277,11 @@ class Attendance:
             found = await self._store.find_visitor(visitor_id)
             is_manager = found is not None and found[0].is_manager
         await self._store.put_member(chatroom_id, visitor_id, hold, is_manager=is_manager)
+
+    async def _put_if_there_is_room(self, chatroom_id: str, visitor_id: str, hold: Hold) -> None:
+        """Store a membership; on a full disk memory has to do, so that whoever comes can read."""
+        with suppress(StoreFullError):
+            await self._put(chatroom_id, visitor_id, hold)
 
     async def _withdraw(self, visitor_id: str, chatroom_id: str, connection_id: str, *, spare_api: bool) -> None:
         membership = self._membership

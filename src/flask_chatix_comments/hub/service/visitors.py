@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ...errors import InvalidArgumentError, NameTakenError, NotFoundError, TokenError
+from ...errors import InvalidArgumentError, NameTakenError, NotFoundError, StoreFullError, TokenError
 from ...models import Manager, Member, Profile, is_guest_id
 from ...tokens import VisitorTicket, VisitorTickets
 from ..backplane.base import ProfileChanged, RightsChanged
@@ -113,7 +114,9 @@ class Visitors:
         if profile.is_persistent and profile != stored:
             issued_at = datetime.fromtimestamp(ticket.issued_at, UTC)
             protect = _keys_of_known(profile, ProfileUpdate(name=profile.name), is_by_site=True)
-            await self._store.save_visitor(profile, said_at=issued_at, protect=protect)
+            # On a full disk the ticket has to do: whoever comes can read.
+            with suppress(StoreFullError):
+                await self._store.save_visitor(profile, said_at=issued_at, protect=protect)
         return before, profile
 
     async def get(self, visitor_id: str) -> Profile:

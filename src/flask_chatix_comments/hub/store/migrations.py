@@ -70,6 +70,9 @@ def prepare(connection: sa.Connection) -> None:
         return
     if version > SCHEMA_VERSION:
         raise StoreError(f"The hub's database is of a newer version ({version}) than this program ({SCHEMA_VERSION}).")
+    if version == SCHEMA_VERSION:
+        # Nothing is written: a full disk does not keep a hub from being read.
+        return
     for number in range(version + 1, SCHEMA_VERSION + 1):
         STEPS[number](connection)
     connection.execute(schema_info.update().values(version=SCHEMA_VERSION))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from ...errors import StoreError
+from ...errors import StoreError, StoreFullError
 
 logger = logging.getLogger(__name__)
 
@@ -192,9 +193,14 @@ def store_error(exc: BaseException) -> BaseException:
     if not isinstance(exc, SQLAlchemyError):
         return exc
     logger.error("The hub's database failed: %s", database_reason(exc))
-    error = StoreError(f"The hub's database failed: {database_reason(exc)}")
+    kind = StoreFullError if _is_full(exc) else StoreError
+    error = kind(f"The hub's database failed: {database_reason(exc)}")
     error.__cause__ = exc
     return error
+
+
+def _is_full(exc: SQLAlchemyError) -> bool:
+    return isinstance(exc, DBAPIError) and getattr(exc.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
 
 
 def database_reason(exc: Exception) -> str:
