@@ -56,6 +56,8 @@ export class Connector {
   #state: LineState = "connecting";
   #wasLive = false;
   #failures = 0;
+  /** When the service wants to see us again; it sees to it that not all come at once. */
+  #comeAgainMs: number | undefined;
   /** Whether the site may be asked for another ticket: not again before one was accepted. */
   #mayRefuseTicket = true;
   #closed: () => void = () => {};
@@ -183,8 +185,10 @@ export class Connector {
     }
     known?.depart(false);
     // A chat that was replaced may still hear its line close; that is no news of this one.
-    const lineClosed = () => {
-      if (this.#chat === chat) this.#closed();
+    const lineClosed = (comeAgainMs?: number) => {
+      if (this.#chat !== chat) return;
+      this.#comeAgainMs = comeAgainMs;
+      this.#closed();
     };
     // A room that is shown is one that we are in, or are refused: to join again is what a new line begins with.
     const removed = () => {
@@ -227,6 +231,9 @@ export class Connector {
   #delayAfter(error: unknown): number {
     // A refusal will hardly change.
     if (isRefusal(error)) return jittered(LONGEST_PATIENT_DELAY_MS);
+    const toldMs = this.#comeAgainMs;
+    this.#comeAgainMs = undefined;
+    if (toldMs !== undefined) return Math.min(toldMs, LONGEST_PATIENT_DELAY_MS);
     const longestMs = document.hidden ? LONGEST_PATIENT_DELAY_MS : LONGEST_DELAY_MS;
     const delayMs = Math.min(FIRST_DELAY_MS * 2 ** (this.#failures - 1), longestMs);
     const says = error instanceof SiteError || error instanceof BusyError;

@@ -240,6 +240,7 @@ ALLOWED: dict[str, set[str]] = {
         *HUB_INNER,
     },
     "hub.transports": {".hub.transports", ".hub.signalr", ".hub.dispatcher", ".hub.service", ".tokens", ".errors"},
+    "hub.farewell": {".hub.signalr", ".hub.transports", ".wire"},
     "hub.app": {"starlette", ".hub", *BASE},
     "hub.startup": {".hub.config", ".hub.folder", ".hub.store.sql", ".process_lock", ".errors"},
     "hub.mounted": {

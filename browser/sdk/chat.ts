@@ -84,7 +84,8 @@ export interface ChatListener {
   removed(): void;
   /** The visitor is a manager from now on, or none any more. */
   rightsChanged(isManager: boolean): void;
-  lineClosed(): void;
+  /** @param comeAgainMs When to connect again, where the service said it. */
+  lineClosed(comeAgainMs?: number): void;
 }
 
 export interface HistoryPage {
@@ -115,6 +116,8 @@ export abstract class Chat {
   /** The SDK object, once there is one. */
   protected sdk: ChatixCore | null = null;
   protected isGone = false;
+  /** What the service said before it closed the line: come again then, since others come, too. */
+  protected comeAgainMs: number | undefined;
 
   constructor(access: Access, listener: ChatListener) {
     this.access = access;
@@ -200,7 +203,13 @@ export abstract class Chat {
     core.chat.sendPage = async () => {}; // Q24: address and title of the page are nobody's business
     const started = await startOrFail(core);
     if (!started || !this.hub) throw new LineError("The chat service did not let us in.", false);
-    this.hub.whenClosed(() => this.listener.lineClosed());
+    this.hub.whenClosed(() => this.#closed());
+  }
+
+  #closed(): void {
+    const { comeAgainMs } = this;
+    this.comeAgainMs = undefined;
+    this.listener.lineClosed(comeAgainMs);
   }
 
   /** Be done with the SDK object; nothing is awaited. */

@@ -121,6 +121,9 @@ export class HubChat extends Chat {
       this.#isManager = isManager === true;
       guarded(() => this.listener.rightsChanged(this.#isManager));
     });
+    hub.on("OnComeAgain", (afterMs: unknown) => {
+      if (typeof afterMs === "number" && afterMs >= 0) this.comeAgainMs = afterMs;
+    });
     const closedAsIn = (room: Json | null) => this.listener.closedChanged(room?.is_closed === true);
     hub.on("OnUpdateChatroom", (room: Json | null) => {
       if (ours(room?.id)) guarded(() => closedAsIn(room));

@@ -38,7 +38,8 @@ const listener: ChatListener = {
   removed: () => heard.push(["removed"]),
   goneChanged: (isGone) => heard.push(["gone", isGone]),
   rightsChanged: (isManager) => heard.push(["manager", isManager]),
-  lineClosed: () => heard.push(["line closed"]),
+  lineClosed: (comeAgainMs) =>
+    heard.push(comeAgainMs === undefined ? ["line closed"] : ["line closed", comeAgainMs]),
 };
 
 // Faked time does not wait for a file.
@@ -78,6 +79,20 @@ describe("on our own hub", () => {
       "GetMyChatrooms",
       "ConnectToChatroom",
     ]);
+  });
+
+  test("tells when the hub wants to see it again, once", async () => {
+    const chat = await started();
+    const goodbye = { type: 7, error: "The hub restarts.", allowReconnect: true };
+    const comeAgain = (afterMs: unknown) => ({ type: 1, target: "OnComeAgain", arguments: [afterMs] });
+    hub.lastSocket.deliver(comeAgain(1234), goodbye);
+    await until(() => expect(heard).toEqual([["line closed", 1234]]));
+    for (const nonsense of [null, "soon", -1]) {
+      await chat.restart(hubAccess);
+      hub.lastSocket.deliver(comeAgain(nonsense), goodbye);
+      await until(() => expect(heard.slice(1)).toEqual([["line closed"]]));
+      heard.pop();
+    }
   });
 
   test("stores nothing in the browser, and needs no storage (Q27)", async () => {

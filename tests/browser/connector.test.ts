@@ -62,10 +62,10 @@ class FakeChat {
     log.push("depart");
   }
 
-  lose(): void {
+  lose(comeAgainMs?: number): void {
     if (!this.isOpen) return;
     this.isOpen = false;
-    this.listener.lineClosed();
+    this.listener.lineClosed(comeAgainMs);
   }
 }
 
@@ -315,6 +315,34 @@ describe("a broken line", () => {
     const attempts = 50 - joinOutcomes.length;
     expect(attempts).toBeGreaterThan(10);
     expect(attempts).toBeLessThan(32);
+  });
+
+  test.each([
+    [3_000, 2_999],
+    [25_000, 24_999],
+    [3_600_000, 59_999],
+  ])("that the service closed for %d ms is made again then, and not before", async (toldMs, notYetMs) => {
+    await live();
+    chat().lose(toldMs);
+    await pass(notYetMs);
+    expect(log).toEqual([]);
+    expect(states).toEqual(["reconnecting"]);
+    await pass(1);
+    expect(log).toEqual(["restart", "join", "live"]);
+  });
+
+  test("that the service closed for a time is tried as ever when it did not come back then", async () => {
+    await live();
+    joinOutcomes = [new SiteError("unreachable", "")];
+    chat().lose(3_000);
+    await pass(3_000);
+    expect(log).toEqual(["failed"]);
+    await pass(1_200);
+    expect(connector.liveChat).not.toBeNull();
+    // And it was said for that time only.
+    chat().lose();
+    await pass(2_500);
+    expect(connector.liveChat).not.toBeNull();
   });
 
   test("is offline at once where the browser says so", async () => {

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flask_chatix_comments.config import ChatixConfig
-from flask_chatix_comments.hub import entrance, limits, rates, rest_call, web_protocols
+from flask_chatix_comments.hub import entrance, limits, rates, rest_call, web_frames, web_protocols
 from flask_chatix_comments.hub.config import HubConfig, UploadConfig
 from flask_chatix_comments.hub.rate_config import Action, RateConfig
 from flask_chatix_comments.hub.service import uploads
@@ -41,6 +41,9 @@ HOW_MUCH: dict[str, int] = {
     "bytes in a record of a connection, and in a REST body": HUB.max_record_bytes,
     "records in a frame": CONNECTION.max_records_per_text,
     "bytes in a WebSocket message": web_protocols.MAX_MESSAGE_BYTES,
+    "pieces of a WebSocket message": web_frames.MAX_FRAGMENTS,
+    "pings, pongs and frames of nothing of a WebSocket, at once": web_frames.IDLE_FRAMES,
+    "such frames in a second, later": int(web_frames.IDLE_FRAMES_PER_S),
     "calls of one connection that wait for their turn, in frames": calls.MAX_WAITING_FRAMES,
     "bytes that wait for a client which reads too slowly": CONNECTION.max_waiting_bytes,
     "records that wait for it": CONNECTION.max_waiting_records,
@@ -64,6 +67,8 @@ HOW_LONG: dict[str, float] = {
     "for the head of a request": web_protocols.REQUEST_S,
     "from one piece of an upload to the next": FILES.idle_s,
     "for an answer to a WebSocket's ping": HUB.ping_timeout_s,
+    "for a client to say anything, at least that it is there": CONNECTION.client_timeout_s or 0.0,
+    "for a connection to be answered and closed when the hub ends": web_frames.FAREWELL_S,
     "for a client to take a frame": outlet.SEND_S,
     "for a client to take a piece of an answer": web_protocols.ANSWER_S,
 }

@@ -366,6 +366,26 @@ def test_a_client_that_takes_nothing_is_dropped(
             wait_until(lambda: not is_online(rest, visitor_id), "the hub to drop the client")
 
 
+def test_a_client_that_answers_nothing_any_more_is_dropped(
+    make_hub_thread: Callable[..., HubThread], make_config: Callable[..., HubConfig]
+) -> None:
+    """It takes what comes: so does the system for a program that hangs, and a proxy for a client that is gone."""
+    hub = make_hub_thread(config=make_config(ping_interval_s=0.3, ping_timeout_s=0.3))
+    hub.start()
+    assert hub.wait_ready(20), hub.error
+    ticket = httpx.get(f"{hub.url}/visitor/get-id", params={"websiteId": "local"}).json()
+    visitor_id = VisitorTickets((TICKET_KEY,), website_id="local").check(ticket, now=0).visitor_id
+    with rest_client(hub.url) as rest:
+        rest.post("/visitor/update", params={"visitorId": visitor_id}, json={"name": "Dead", "is_persistent": True})
+        with closing(open_raw(hub, ticket)) as dead:
+            wait_until(lambda: is_online(rest, visitor_id), "the connection")
+            taken = read_to_end(dead)
+            wait_until(lambda: not is_online(rest, visitor_id), "the hub to drop the client")
+    # A ping, and at last a close frame: "internal error", as uvicorn has it.
+    assert b"\x89\x04" in taken
+    assert struct.pack("!H", 1011) + b"keepalive ping timeout" in taken
+
+
 def test_start_and_stop_may_be_called_twice(make_hub_thread: Callable[..., HubThread]) -> None:
     thread = make_hub_thread()
     assert not thread.wait_ready(0)
@@ -395,6 +415,7 @@ def test_connections_end_with_the_hub(hub_thread: HubThread) -> None:
     async def stay() -> int:
         async with open_clients(hub_thread.url) as (client,):
             await asyncio.to_thread(hub_thread.stop)
+            assert [record.get("target") or record["type"] for record in await client.receive()] == ["OnComeAgain", 7]
             with pytest.raises(ConnectionClosed) as caught:
                 await client.receive()
         assert caught.value.rcvd is not None

@@ -10,6 +10,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from flask_chatix_comments.hub import web_protocols
+from flask_chatix_comments.hub.web_frames import SHUTDOWN_EXTENSION
 from flask_chatix_comments.hub.web_log import Seldom
 from flask_chatix_comments.hub.web_protocols import ANSWER_S, REQUEST_S, HttpProtocol, WebSocketProtocol
 from tests.hub.web_doubles import UPGRADE, Loop, Transport
@@ -202,6 +203,33 @@ async def test_no_timer_is_left_of_a_connection(server: Server) -> None:
     await server.stop()
     assert server.loop.timers == []
     assert server.state.connections == set()
+
+
+async def test_an_answer_that_goes_on_is_told_that_the_server_ends(server: Server) -> None:
+    told: list[str] = []
+    end = asyncio.Event()
+
+    async def stream(scope: Any, receive: Any, send: Any) -> None:
+        scope["extensions"][SHUTDOWN_EXTENSION]["call"](lambda: told.append(scope["path"]))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        if scope["path"] == "/stream":
+            await end.wait()
+        await send({"type": "http.response.body"})
+
+    server.config.loaded_app = stream
+    protocol, transport = server.connect()
+    idle, idle_transport = server.connect()
+    for path in ("/once", "/stream"):
+        protocol.data_received(f"GET {path} HTTP/1.1\r\nHost: hub.example\r\n\r\n".encode())
+        await server.work()
+    protocol.shutdown()
+    idle.shutdown()
+    assert told == ["/stream"]
+    assert (transport.how_it_ended(), idle_transport.how_it_ended()) == (None, "closed")
+    end.set()
+    await server.work()
+    assert transport.how_it_ended() == "closed"
+    await server.stop()
 
 
 async def test_more_connections_than_the_hub_may_have(

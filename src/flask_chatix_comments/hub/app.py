@@ -23,6 +23,7 @@ from .client_address import ClientAddresses
 from .config import HubConfig
 from .dispatcher import Dispatcher
 from .entrance import Entrance
+from .farewell import Farewell
 from .folder import UploadFolder
 from .intake import Intake
 from .limiter import Limiter
@@ -104,11 +105,14 @@ def create_hub(
         public_url=config.public_url,
     )
     dispatcher = Dispatcher(service, broadcast, website_id=config.website_id, limiter=limiter)
+    farewell = Farewell(channels.count_attached)
     routes = [
         Route("/health", entrance.health),
         Route("/visitor/get-id", entrance.get_id),
         Route("/chat/negotiate", entrance.negotiate, methods=["POST"]),
-        WebSocketRoute("/chat", WebSocketTransport(dispatcher, channels, admit=entrance.admit)),
+        WebSocketRoute(
+            "/chat", WebSocketTransport(dispatcher, channels, admit=entrance.admit, say_goodbye=farewell.say)
+        ),
         *api.routes(),
     ]
     intake = None

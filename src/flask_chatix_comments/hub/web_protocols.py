@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import h11
@@ -15,7 +16,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from .web_frames import FramesProtocol
+from .web_frames import SHUTDOWN_EXTENSION, FramesProtocol
 from .web_log import Seldom
 
 #: So long may a client take for the head of a request, or for a body that nobody waits for any more.
@@ -63,10 +64,12 @@ class HttpProtocol(H11Protocol):
     _is_handed_over = False
     _body_bytes = 0
     _since = 0.0
+    _farewell: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in H11Protocol
         """Take a client, or send it away where there are too many."""
         super().connection_made(transport)
+        self.app = self._run
         if len(self.connections) > max_connections():
             seldom.warn("The hub has as many connections as `ulimit -n` allows, and refuses more. Raise it.")
             transport.write(_BUSY)
@@ -78,6 +81,7 @@ class HttpProtocol(H11Protocol):
         """Note that the client is gone."""
         self._stop_waiting()
         self._unset_answer_timer()
+        self._let_go()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -96,7 +100,29 @@ class HttpProtocol(H11Protocol):
         self._is_handed_over = True
         self._stop_waiting()
         self._unset_answer_timer()
+        self._let_go()
         super().handle_websocket_upgrade(event)
+
+    async def _run(self, scope: Any, receive: Any, send: Any) -> None:
+        """Run the application, which may ask to be told when the server shuts down."""
+        self._farewell = None
+        extensions = scope.get("extensions") or {}
+        offered = {**extensions, SHUTDOWN_EXTENSION: {"call": self._call_at_shutdown}}
+        await self.config.loaded_app({**scope, "extensions": offered}, receive, send)
+
+    def _call_at_shutdown(self, farewell: Callable[[], None]) -> None:
+        self._farewell = farewell
+
+    def _let_go(self) -> None:
+        """Leave nothing that would keep this object in memory beside the connection."""
+        self.app = self.config.loaded_app
+        self._farewell = None
+
+    def shutdown(self) -> None:
+        """Let an answer that is under way, such as a stream of events, come to its end."""
+        if self._farewell is not None:
+            self._farewell()
+        super().shutdown()
 
     def pause_writing(self) -> None:
         """Begin to wait for the client to take what it asked for."""

@@ -159,13 +159,19 @@ def test_pings_keep_a_silent_connection_alive() -> None:
     assert text_of(connection, now=140.0) == PING
 
 
-def test_by_default_a_client_may_be_silent() -> None:
-    connection = open_connection()
+def test_a_client_may_be_silent_for_ever_where_that_is_wanted() -> None:
+    connection = open_connection(replace(LIMITS, client_timeout_s=None))
     connection.tick(100_000.0)
     assert_state(connection, ConnectionState.OPEN)
 
 
-def test_silent_clients_are_sent_away_where_the_transport_does_not_notice() -> None:
+def test_by_default_a_hidden_tab_may_be_silent_for_two_minutes() -> None:
+    timeout_s = ConnectionLimits().client_timeout_s
+    assert timeout_s is not None
+    assert 120 < timeout_s <= 180
+
+
+def test_silent_clients_are_sent_away() -> None:
     connection = open_connection(replace(LIMITS, client_timeout_s=150.0))
     connection.receive_text(PING, now=120.0)
     connection.tick(269.9)

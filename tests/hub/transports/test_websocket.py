@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,6 +19,8 @@ from flask_chatix_comments.hub.transports import outlet, websocket
 from flask_chatix_comments.hub.transports.calls import MAX_LATE_CALLS, MAX_WAITING_FRAMES
 from flask_chatix_comments.hub.transports.channel import Channel
 from flask_chatix_comments.hub.transports.channels import Channels
+from flask_chatix_comments.hub.transports.shutdown import SHUTDOWN_EXTENSION
+from flask_chatix_comments.hub.transports.websocket import SERVICE_RESTART
 from tests.hub.support import DEADLINE_S, Hub, records_of, sign_ticket, until
 
 pytestmark = pytest.mark.anyio
@@ -133,10 +135,13 @@ class Calls:
 
 
 @asynccontextmanager
-async def connected(hub: Hub, visitor_id: str, *, host: str | None = None) -> AsyncIterator[Socket]:
+async def connected(
+    hub: Hub, visitor_id: str, *, host: str | None = None, extensions: dict[str, Any] | None = None
+) -> AsyncIterator[Socket]:
     ticket = sign_ticket(hub.clock, visitor_id)
     headers = [] if host is None else [(b"host", host.encode())]
     socket = Socket(hub, query_of(ticket, await negotiated(hub, ticket)), headers)
+    socket.scope["extensions"] |= extensions or {}
     socket.start()
     assert (await socket.sent())["type"] == "websocket.accept"
     socket.receive(HANDSHAKE)
@@ -387,6 +392,37 @@ async def test_what_a_page_says_and_closes_at_once_counts(hub: Hub) -> None:
         ada.receive(CALL + '{"type":7}\x1e')
         await ada.disconnect()
     assert await count_members(hub, room) == 1
+
+
+async def test_when_the_server_ends_what_was_called_is_answered_before_the_goodbye(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And whoever calls later is not: it hears that it was sent away."""
+    farewells: list[Callable[[], None]] = []
+    extensions = {SHUTDOWN_EXTENSION: {"call": farewells.append}}
+    room = await new_room(hub)
+    async with connected(hub, "ada", extensions=extensions) as ada:
+        await ada.call("ConnectToChatroom", room)
+        calls = Calls(monkeypatch)
+        calls.may_go_on.clear()
+        for number in range(3):
+            post = {"type": 1, "target": "SaveChatroomMessage", "arguments": [{"type": 0, "content": "Hi"}, room]}
+            ada.receive(json.dumps(post | {"invocationId": f"post {number}"}) + "\x1e")
+        await until(lambda: calls.count == 1 and ada.unread == 0, "the calls to be taken")
+        (farewell,) = farewells
+        farewell()
+        ada.receive(CALL)
+        calls.may_go_on.set()
+        records: list[dict[str, Any]] = []
+        while not records or records[-1]["type"] != 7:
+            records += await ada.records()
+        assert [one["invocationId"] for one in records if one["type"] == 3] == ["post 0", "post 1", "post 2"]
+        assert records[-2]["target"] == "OnComeAgain"
+        assert (records[-1]["error"], records[-1]["allowReconnect"]) == ("The hub restarts.", True)
+        assert await ada.sent() == {"type": "websocket.close", "code": SERVICE_RESTART}
+        await ada.disconnect()
+    changes = await hub.get("/chatroom/changes", chatroomId=room)
+    assert [item["content"] for item in changes.json()["items"]] == ["Hi"] * 3
 
 
 async def test_nobody_works_for_a_client_that_is_gone(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,8 +51,8 @@ class ConnectionLimits:
         handshake_timeout_s: How long a client may take for its handshake.
         keep_alive_s: After so long a silence of ours we send a ping; the clients' default is to give up
             on a hub that is silent for 30 s.
-        client_timeout_s: How long a client may be silent; ``None`` where the transport notices dead
-            peers. Browsers run the timers of hidden tabs about once a minute: stay above 120 s.
+        client_timeout_s: How long a client may be silent; ``None``: for ever. Clients ping each 15 s, but
+            browsers run the timers of hidden tabs about once a minute: stay above 120 s.
     """
 
     max_record_bytes: int = 262_144
@@ -62,7 +62,7 @@ class ConnectionLimits:
     max_unread_bytes: int = 262_144
     handshake_timeout_s: float = 15.0
     keep_alive_s: float = 15.0
-    client_timeout_s: float | None = None
+    client_timeout_s: float | None = 150.0
 
 
 class Connection:
@@ -74,6 +74,7 @@ class Connection:
     Attributes:
         state: Where the connection is in its life.
         failure: Why the hub closed it, when the client broke the protocol.
+        may_come_again: Whether the hub closed it, and the client had better connect again.
     """
 
     __slots__ = (
@@ -85,12 +86,14 @@ class Connection:
         "_waiting",
         "_waiting_bytes",
         "failure",
+        "may_come_again",
         "state",
     )
 
     def __init__(self, *, now: float, limits: ConnectionLimits) -> None:
         self.state = ConnectionState.HANDSHAKE
         self.failure: ProtocolError | None = None
+        self.may_come_again = False
         self._limits = limits
         self._reader = RecordReader(limit_bytes=limits.max_record_bytes)
         self._waiting: list[str] = []
@@ -175,6 +178,7 @@ class Connection:
             self._queue(serialize_message(Close(error=error, allow_reconnect=allow_reconnect)))
         if self.is_reading:
             self.state = ConnectionState.CLOSING
+            self.may_come_again = allow_reconnect
 
     def connection_lost(self) -> None:
         """Note that the transport is gone."""

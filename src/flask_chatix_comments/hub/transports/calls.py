@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ..dispatcher import HUB_FAILED, Dispatcher
 from ..service import Caller
@@ -35,8 +35,8 @@ class CallQueue:
         self._channel = channel
         self._dispatcher = dispatcher
         self._places = asyncio.Semaphore(MAX_WAITING_FRAMES)
-        # None is the end.
-        self._frames: asyncio.Queue[list[Invocation] | None] = asyncio.Queue()
+        # What can be called is to be done in its turn; None is the end.
+        self._frames: asyncio.Queue[list[Invocation] | Callable[[], None] | None] = asyncio.Queue()
         self._late_calls_left = MAX_LATE_CALLS
 
     async def take(self, text: str) -> bool:
@@ -58,6 +58,11 @@ class CallQueue:
             self.is_over = True
             self._channel.lost()
             self._frames.put_nowait(None)
+
+    def end_by(self, say_goodbye: Callable[[], None]) -> None:
+        """Say goodbye to the client, behind the answers to all that it has called so far."""
+        if not self.is_over:
+            self._frames.put_nowait(say_goodbye)
 
     async def serve(self, *helpers: asyncio.Task[None]) -> None:
         """Answer the client's calls until it is gone.
@@ -85,7 +90,8 @@ class CallQueue:
             await _cancel(helpers)
 
     async def _next(self) -> list[Invocation] | None:
-        frame = await self._frames.get()
+        while callable(frame := await self._frames.get()):
+            frame()
         # At the end, too: who still waits for a place is to learn of it.
         self._places.release()
         return frame

@@ -78,6 +78,11 @@ class Channel:
         """Whether something waits to be sent, or the channel has ended."""
         return bool(self._given_back) or self._connection.has_news
 
+    @property
+    def may_come_again(self) -> bool:
+        """Whether the client has been sent away, and had better connect again."""
+        return self._connection.may_come_again
+
     def attach(self, *, keep_alive_s: float | None = None, client_timeout_s: float | None = None) -> None:
         """Let a transport carry the channel; the time for the handshake begins.
 

@@ -141,6 +141,10 @@ class Channels:
         """Whether the time is up in which a client had to come."""
         return self._clock() - channel.negotiated_at >= NEGOTIATED_KEPT_S
 
+    def count_attached(self) -> int:
+        """Return how many clients are connected."""
+        return self._attached.total()
+
     def remove(self, channel: Channel) -> None:
         """Forget a channel that was attached."""
         channel.lost()

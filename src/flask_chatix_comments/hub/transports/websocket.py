@@ -18,11 +18,14 @@ from .calls import CallQueue, give_up
 from .channel import Channel
 from .channels import Channels
 from .outlet import SEND_S, Message, Outlet, Send
+from .shutdown import call_at_shutdown
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
 NORMAL_CLOSURE = 1000
+#: "Service restart", in the registry of close codes: whoever is told so comes again.
+SERVICE_RESTART = 1012
 
 
 class WebSocketTransport:
@@ -30,12 +33,21 @@ class WebSocketTransport:
 
     Args:
         admit: Returns the negotiated channel that a request connects, or raises ``RequestRefusedError``.
+        say_goodbye: Sends a client away because the hub ends.
     """
 
-    def __init__(self, dispatcher: Dispatcher, channels: Channels, *, admit: Callable[[Scope], Channel]) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        channels: Channels,
+        *,
+        admit: Callable[[Scope], Channel],
+        say_goodbye: Callable[[Channel], None],
+    ) -> None:
         self._dispatcher = dispatcher
         self._channels = channels
         self._admit = admit
+        self._say_goodbye = say_goodbye
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, from its upgrade to its end."""
@@ -48,12 +60,13 @@ class WebSocketTransport:
             return
         try:
             await send({"type": "websocket.accept"})
-            await self._carry(channel, receive, send)
+            await self._carry(channel, scope, receive, send)
         finally:
             self._channels.remove(channel)
 
-    async def _carry(self, channel: Channel, receive: Receive, send: Send) -> None:
+    async def _carry(self, channel: Channel, scope: Scope, receive: Receive, send: Send) -> None:
         calls = CallQueue(channel, self._dispatcher)
+        call_at_shutdown(scope, partial(calls.end_by, partial(self._say_goodbye, channel)))
         reader = asyncio.create_task(_read(channel, receive, calls))
         outlet = Outlet(channel, send, wrap=_frame_of, finish=partial(_finish, channel, send, reader, calls))
         outlet.open()
@@ -91,9 +104,10 @@ def _frame_of(text: str) -> Message:
 
 async def _finish(channel: Channel, send: Send, reader: asyncio.Task[None], calls: CallQueue) -> None:
     """Close, and wait for the client's end; not for ever, since a server may never tell of it."""
+    code = SERVICE_RESTART if channel.may_come_again else NORMAL_CLOSURE
     try:
         async with asyncio.timeout(SEND_S):
-            await send({"type": "websocket.close", "code": NORMAL_CLOSURE})
+            await send({"type": "websocket.close", "code": code})
     except (OSError, RuntimeError):
         channel.lost()
     await asyncio.wait([reader], timeout=SEND_S)
