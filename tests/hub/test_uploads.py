@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import random
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
@@ -20,6 +19,7 @@ from PIL import Image
 from flask_chatix_comments.hub import intake
 from flask_chatix_comments.hub.config import HubConfig
 from flask_chatix_comments.hub.folder import INCOMING, UploadFolder
+from tests.hub.pictures import growing_image
 from tests.hub.support import BASE_URL, Clock, Hub, sign_ticket
 
 pytestmark = pytest.mark.anyio
@@ -202,15 +202,6 @@ async def test_too_large_a_file_is_refused(make_uploader: MakeUploader, files_fo
     body, content_type = form_of(b"x" * (100 * KIB + 1))
     assert error_of(await ada.send(content=in_pieces(body), headers={"Content-Type": content_type})) == says
     assert files_in(files_folder) == before
-
-
-def growing_image() -> bytes:
-    """Return a PNG that becomes several times as large when it is packed with less patience."""
-    rows = random.Random(1).choices([0, 85, 170, 255], k=1900 * 4 * 4)
-    buffer = BytesIO()
-    # Of what Pillow packs at its best, each run of four rows is a reference to the one before.
-    Image.frombytes("RGBA", (1900, 400), bytes(rows) * 100).save(buffer, "PNG", compress_level=9)
-    return buffer.getvalue()
 
 
 async def test_an_image_that_grows_stays_below_the_limit(make_uploader: MakeUploader, files_folder: Path) -> None:
