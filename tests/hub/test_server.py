@@ -203,6 +203,20 @@ def test_frames_that_are_too_large_end_the_connection(hub_thread: HubThread) -> 
     asyncio.run(send())
 
 
+def test_broken_framing_ends_the_connection(hub_thread: HubThread) -> None:
+    async def send() -> int:
+        async with open_clients(hub_thread.url) as (client,):
+            # An opcode that there is not (RFC 6455, 5.2).
+            client.socket.transport.write(b"\x83\x80\0\0\0\0")
+            with pytest.raises(ConnectionClosed) as caught:
+                while True:
+                    await client.receive()
+        assert caught.value.rcvd is not None
+        return caught.value.rcvd.code
+
+    assert asyncio.run(send()) == 1002
+
+
 def test_refused_upgrades_have_a_status(hub_thread: HubThread) -> None:
     async def connect(address: str) -> int:
         with pytest.raises(InvalidStatus) as caught:

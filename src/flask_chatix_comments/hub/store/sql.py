@@ -7,6 +7,7 @@ survives the loss of power. The event loop never waits for the disk: see ``write
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 from collections import OrderedDict
@@ -32,6 +33,9 @@ READER_THREADS = 2
 #: So many writes that wait share one commit.
 MAX_BATCH = 200
 CACHED_CHATROOMS = 10_000
+
+#: By this SQLAlchemy's log tells our engines from those of the site.
+LOGGING_NAME = "chatix-hub"
 
 
 class SqlStore:
@@ -311,11 +315,18 @@ def _create_private(file: Path) -> None:
         os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
+def _is_about_no_row(record: logging.LogRecord) -> bool:
+    """Whether a line of SQLAlchemy's log may be written: below the level INFO it holds what a query has found."""
+    return record.levelno >= logging.INFO
+
+
 def _create_engine(url: sa.URL, *, begin: str) -> sa.Engine:
+    # Parameters and rows are what people write, and belong in no log and no error.
+    discreet: dict[str, Any] = {"hide_parameters": True, "logging_name": LOGGING_NAME}
+    logging.getLogger(f"sqlalchemy.engine.Engine.{LOGGING_NAME}").addFilter(_is_about_no_row)
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True, hide_parameters=True)
-    # Parameters are what people write, and belong in no log and no error.
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True)
+        return sa.create_engine(url, pool_pre_ping=True, **discreet)
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, **discreet)
 
     # The driver would begin transactions at moments of its own choosing, and break savepoints.
     @sa.event.listens_for(engine, "connect")
