@@ -232,6 +232,8 @@ ALLOWED: dict[str, set[str]] = {
         *HUB_INNER,
     },
     "hub.origins": {"starlette", ".hub.web_log"},
+    "hub.readiness": {".hub.store.base"},
+    "hub.vitals": {"starlette", ".hub.readiness", ".hub.rest_call", ".hub.store.base", ".errors"},
     "hub.safe_answers": {"starlette"},
     "hub.entrance": {
         *("starlette", ".hub.origins", ".hub.rest_call", ".hub.signalr"),

@@ -1,4 +1,4 @@
-"""get-id, negotiate, health: the endpoints without a key."""
+"""get-id and negotiate: the endpoints without a key."""
 
 from __future__ import annotations
 
@@ -25,11 +25,6 @@ async def negotiate(hub: Hub, **query: str) -> httpx.Response:
 def error_of(response: httpx.Response) -> tuple[int, str]:
     assert response.headers["cache-control"] == "no-store"
     return response.status_code, response.json()["error"]
-
-
-async def test_health_wants_nothing(hub: Hub) -> None:
-    response = await hub.client.get("/health")
-    assert (response.status_code, response.json()) == (200, {"status": "ok", "website_id": "local"})
 
 
 async def test_get_id_answers_a_ticket_as_json_text(hub: Hub) -> None:

@@ -19,6 +19,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # it
 from flask_chatix_comments.errors import StoreError
 from flask_chatix_comments.hub import rest
 from flask_chatix_comments.hub.limiter import Limiter
+from flask_chatix_comments.hub.readiness import Obstacle, Readiness
 from flask_chatix_comments.hub.rest_call import Call
 from flask_chatix_comments.hub.store.sql import SqlStore
 from flask_chatix_comments.operations import OPERATIONS
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.anyio
 Json = dict[str, Any]
 
 DOCUMENT: Json = json.loads((Path(__file__).parents[2] / "docs/hub-openapi.json").read_text())
-OTHER_THAN_CLIENTS = {"health"}
+OTHER_THAN_CLIENTS = {"health", "ready"}
 
 # What each operation is called with, and the status of the answer. Names in braces stand for what was made before.
 IN_ROOM = {"chatroomId": "{room}"}
@@ -37,6 +38,7 @@ IN_MESSAGE = {"chatroomId": "{room}", "messageId": "{message}"}
 SENDER = {"sender_id": "ada"}
 CASES: dict[str, list[tuple[Json, Json | None, int]]] = {
     "health": [({}, None, 200)],
+    "ready": [({}, None, 200)],
     "create_chatroom": [
         ({}, {"title": "A post"}, 200),
         ({}, {"title": "A post", "is_private": True, "external_id": "post-9"}, 200),
@@ -321,6 +323,8 @@ async def call_when_broken(witness: Witness, monkeypatch: pytest.MonkeyPatch, er
         for operation_id, cases in CASES.items():
             if is_keyed(described(operation_id)[2]):
                 await witness.call(operation_id, *cases[0][:2])
+        patch.setattr(Readiness, "obstacle", Obstacle.CANNOT_WRITE)
+        await witness.call("ready", {})
 
 
 async def call_too_often(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -390,7 +394,7 @@ async def test_the_routes_are_those_of_the_hub(hub: Hub) -> None:
         public_url=None,
     )
     served = {(method, route.path) for route in api.routes() for method in route.methods or () if method != "HEAD"}
-    without_key = {("GET", "/health"), ("GET", "/visitor/get-id")}
+    without_key = {("GET", "/health"), ("GET", "/ready"), ("GET", "/visitor/get-id")}
     assert {(method, path) for method, path, _ in operations()} == served | without_key
     for method, path in without_key:
         assert (await hub.client.request(method, path, params={"websiteId": "local"})).status_code == 200

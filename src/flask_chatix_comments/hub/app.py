@@ -39,6 +39,7 @@ from .store.sql import SqlStore
 from .transports.channels import Channels
 from .transports.websocket import WebSocketTransport
 from .uploads import UploadApi
+from .vitals import Vitals
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ def create_hub(
         private_pass=service.uploads.private_pass,
     )
     backplane.listen(broadcast.deliver)
+    vitals = Vitals(store, website_id=config.website_id)
     limits = ConnectionLimits(max_record_bytes=config.max_record_bytes)
     channels = Channels(
         limits=limits,
@@ -107,7 +109,7 @@ def create_hub(
     dispatcher = Dispatcher(service, broadcast, website_id=config.website_id, limiter=limiter)
     farewell = Farewell(channels.count_attached)
     routes = [
-        Route("/health", entrance.health),
+        *vitals.routes(),
         Route("/visitor/get-id", entrance.get_id),
         Route("/chat/negotiate", entrance.negotiate, methods=["POST"]),
         WebSocketRoute(
@@ -129,7 +131,7 @@ def create_hub(
         routes += uploads.routes()
     app = Starlette(
         routes=[Mount(BASE_PATH, app=Router(routes, redirect_slashes=False))],
-        lifespan=_lifespan(store, service, channels, intake, interval_s=config.presence_interval_s),
+        lifespan=vitals.around(_lifespan(store, service, channels, intake, interval_s=config.presence_interval_s)),
         exception_handlers={
             HTTPException: _http_error,
             RequestRefusedError: refusal_to_response,

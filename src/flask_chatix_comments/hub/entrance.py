@@ -1,4 +1,4 @@
-"""The way in: get-id, negotiate, and the check at the connection itself. And a sign of life, for whoever asks.
+"""The way in: get-id, negotiate, and the check at the connection itself.
 
 All refusals happen here: a client that is let in and sent away again comes back at once, and again.
 """
@@ -55,10 +55,6 @@ class Entrance:
         self._addresses = addresses
         self._website_id = website_id
         self._public_url = public_url
-
-    async def health(self, request: Request) -> Response:
-        """Answer that the hub is there, and for which website."""
-        return JSONResponse({"status": "ok", "website_id": self._website_id}, headers=NO_STORE)
 
     async def get_id(self, request: Request) -> Response:
         """Answer a ticket for somebody new."""

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from flask_chatix_comments.errors import StoreError
+from flask_chatix_comments.hub.store.base import Batch
 from flask_chatix_comments.hub.store.sql import _create_engine
 from flask_chatix_comments.hub.store.writer import DatabaseThreads
 
@@ -28,7 +29,10 @@ class Writing:
         with self.engine.begin() as connection:
             connection.exec_driver_sql("CREATE TABLE numbers (n INTEGER PRIMARY KEY)")
         sa.event.listen(self.engine, "commit", self._count)
-        self.threads = DatabaseThreads(self.engine, name="test-writer", count=1, max_batch=10)
+        self.batches: list[Batch] = []
+        self.threads = DatabaseThreads(
+            self.engine, name="test-writer", count=1, max_batch=10, watch=self.batches.append
+        )
 
     def _count(self, _: sa.Connection) -> None:
         self.commits += 1
@@ -77,6 +81,8 @@ async def test_what_waits_is_committed_together_in_order(writing: Writing) -> No
     assert order == list(range(25))
     # The one that held the thread, then 10, 10 and 5.
     assert writing.commits - before == 4
+    assert [batch.writes for batch in writing.batches] == [1, 10, 10, 5]
+    assert all(batch.duration_s > 0 and not batch.cannot_write for batch in writing.batches)
     assert writing.numbers() == list(range(25))
 
 
@@ -89,6 +95,8 @@ async def test_a_failure_undoes_only_itself(writing: Writing) -> None:
     assert isinstance(outcomes[1], StoreError)
     assert outcomes[2] == 2
     assert writing.numbers() == [1, 2]
+    # It was what it wrote, and not the database.
+    assert [batch.cannot_write for batch in writing.batches] == [False, False]
 
 
 async def test_all_is_done_once_though_a_failure_has_it_done_again(writing: Writing) -> None:
@@ -137,8 +145,10 @@ async def test_a_commit_that_fails_fails_all_of_it(writing: Writing) -> None:
     # The job that held the thread is committed after the refusal began, so that it fails as well.
     outcomes = await asyncio.gather(writing.held, *futures, return_exceptions=True)
     assert [str(outcome) for outcome in outcomes] == ["The hub's database failed: disk I/O error"] * 3
+    assert {batch.cannot_write for batch in writing.batches} == {True}
     sa.event.remove(writing.engine, "commit", refuse)
     assert await writing.insert(3) == 3
+    assert not writing.batches[-1].cannot_write
     assert writing.numbers() == [3]
 
 
@@ -163,6 +173,15 @@ async def test_a_full_disk_in_the_middle_fails_all_of_it(writing: Writing) -> No
     # It goes on when there is room.
     assert await writing.insert(3) == 3
     assert writing.numbers() == [3]
+
+
+async def test_who_watches_cannot_end_the_writing(
+    writing: Writing, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(writing.threads, "_watch", lambda _: 1 / 0)
+    assert await writing.insert(1) == 1
+    assert await writing.insert(2) == 2
+    assert "ZeroDivisionError" in caplog.text
 
 
 async def test_somebody_who_no_longer_waits_is_no_trouble(writing: Writing) -> None:

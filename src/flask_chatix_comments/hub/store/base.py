@@ -7,7 +7,7 @@ process and of the machine. Any of them raises ``StoreError`` when the database 
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -132,6 +132,34 @@ class UploadTotals:
     first_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Writes that shared a transaction, after its end.
+
+    Attributes:
+        writes: How many there were.
+        duration_s: From the first statement to the end of the commit.
+        cannot_write: Whether the database as such has refused, whatever was written: the disk is full, for example.
+    """
+
+    writes: int
+    duration_s: float
+    cannot_write: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The disk that a database is on.
+
+    Attributes:
+        used_bytes: By the database.
+        free_bytes: For whoever needs it.
+    """
+
+    used_bytes: int
+    free_bytes: int
+
+
 class MessageStore(Protocol):
     """Storage only: who may do what is decided by the service."""
 
@@ -140,6 +168,21 @@ class MessageStore(Protocol):
 
     async def close(self) -> None:
         """Finish what was begun, then let go of the database."""
+
+    # How it is
+
+    def watch(self, watcher: Callable[[Batch], None]) -> None:
+        """Tell *watcher* of each batch from now on, in the thread that writes; it must not wait."""
+
+    async def try_to_write(self) -> None:
+        """Write something that changes nothing, down to the disk.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+
+    def disk(self) -> Disk | None:
+        """Look at the disk, and wait for it; ``None`` where the database is a server's."""
 
     # Chatrooms. Nobody counts their visitors here: see ``count_members``.
 

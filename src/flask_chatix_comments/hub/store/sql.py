@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection
@@ -22,8 +23,8 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from ...errors import ConfigError, StoreError
 from ...models import Chatroom, Message, Profile
 from . import chatrooms, messages, people, uploads
-from .base import Appended, Changes, Cursor, History, Hold, Upload, UploadTotals
-from .migrations import prepare
+from .base import Appended, Batch, Changes, Cursor, Disk, History, Hold, Upload, UploadTotals
+from .migrations import prepare, touch
 from .writer import DatabaseThreads, database_reason
 
 T = TypeVar("T")
@@ -65,6 +66,7 @@ class SqlStore:
         self._writer: DatabaseThreads | None = None
         self._cache: OrderedDict[str, Chatroom] = OrderedDict()
         self._cache_age = 0
+        self._watchers: list[Callable[[Batch], None]] = []
 
     def open(self) -> None:
         """Make the tables where they are missing, bring older ones up to date, and start the threads.
@@ -87,7 +89,9 @@ class SqlStore:
                 self._writing.dispose()
                 place = self._file or self._writing.url.render_as_string(hide_password=True)
                 raise StoreError(f"The hub's database {place} cannot be used: {database_reason(exc)}") from exc
-            self._writer = DatabaseThreads(self._writing, name="chatix-hub-writer", count=1, max_batch=MAX_BATCH)
+            self._writer = DatabaseThreads(
+                self._writing, name="chatix-hub-writer", count=1, max_batch=MAX_BATCH, watch=self._report
+            )
             self._readers = DatabaseThreads(self._reading, name="chatix-hub-reader", count=READER_THREADS, max_batch=1)
 
     async def close(self) -> None:
@@ -109,6 +113,27 @@ class SqlStore:
         if self._writer is None:
             raise StoreError("The hub's database is not open.")
         return await self._writer.submit(lambda connection: statement(connection, *args))
+
+    # How it is
+
+    def watch(self, watcher: Callable[[Batch], None]) -> None:
+        """See ``MessageStore``."""
+        self._watchers.append(watcher)
+
+    def _report(self, batch: Batch) -> None:
+        for watcher in self._watchers:
+            watcher(batch)
+
+    async def try_to_write(self) -> None:
+        """See ``MessageStore``."""
+        await self._write(touch)
+
+    def disk(self) -> Disk | None:
+        """See ``MessageStore``."""
+        if self._file is None:
+            return None
+        files = (self._file, *(Path(f"{self._file}{suffix}") for suffix in ("-wal", "-shm")))
+        return Disk(sum(map(_size_bytes, files)), shutil.disk_usage(self._file.parent).free)
 
     # Chatrooms
 
@@ -303,6 +328,14 @@ class SqlStore:
     async def list_managers(self) -> list[Profile]:
         """See ``MessageStore``."""
         return await self._read(people.list_managers)
+
+
+def _size_bytes(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        # SQLite removes the files beside the database when the last one closes it.
+        return 0
 
 
 def _create_private(file: Path) -> None:

@@ -11,6 +11,7 @@ import logging
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -19,6 +20,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ...errors import StoreError, StoreFullError
+from .base import Batch
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +55,21 @@ class DatabaseThreads:
     Args:
         count: How many threads.
         max_batch: How many waiting jobs share a transaction.
+        watch: Told of each batch, in the thread that has done it.
     """
 
-    def __init__(self, engine: Engine, *, name: str, count: int, max_batch: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        name: str,
+        count: int,
+        max_batch: int,
+        watch: Callable[[Batch], None] = lambda _: None,
+    ) -> None:
         self._engine = engine
         self._max_batch = max_batch
+        self._watch = watch
         self._queue: queue.SimpleQueue[list[_Job[Any]] | None] = queue.SimpleQueue()
         self._gathered: dict[asyncio.AbstractEventLoop, list[_Job[Any]]] = {}
         self._threads = [threading.Thread(target=self._run, name=name, daemon=True) for _ in range(count)]
@@ -109,8 +121,17 @@ class DatabaseThreads:
             waiting = [*jobs, *self._waiting_jobs(len(jobs))]
             for start in range(0, len(waiting), self._max_batch):
                 batch = waiting[start : start + self._max_batch]
+                started = time.perf_counter()
                 self._do(batch)
+                self._report(batch, time.perf_counter() - started)
                 _settle(batch)
+
+    def _report(self, jobs: Jobs, duration_s: float) -> None:
+        try:
+            self._watch(Batch(len(jobs), duration_s, any(cannot_write(job.outcome) for job in jobs)))
+        except Exception:
+            # Whoever watches must not end the writing.
+            logger.exception("What was written could not be reported.")
 
     def _waiting_jobs(self, count: int) -> list[_Job[Any]]:
         """Return what waits behind the *count* jobs that have been taken, up to a whole batch or a little more."""
@@ -201,6 +222,14 @@ def store_error(exc: BaseException) -> BaseException:
 
 def _is_full(exc: SQLAlchemyError) -> bool:
     return isinstance(exc, DBAPIError) and getattr(exc.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+
+
+def cannot_write(outcome: object) -> bool:
+    """Whether a job has failed because of the database, rather than because of what it did there (PEP 249)."""
+    if not isinstance(outcome, StoreError) or not isinstance(outcome.__cause__, DBAPIError):
+        return False
+    kinds = {kind.__name__ for kind in type(outcome.__cause__.orig).__mro__}
+    return not kinds & {"IntegrityError", "DataError", "ProgrammingError", "NotSupportedError"}
 
 
 def database_reason(exc: Exception) -> str:
