@@ -416,6 +416,7 @@ CHANGED = {
     "CHATIX_FILE_TYPES": ["image/png"],
     "CHATIX_FILES_PER_HOUR": 7,
     "CHATIX_BYTES_PER_HOUR": 100_000_000,
+    "CHATIX_HUB_METRICS_KEY": "a-key-of-the-metrics",
     "CHATIX_HUB_WEBSITE_ID": "other",
     "CHATIX_HUB_RESTORE_DAYS": 3,
     "CHATIX_HUB_DATABASE_URL": "sqlite:////nowhere/hub.sqlite3",

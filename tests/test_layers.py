@@ -202,7 +202,7 @@ ALLOWED: dict[str, set[str]] = {
     "hub.arguments": {".hub.limits", ".errors"},
     "hub.rates": set(),
     "hub.rate_config": {".hub.rates"},
-    "hub.limiter": {".hub.rates", ".hub.rate_config", ".errors"},
+    "hub.limiter": {".hub.rates", ".hub.rate_config", ".hub.metrics", ".errors"},
     "hub.client_address": {".hub.web_log"},
     "hub.config": {".hub.rate_config", ".hub.client_address", ".errors"},
     "hub.service": {*HUB_INNER, ".hub.store.base", ".hub.membership", ".hub.backplane.base", ".hub.config"},
@@ -213,6 +213,7 @@ ALLOWED: dict[str, set[str]] = {
         ".hub.broadcast",
         ".hub.arguments",
         ".hub.limiter",
+        ".hub.metrics",
         ".hub.rate_config",
         *HUB_EDGE,
     },
@@ -228,12 +229,24 @@ ALLOWED: dict[str, set[str]] = {
         ".hub.folder",
         ".hub.intake",
         ".hub.rate_config",
+        ".hub.metrics",
         ".hub.store.base",
         *HUB_INNER,
     },
     "hub.origins": {"starlette", ".hub.web_log"},
     "hub.readiness": {".hub.store.base"},
-    "hub.vitals": {"starlette", ".hub.readiness", ".hub.rest_call", ".hub.store.base", ".errors"},
+    "hub.metrics": {".errors"},
+    "hub.prometheus": {"prometheus_client", ".hub.metrics"},
+    "hub.metrics_api": {"starlette", ".hub.metrics", ".hub.rest_call", ".errors"},
+    "hub.metered": {"starlette", ".hub.metrics"},
+    "hub.meters": {
+        *(".hub.metrics", ".hub.backplane.base", ".hub.membership", ".hub.store.base"),
+        *(".hub.transports.channel", ".hub.transports.channels", ".errors"),
+    },
+    "hub.vitals": {
+        *("starlette", ".hub.readiness", ".hub.rest_call", ".hub.store.base", ".errors"),
+        *(".hub.metrics", ".hub.meters"),
+    },
     "hub.safe_answers": {"starlette"},
     "hub.entrance": {
         *("starlette", ".hub.origins", ".hub.rest_call", ".hub.signalr"),
@@ -241,7 +254,9 @@ ALLOWED: dict[str, set[str]] = {
         *(".hub.client_address", ".hub.limiter", ".hub.rate_config"),
         *HUB_INNER,
     },
-    "hub.transports": {".hub.transports", ".hub.signalr", ".hub.dispatcher", ".hub.service", ".tokens", ".errors"},
+    "hub.transports": {
+        *(".hub.transports", ".hub.signalr", ".hub.dispatcher", ".hub.service", ".hub.metrics", ".tokens", ".errors"),
+    },
     "hub.farewell": {".hub.signalr", ".hub.transports", ".wire"},
     "hub.app": {"starlette", ".hub", *BASE},
     "hub.startup": {".hub.config", ".hub.folder", ".hub.store.sql", ".process_lock", ".errors"},
@@ -287,12 +302,23 @@ LATE: dict[str, set[str]] = {
     "dev_hub": {".hub.server"},
     "own_hub": {".hub.mounted"},
     "cli_hub": {".hub.server"},
+    "hub.metrics_api": {".hub.prometheus"},
     "asgi": {"a2wsgi", ".hub.mounted", ".hub.web_log"},
     "testing_reader": {"httpx", "websockets", "flask", "werkzeug"},
     "testing": {".hub.server", ".hub.config", ".hub.rate_config", ".api"},
 }
 # These may be imported at the top of no module but api: the import of the extension stays light.
-HEAVY = {"alembic", "httpx", "starlette", "uvicorn", "msgspec", "a2wsgi", "PIL", "python_multipart"}
+HEAVY = {
+    "alembic",
+    "httpx",
+    "starlette",
+    "uvicorn",
+    "msgspec",
+    "a2wsgi",
+    "PIL",
+    "python_multipart",
+    "prometheus_client",
+}
 
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path.name not in {"__init__.py"})
 

@@ -257,6 +257,7 @@ class AppState:
             database_url=self.config.hub_database_url,
             ticket_keys=self.keys.ticket,
             api_keys=self.keys.hub_api,
+            metrics_keys=self.config.hub_metrics_keys,
             allowed_origins=self.config.hub_allowed_origins,
             max_message_chars=self.config.max_message_chars,
             edit_window_s=self.config.edit_window_s,

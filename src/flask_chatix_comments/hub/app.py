@@ -28,6 +28,9 @@ from .folder import UploadFolder
 from .intake import Intake
 from .limiter import Limiter
 from .membership import Membership
+from .metered import MeteredRequests
+from .meters import CountedBackplane, count_refusals, read_connections
+from .metrics_api import open_metrics
 from .origins import CorsMiddleware, OriginPolicy
 from .rest import RestApi
 from .rest_call import NO_STORE, refusal_to_response
@@ -65,7 +68,8 @@ def create_hub(
         ConfigError: The database URL cannot be used.
     """
     store = store if store is not None else SqlStore(config.database_url)
-    membership, backplane = Membership(), LocalBackplane()
+    metrics, metrics_routes = open_metrics(config.metrics_keys)
+    membership, backplane = Membership(), CountedBackplane(LocalBackplane(), metrics)
     folder = UploadFolder(config.uploads.folder) if config.uploads is not None else None
     remove_files = folder.remove if folder is not None else None
     service = ChatService(Context(config, store, membership, backplane, clock, new_id, remove_files))
@@ -76,7 +80,8 @@ def create_hub(
         private_pass=service.uploads.private_pass,
     )
     backplane.listen(broadcast.deliver)
-    vitals = Vitals(store, website_id=config.website_id)
+    free_file_bytes = folder.free_bytes if folder is not None else None
+    vitals = Vitals(store, metrics, website_id=config.website_id, free_file_bytes=free_file_bytes)
     limits = ConnectionLimits(max_record_bytes=config.max_record_bytes)
     channels = Channels(
         limits=limits,
@@ -85,9 +90,11 @@ def create_hub(
         clock=time.monotonic,
         wall_clock=clock,
         new_token=lambda: secrets.token_urlsafe(24),
+        metrics=metrics,
     )
+    read_connections(metrics, channels, membership)
     policy = OriginPolicy(config.allowed_origins)
-    limiter = Limiter(config.rates, clock=time.monotonic)
+    limiter = Limiter(config.rates, clock=time.monotonic, metrics=metrics)
     entrance = Entrance(
         service,
         channels,
@@ -106,15 +113,15 @@ def create_hub(
         count=entrance.count,
         public_url=config.public_url,
     )
-    dispatcher = Dispatcher(service, broadcast, website_id=config.website_id, limiter=limiter)
+    dispatcher = Dispatcher(service, broadcast, website_id=config.website_id, limiter=limiter, metrics=metrics)
+    admit = count_refusals(entrance.admit, metrics)
     farewell = Farewell(channels.count_attached)
     routes = [
         *vitals.routes(),
+        *metrics_routes,
         Route("/visitor/get-id", entrance.get_id),
         Route("/chat/negotiate", entrance.negotiate, methods=["POST"]),
-        WebSocketRoute(
-            "/chat", WebSocketTransport(dispatcher, channels, admit=entrance.admit, say_goodbye=farewell.say)
-        ),
+        WebSocketRoute("/chat", WebSocketTransport(dispatcher, channels, admit=admit, say_goodbye=farewell.say)),
         *api.routes(),
     ]
     intake = None
@@ -127,6 +134,7 @@ def create_hub(
             public_url=config.public_url,
             check_visitor=entrance.check_visitor,
             count=entrance.count,
+            metrics=metrics,
         )
         routes += uploads.routes()
     app = Starlette(
@@ -142,7 +150,9 @@ def create_hub(
     )
     # A redirect would carry the query, and with it the ticket, to whatever host the request names.
     app.router.redirect_slashes = False
-    return SafeAnswers(CorsMiddleware(app, policy), files_path=f"{BASE_PATH}/file/")
+    served = SafeAnswers(CorsMiddleware(app, policy), files_path=f"{BASE_PATH}/file/")
+    paths = {route.path for route in routes if isinstance(route, Route) and "{" not in route.path} | {"/chat", "/file/"}
+    return MeteredRequests(served, metrics, base_path=BASE_PATH, paths=paths, lasting={"/chat"})
 
 
 def _lifespan(

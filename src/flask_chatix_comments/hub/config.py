@@ -64,6 +64,7 @@ class HubConfig:
         database_url: An SQLAlchemy URL; a file of SQLite in practice.
         ticket_keys: Keys of visitor tickets, newest first: all are accepted, the first one signs.
         api_keys: Keys of the REST API, newest first: all are accepted.
+        metrics_keys: Keys of the metrics, newest first: all are accepted. Without one there are no metrics.
         allowed_origins: Pages on these may use the hub, besides those on a host of the hub's own name:
             ``https://blog.example``.
         presence: ``count``: readers see how many are there, and names only of those who have posted.
@@ -89,6 +90,7 @@ class HubConfig:
     database_url: str = field(repr=False)
     ticket_keys: tuple[bytes, ...] = field(repr=False)
     api_keys: tuple[str, ...] = field(repr=False)
+    metrics_keys: tuple[str, ...] = field(default=(), repr=False)
     allowed_origins: tuple[str, ...] = ()
     presence: Presence = "count"
     max_message_chars: int = 10_000
@@ -113,8 +115,11 @@ class HubConfig:
             raise ConfigError("website_id", "use 1 to 64 of the characters A-Z a-z 0-9 . _ ~ - only.")
         if not self.ticket_keys or not all(self.ticket_keys):
             raise ConfigError("ticket_keys", "give at least one key, none of them empty.")
-        if not self.api_keys or not all(key.isascii() and key.isprintable() and key.strip() for key in self.api_keys):
-            raise ConfigError("api_keys", "give at least one key, all of them printable ASCII.")
+        if not self.api_keys:
+            raise ConfigError("api_keys", "give at least one key.")
+        for name in ("api_keys", "metrics_keys"):
+            if not all(key.isascii() and key.isprintable() and key.strip() for key in getattr(self, name)):
+                raise ConfigError(name, "use printable ASCII characters only.")
         if self.presence not in ("count", "members", "off"):
             raise ConfigError("presence", "choose 'count', 'members' or 'off'.")
         for origin in self.allowed_origins:

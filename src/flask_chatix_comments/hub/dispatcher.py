@@ -22,6 +22,7 @@ from ..wire import HubMethod
 from . import arguments as given
 from .broadcast import Broadcast, SendRecord
 from .limiter import Limiter
+from .metrics import CALLS, NO_METRICS, OTHER, Metrics, outcome_of
 from .presenter import (
     present_changes,
     present_chatroom,
@@ -74,13 +75,21 @@ class Dispatcher:
     """Connect callers, and answer what they invoke."""
 
     def __init__(
-        self, service: ChatService, broadcast: Broadcast, *, website_id: str, limiter: Limiter | None = None
+        self,
+        service: ChatService,
+        broadcast: Broadcast,
+        *,
+        website_id: str,
+        limiter: Limiter | None = None,
+        metrics: Metrics = NO_METRICS,
     ) -> None:
         self._service = service
+        self._metrics = metrics
         self._broadcast = broadcast
         self._website_id = website_id
         self._limiter = limiter
         self._methods = {str(name).lower(): method for name, method in self._table().items()}
+        self._names = {str(name).lower(): str(name) for name in self._table()}
 
     async def connect(
         self, connection_id: str, ticket: VisitorTicket, ticket_text: str, base_url: str, send_record: SendRecord
@@ -108,7 +117,7 @@ class Dispatcher:
 
     async def _attempt(self, caller: Caller, invocation: Invocation) -> Any:
         try:
-            return await self._call(caller, invocation)
+            return await self._counted_call(caller, invocation)
         except InvocationError as exc:
             return _Failure(str(exc))
         except StoreFullError as exc:
@@ -118,6 +127,16 @@ class Dispatcher:
         except Exception:
             logger.exception("A hub method failed.")
             return _Failure(HUB_FAILED)
+
+    async def _counted_call(self, caller: Caller, invocation: Invocation) -> Any:
+        outcome = "done"
+        try:
+            return await self._call(caller, invocation)
+        except Exception as exc:
+            outcome = outcome_of(exc)
+            raise
+        finally:
+            self._metrics.count(CALLS, self._names.get(invocation.target.lower(), OTHER), outcome)
 
     async def _call(self, caller: Caller, invocation: Invocation) -> Any:
         method = self._methods.get(invocation.target.lower())

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 from ..errors import RequestRefusedError, TooOftenError
+from .metrics import LIMITED, NO_METRICS, Metrics
 from .rate_config import Action, RateConfig, Rates
 from .rates import Buckets
 
@@ -47,11 +48,13 @@ class Limiter:
 
     Args:
         clock: Seconds that go on steadily.
+        metrics: Told of whatever comes too early.
     """
 
-    def __init__(self, config: RateConfig, *, clock: Callable[[], float]) -> None:
+    def __init__(self, config: RateConfig, *, clock: Callable[[], float], metrics: Metrics = NO_METRICS) -> None:
         self._counts = {action: _Counts(getattr(config, action)) for action in Action}
         self._clock = clock
+        self._metrics = metrics
 
     def wait_s(self, action: Action, *, visitor_id: str | None, address: str | None) -> int:
         """Count one, and return 0; or return how many seconds it is too early, and count nothing.
@@ -60,7 +63,10 @@ class Limiter:
             visitor_id: ``None``: nobody knows who it is.
             address: ``None``: it says nothing (see client_address.py).
         """
-        return math.ceil(self._counts[action].take(visitor_id, address, self._clock()))
+        wait_s = math.ceil(self._counts[action].take(visitor_id, address, self._clock()))
+        if wait_s:
+            self._metrics.count(LIMITED, action)
+        return wait_s
 
     def check_request(self, action: Action, *, visitor_id: str | None, address: str | None) -> None:
         """Count an HTTP request, or a WebSocket's.

@@ -182,6 +182,10 @@ class Membership:
         for visitor_id in self._members.get(chatroom_id, ()):
             yield from self._present[visitor_id].connection_ids
 
+    def count_visited(self) -> int:
+        """Return in how many chatrooms somebody is who has an open connection; it looks at each of them."""
+        return sum(any(self.is_online(one) for one in members) for members in self._members.values())
+
     def connections_of(self, visitor_id: str) -> Iterable[str]:
         """Return the visitor's open connections."""
         present = self._present.get(visitor_id)

@@ -19,6 +19,7 @@ from .file_names import content_disposition
 from .folder import ORIGINAL, UploadFolder, thumb_name
 from .intake import STALLED, Intake
 from .limits import check_id
+from .metrics import NO_METRICS, UPLOADED, Metrics
 from .rate_config import Action
 from .service import ChatService
 from .service.uploads import NO_SUCH_FILE
@@ -53,6 +54,7 @@ class UploadApi:
         public_url: str | None,
         check_visitor: Callable[[Mapping[str, str]], tuple[VisitorTicket, str]],
         count: Callable[[Action, Scope, VisitorTicket], object],
+        metrics: Metrics = NO_METRICS,
     ) -> None:
         self._uploads = service.uploads
         self._intake = intake
@@ -60,6 +62,7 @@ class UploadApi:
         self._public_url = public_url
         self._check_visitor = check_visitor
         self._count = count
+        self._metrics = metrics
 
     def routes(self) -> list[Route]:
         """Return the routes, relative to the API's base."""
@@ -99,6 +102,7 @@ class UploadApi:
                 visitor_id=ticket.visitor_id,
                 chatroom_id=chatroom_id,
             )
+        self._metrics.count(UPLOADED, by=upload.stored_bytes)
         return _answer(upload, base_url_of(request.scope, self._public_url, ticket.hub_url))
 
     # Out

@@ -13,9 +13,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ..errors import StoreError
+from .meters import measure_loop, meter_of_batches
+from .metrics import DATABASE_BYTES, DATABASE_FREE, FILES_FREE, NO_METRICS, READY, Metrics, Values
 from .readiness import Readiness
 from .rest_call import NO_STORE
-from .store.base import MessageStore
+from .store.base import Disk, MessageStore
 
 logger = logging.getLogger(__name__)
 
@@ -26,13 +28,36 @@ Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
 class Vitals:
-    """Watches the store, and answers."""
+    """Watches the store, and answers.
 
-    def __init__(self, store: MessageStore, *, website_id: str) -> None:
+    Args:
+        free_file_bytes: Returns what is free on the disk of the files, and waits for it; ``None``: there are none.
+    """
+
+    def __init__(
+        self,
+        store: MessageStore,
+        metrics: Metrics = NO_METRICS,
+        *,
+        website_id: str,
+        free_file_bytes: Callable[[], int] | None = None,
+    ) -> None:
         self._store = store
+        self._metrics = metrics
         self._website_id = website_id
+        self._free_file_bytes = free_file_bytes
         self._readiness = Readiness()
+        self._disk: Disk | None = None
+        self._file_disk: Values = {}
         store.watch(self._readiness.note_batch)
+        store.watch(meter_of_batches(metrics))
+        self._read_into(metrics)
+
+    def _read_into(self, metrics: Metrics) -> None:
+        metrics.read(READY, lambda: {(): self._readiness.obstacle is None})
+        metrics.read(DATABASE_BYTES, lambda: {(): self._disk.used_bytes} if self._disk else {})
+        metrics.read(DATABASE_FREE, lambda: {(): self._disk.free_bytes} if self._disk else {})
+        metrics.read(FILES_FREE, lambda: self._file_disk)
 
     def routes(self) -> list[Route]:
         """Return the routes, relative to the API's base."""
@@ -45,15 +70,18 @@ class Vitals:
         async def watched(app: Starlette) -> AsyncIterator[None]:
             async with lifespan(app):
                 await self._look()
-                looking = asyncio.create_task(self._look_again())
+                tasks = [asyncio.create_task(self._look_again())]
+                if self._metrics is not NO_METRICS:
+                    tasks.append(asyncio.create_task(measure_loop(self._metrics)))
                 self._readiness.started()
                 try:
                     yield
                 finally:
                     self._readiness.stopping()
-                    looking.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await looking
+                    for task in tasks:
+                        task.cancel()
+                        with suppress(asyncio.CancelledError):
+                            await task
 
         return watched
 
@@ -65,7 +93,8 @@ class Vitals:
     async def _look(self) -> None:
         """Look at the disk; try to write, if that has failed."""
         try:
-            self._readiness.note_disk(await asyncio.to_thread(self._store.disk))
+            self._disk, self._file_disk = await asyncio.to_thread(self._look_at_disks)
+            self._readiness.note_disk(self._disk)
             if self._readiness.is_failing:
                 await self._store.try_to_write()
                 self._readiness.note_written()
@@ -74,6 +103,9 @@ class Vitals:
             pass
         except Exception:
             logger.exception("The hub could not look at its own state; it will do so again.")
+
+    def _look_at_disks(self) -> tuple[Disk | None, Values]:
+        return self._store.disk(), {(): self._free_file_bytes()} if self._free_file_bytes is not None else {}
 
     async def _health(self, _: Request) -> Response:
         """Answer that the hub is there, and for which website: whoever can answer this need not be started again."""

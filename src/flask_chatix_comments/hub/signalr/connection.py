@@ -23,6 +23,8 @@ from .messages import (
 )
 
 PING_RECORD = serialize_message(Ping())
+TOO_SLOW = "The client reads too slowly."
+SILENT = "The client was silent for too long."
 NO_STREAMS = "The hub has no methods that return a stream."
 
 
@@ -75,6 +77,7 @@ class Connection:
         state: Where the connection is in its life.
         failure: Why the hub closed it, when the client broke the protocol.
         may_come_again: Whether the hub closed it, and the client had better connect again.
+        parting: What the hub said when it closed it; ``None``: nothing, it was not the hub.
     """
 
     __slots__ = (
@@ -87,6 +90,7 @@ class Connection:
         "_waiting_bytes",
         "failure",
         "may_come_again",
+        "parting",
         "state",
     )
 
@@ -94,6 +98,7 @@ class Connection:
         self.state = ConnectionState.HANDSHAKE
         self.failure: ProtocolError | None = None
         self.may_come_again = False
+        self.parting: str | None = None
         self._limits = limits
         self._reader = RecordReader(limit_bytes=limits.max_record_bytes)
         self._waiting: list[str] = []
@@ -114,6 +119,11 @@ class Connection:
     def is_behind(self) -> bool:
         """Whether the client should take what waits for it before it is given more to wait for."""
         return self.state is ConnectionState.OPEN and self._waiting_bytes > self._limits.max_unread_bytes
+
+    @property
+    def waiting_records(self) -> int:
+        """How many records wait to be sent."""
+        return len(self._waiting)
 
     def receive_text(self, text: str, *, now: float) -> list[Invocation]:
         """Take what came from the client; return the invocations to answer, in order.
@@ -148,7 +158,7 @@ class Connection:
         if self._is_full():
             # The client lost records now, so it has to come again and ask for what it missed.
             self._drop_waiting()
-            self.close(error="The client reads too slowly.", allow_reconnect=True)
+            self.close(error=TOO_SLOW, allow_reconnect=True)
             return
         self._queue(record)
 
@@ -168,7 +178,7 @@ class Connection:
         elif self.state is ConnectionState.OPEN:
             timeout_s = self._limits.client_timeout_s
             if timeout_s is not None and now - self._last_received >= timeout_s:
-                self.close(error="The client was silent for too long.", allow_reconnect=True)
+                self.close(error=SILENT, allow_reconnect=True)
             elif now - self._last_sent >= self._limits.keep_alive_s and not self._waiting:
                 self._queue(PING_RECORD)
 
@@ -179,6 +189,7 @@ class Connection:
         if self.is_reading:
             self.state = ConnectionState.CLOSING
             self.may_come_again = allow_reconnect
+            self.parting = error
 
     def connection_lost(self) -> None:
         """Note that the transport is gone."""

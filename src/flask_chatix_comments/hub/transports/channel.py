@@ -11,10 +11,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ...tokens import VisitorTicket
-from ..signalr.connection import Connection, ConnectionLimits, ConnectionState
+from ..signalr.connection import SILENT, TOO_SLOW, Connection, ConnectionLimits, ConnectionState
 from ..signalr.messages import Invocation, Message
 from ..signalr.negotiate import Negotiation
 from .delivery import Delivery
+
+TICKET_EXPIRED = "The ticket has expired."
+#: By what the hub said when it closed a connection, the word for it.
+ENDINGS = {None: "client", TOO_SLOW: "slow", SILENT: "silent", TICKET_EXPIRED: "ticket"}
 
 
 class Channel:
@@ -33,6 +37,7 @@ class Channel:
             when the channel has ended: once for all that happened in a turn of the event loop. It must not wait, and
             what it takes by ``take_text`` must be sent before it takes more. What it leaves is joined with what
             comes, up to the bounds in ``ConnectionLimits``.
+        transport: Which one.
     """
 
     def __init__(
@@ -53,6 +58,7 @@ class Channel:
         self.base_url = ""
         self.on_news: Callable[[], None] | None = None
         self.address: str | None = None
+        self.transport = "websocket"
         self._limits = limits
         self._clock = clock
         self._delivery = delivery
@@ -82,6 +88,18 @@ class Channel:
     def may_come_again(self) -> bool:
         """Whether the client has been sent away, and had better connect again."""
         return self._connection.may_come_again
+
+    @property
+    def waiting_records(self) -> int:
+        """How many records wait for the client."""
+        return self._connection.waiting_records
+
+    @property
+    def ending(self) -> str:
+        """Why the connection has ended, in a word."""
+        if self._connection.failure is not None:
+            return "protocol"
+        return ENDINGS.get(self._connection.parting, "hub")
 
     def attach(self, *, keep_alive_s: float | None = None, client_timeout_s: float | None = None) -> None:
         """Let a transport carry the channel; the time for the handshake begins.

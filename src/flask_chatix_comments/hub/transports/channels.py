@@ -5,13 +5,14 @@ from __future__ import annotations
 import hmac
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from ...errors import RequestRefusedError
 from ...tokens import VisitorTicket
+from ..metrics import CLOSED, NO_METRICS, Metrics
 from ..signalr.connection import ConnectionLimits
 from ..signalr.negotiate import Negotiation, agree
-from .channel import Channel
+from .channel import TICKET_EXPIRED, Channel
 from .delivery import Delivery
 from .waiting_room import WaitingRoom
 
@@ -22,7 +23,6 @@ MAX_WAITING = 10_000
 MAX_WAITING_PER_VISITOR = 20
 #: How long somebody should wait who has all the connections that there may be.
 CROWDED_S = 15
-TICKET_EXPIRED = "The ticket has expired."
 
 
 class Channels:
@@ -34,6 +34,7 @@ class Channels:
         clock: Seconds that go on steadily.
         wall_clock: Seconds since 1970, which is what tickets know.
         new_token: Makes a secret that nobody can guess.
+        metrics: Told of each connection that has ended.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Channels:
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
         new_token: Callable[[], str],
+        metrics: Metrics = NO_METRICS,
     ) -> None:
         self._limits = limits
         self._max_per_visitor = max_per_visitor
@@ -52,6 +54,7 @@ class Channels:
         self._clock = clock
         self._wall_clock = wall_clock
         self._new_token = new_token
+        self._metrics = metrics
         self._channels: dict[str, Channel] = {}
         self._delivery = Delivery()
         self._waiting = WaitingRoom()
@@ -151,10 +154,15 @@ class Channels:
         if self._channels.pop(channel.negotiation.connection_token, None) is None:
             return
         self._uncount(channel.address)
+        self._metrics.count(CLOSED, channel.transport, channel.ending)
         visitor_id = channel.ticket.visitor_id
         self._attached[visitor_id] -= 1
         if not self._attached[visitor_id]:
             del self._attached[visitor_id]
+
+    def attached(self) -> Iterator[Channel]:
+        """Yield the channels that a transport carries."""
+        return (channel for channel in self._channels.values() if channel.is_attached)
 
     def tick(self) -> None:
         """Let time pass for all channels."""
