@@ -13,6 +13,8 @@ from flask_chatix_comments.hub.dispatcher import Dispatcher
 from flask_chatix_comments.hub.signalr.connection import Connection, ConnectionLimits
 from flask_chatix_comments.hub.signalr.messages import Ping
 from flask_chatix_comments.hub.transports import channels
+from flask_chatix_comments.hub.transports.shutdown import SHUTDOWN_EXTENSION
+from flask_chatix_comments.hub.transports.websocket import NORMAL_CLOSURE, SERVICE_RESTART
 from tests.hub.refusals.requests import ELSEWHERE, Site
 from tests.hub.refusals.rows import Rows, of_records, spelled
 from tests.hub.support import DEADLINE_S, Json, records_of
@@ -46,13 +48,21 @@ class Line:
     async def sent(self) -> Json:
         return await asyncio.wait_for(self._from_app.get(), DEADLINE_S)
 
+    async def sent_text(self) -> str:
+        """Return the next text that is sent."""
+        while (message := await self.sent())["type"] != "websocket.send":
+            pass
+        return str(message["text"])
+
     async def records_until_closed(self) -> list[Json]:
         """Return what comes before the server is told to close, which it must do as after any goodbye."""
         records: list[Json] = []
         while (message := await self.sent())["type"] != "websocket.close":
             records += records_of(message["text"]) if message["type"] == "websocket.send" else []
-        assert message.get("code") == 1000
-        self._to_app.put_nowait({"type": "websocket.disconnect", "code": 1000})
+        may_come_again = bool(records) and records[-1].get("allowReconnect")
+        code = SERVICE_RESTART if may_come_again else NORMAL_CLOSURE
+        assert message.get("code") == code
+        self._to_app.put_nowait({"type": "websocket.disconnect", "code": code})
         await asyncio.wait_for(self.task, DEADLINE_S)
         return records
 
@@ -66,12 +76,12 @@ class Line:
         return spelled(f"{start['status']}{when}: {body['error']}")
 
 
-async def open_line(site: Site, *texts: str, **settings: Any) -> Line:
-    """Connect, and say something."""
+async def open_line(site: Site, *texts: str, extensions: Json | None = None, **settings: Any) -> Line:
+    """Connect, and say something; *extensions* are the server's."""
     await site.begin(**settings)
     ticket = site.ticket()
     token = await negotiated_token(site, ticket)
-    line = Line(site.hub.app, query_of(token, ticket))
+    line = Line(site.hub.app, query_of(token, ticket), **({"extensions": extensions} if extensions else {}))
     for text in texts:
         line.say(text)
     return line
@@ -211,15 +221,24 @@ def open_connection(**limits: Any) -> Connection:
 async def _(_: Site) -> str:
     connection = open_connection(client_timeout_s=120)
     connection.tick(120)
-    return of_records(records_of(connection.data_to_send(now=120)))
+    return of_records(records_of("".join(connection.records_to_send(now=120))))
 
 
 @FRAMES.row("a client that does not take what is sent")
 async def _(_: Site) -> str:
-    connection = open_connection(max_waiting_chars=10)
+    connection = open_connection(max_waiting_bytes=10)
     for _number in range(10):
         connection.send(Ping())
-    return of_records(records_of(connection.data_to_send(now=0)))
+    return of_records(records_of("".join(connection.records_to_send(now=0))))
+
+
+@FRAMES.row("a hub that ends, or starts anew")
+async def _(site: Site) -> str:
+    farewells: list[Callable[[], None]] = []
+    line = await open_line(site, HANDSHAKE, extensions={SHUTDOWN_EXTENSION: {"call": farewells.append}})
+    assert records_of(await line.sent_text()) == [{}]
+    farewells[0]()
+    return of_records(await line.records_until_closed())
 
 
 # What is answered, and ends nothing

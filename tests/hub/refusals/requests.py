@@ -16,7 +16,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from flask_chatix_comments.errors import StoreError
+from flask_chatix_comments.errors import StoreError, StoreFullError
 from flask_chatix_comments.hub.config import HubConfig
 from flask_chatix_comments.hub.folder import UploadFolder
 from flask_chatix_comments.hub.mounted import MountedHub
@@ -136,6 +136,14 @@ at_entrance("a method that the address does not take", "GET", "/chat/negotiate")
 at_entrance(
     "a page of an origin that may not use the hub", "GET", "/health", headers={"Origin": "https://elsewhere.example"}
 )
+
+
+@ENTRANCE.row("the metrics without their key, or with a wrong one")
+async def _(site: Site) -> str:
+    await site.begin(metrics_keys=("a-key-of-the-metrics",))
+    return await site.ask("GET", "/metrics", headers={"Authorization": "Bearer wrong"})
+
+
 at_entrance("another website", "GET", "/visitor/get-id?websiteId=other")
 at_entrance("a query that cannot be read", "GET", "/visitor/get-id?" + "&".join(f"p{n}=1" for n in range(60)))
 
@@ -428,4 +436,5 @@ def broken(what: str, error: Exception) -> None:
 
 
 broken("a database that cannot be used", StoreError("the disk is full"))
+broken("a disk that is full", StoreFullError("database or disk is full"))
 broken("a failure of the hub's own", RuntimeError("a bug"))
