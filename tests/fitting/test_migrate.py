@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from flask_chatix_comments.registry_schema import VERSION_TABLE
 from flask_chatix_comments.state import get_state
 from tests.documents import block
 from tests.fitting.conftest import NewApp
+from tests.flask_forks import FlaskForks
 
 OUR_TABLES = sorted(database.metadata.tables)
 MODELS = """
@@ -32,6 +32,7 @@ class Blog:
     """A site in a folder of its own, whose commands are run as its owner does."""
 
     folder: Path
+    forks: FlaskForks
     settings: dict[str, str] = field(default_factory=dict)
 
     def write(self, *parts: str) -> None:
@@ -42,11 +43,15 @@ class Blog:
         settings = {"SECRET_KEY": "a key of the tests, 32 bytes or so"} | self.settings
         environment = kept | {f"FLASK_{name}": value for name, value in settings.items()}
         # What Flask-Migrate itself writes into env.py uses a name of Flask-SQLAlchemy that is deprecated.
-        warnings = ["-W", "error", "-W", "ignore:'get_engine' is deprecated:DeprecationWarning"]
-        command = [sys.executable, *warnings, "-m", "flask", "--app", "blog", *arguments]
-        result = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
-        assert (result.returncode != 0) is fails, result.stdout + result.stderr
-        return result.stdout + result.stderr
+        old_name = {"action": "ignore", "message": "'get_engine' is deprecated", "category": "DeprecationWarning"}
+        result = self.forks.run(
+            ["--app", "blog", *arguments],
+            folder=self.folder,
+            environment=environment,
+            warnings=[{"action": "error"}, old_name],
+        )
+        assert (result.returncode != 0) is fails, result.stdout
+        return result.stdout
 
     def script(self) -> str:
         (path,) = (self.folder / "migrations/versions").glob("*.py")
@@ -57,9 +62,16 @@ class Blog:
         return sorted(sa.inspect(engine).get_table_names())
 
 
+@pytest.fixture(scope="module")
+def forks() -> Iterator[FlaskForks]:
+    forks = FlaskForks()
+    yield forks
+    forks.stop()
+
+
 @pytest.fixture
-def blog(tmp_path: Path) -> Blog:
-    return Blog(tmp_path, {"SQLALCHEMY_DATABASE_URI": "sqlite:///blog.sqlite3"})
+def blog(tmp_path: Path, forks: FlaskForks) -> Blog:
+    return Blog(tmp_path, forks, {"SQLALCHEMY_DATABASE_URI": "sqlite:///blog.sqlite3"})
 
 
 WITHOUT_MIGRATE = (block("Flask-SQLAlchemy"), MODELS, "app = create_app()")
