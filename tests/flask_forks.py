@@ -42,7 +42,11 @@ class FlaskForks:
         original = self._original = self._original or self._start()
         assert original.stdin is not None and original.stdout is not None
         with tempfile.NamedTemporaryFile("r", encoding="utf-8", errors="replace") as output:
-            order = {"arguments": list(arguments), "folder": str(folder), "environment": dict(environment)}
+            order: dict[str, Any] = {
+                "arguments": list(arguments),
+                "folder": str(folder),
+                "environment": dict(environment),
+            }
             order |= {"warnings": list(warnings), "output": output.name}
             original.stdin.write(json.dumps(order) + "\n")
             original.stdin.flush()
