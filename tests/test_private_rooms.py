@@ -36,7 +36,8 @@ Make = Callable[..., PrivateRooms]
 @pytest.fixture
 def make(registry: RoomRegistry, rooms: RoomService, api: ChatixApi) -> Make:
     def make(loader: AccessLoader | None = lambda *_: True, *, is_hosted: bool = False) -> PrivateRooms:
-        return PrivateRooms(registry, rooms, lambda: api, AccessGate(lambda: loader), is_hosted=is_hosted)
+        gate = AccessGate(lambda: loader)
+        return PrivateRooms(registry, rooms, lambda: api, gate, reader_api=lambda: api, is_hosted=is_hosted)
 
     return make
 

@@ -17,6 +17,7 @@ from werkzeug.test import TestResponse
 from flask_chatix_comments import Visitor
 from flask_chatix_comments.registry import RoomState
 from flask_chatix_comments.room_watch import LOOK_EVERY_S
+from flask_chatix_comments.state import READER_TIMEOUT_S
 from flask_chatix_comments.tokens import GuestClaim, GuestCookies, VisitorTickets
 from tests.flask_support import Clock, Site
 
@@ -118,6 +119,13 @@ class TestWhoMayRead:
         answer = ask(site)
         assert (answer.status_code, answer.get_json()["error"]) == (503, "unavailable")
         assert private not in answer.text and "ticket" not in answer.get_json()
+
+    def test_one_that_does_not_answer_holds_up_no_reader_for_long(self, site: Site, private: str) -> None:
+        sign_in(site, ADA)
+        site.api.fail("/chatroom/connect-visitor", httpx.ReadTimeout("slow"))
+        assert ask(site).status_code == 503
+        assert site.api.paths().count("/chatroom/connect-visitor") == 1
+        assert (site.api.paths()[-1], site.api.timeouts[-1]) == ("/chatroom/connect-visitor", READER_TIMEOUT_S)
 
 
 class TestWhoMayNot:

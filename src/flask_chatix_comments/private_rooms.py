@@ -40,6 +40,7 @@ class PrivateRooms:
 
     Args:
         api: Returns the client.
+        reader_api: Returns it for calls that a reader's request waits for.
         is_hosted: Whether the service is another than our hub.
     """
 
@@ -50,12 +51,14 @@ class PrivateRooms:
         api: Callable[[], ChatixApi],
         access: AccessGate,
         *,
+        reader_api: Callable[[], ChatixApi],
         is_hosted: bool,
     ) -> None:
         self._registry = registry
         self._rooms = rooms
         self._api = api
         self._access = access
+        self._reader_api = reader_api
         self._is_hosted = is_hosted
 
     def make_private(self, post_id: str, *, title: str | None = None) -> RoomChange:
@@ -116,7 +119,7 @@ class PrivateRooms:
         Raises:
             ApiError: The service fails: then nobody is in.
         """
-        self._api().connect_visitor(chatroom_id, visitor_id)
+        self._reader_api().connect_visitor(chatroom_id, visitor_id)
 
     def turn_away(self, chatroom_id: str, visitor_ids: Iterable[str]) -> None:
         """Take out who may have been let in before, on pages that are open still; a failure is logged only."""

@@ -119,7 +119,9 @@ class AppState:
         self.rooms = RoomService(self.registry, self.api, marks_titles=config.is_hosted)
         self.room_keeper = RoomKeeper(self.registry, self.api, is_hosted=config.is_hosted)
         self.access = AccessGate(lambda: loaders.access)
-        self.private_rooms = PrivateRooms(self.registry, self.rooms, self.api, self.access, is_hosted=config.is_hosted)
+        self.private_rooms = PrivateRooms(
+            self.registry, self.rooms, self.api, self.access, reader_api=self.reader_api, is_hosted=config.is_hosted
+        )
         self.room_watch = RoomWatch(self.registry, self.api, is_hosted=config.is_hosted, clock=lambda: self.monotonic())
         # A test's client does not come back by itself.
         wait_s = TEST_WAIT_S if config.is_testing else READER_WAIT_S
