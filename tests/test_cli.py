@@ -262,7 +262,7 @@ class TestShowAndList:
         assert listed == shown
 
     def test_list_for_people(self, site: Site) -> None:
-        assert run(site, "list").stdout == "a\troom-2\topen\t3\tA\nb\troom-1\topen\t3\tBé\n"
+        assert run(site, "list").stdout == "a\troom-2\topen\tprivate\t3\tA\nb\troom-1\topen\tpublic\t3\tBé\n"
 
     def test_each_post_is_one_line(self, make_site: Callable[..., Site]) -> None:
         site = make_site()
@@ -324,7 +324,7 @@ class TestShowAndList:
         site.state.registry.claim("c", title="C", is_private=False, owner="somebody", lease_s=60)
         row = json.loads(run(site, "show", "c", "--json").stdout)
         assert (row["chatroom_id"], row["state"], row["number_of_visitors"]) == (None, "creating", None)
-        assert "c\t-\tcreating\t?\tC\n" in run(site, "list").stdout
+        assert "c\t-\tcreating\tpublic\t?\tC\n" in run(site, "list").stdout
 
     @pytest.mark.parametrize("state", [RoomState.CLOSED, RoomState.DELETED])
     def test_states(self, site: Site, state: RoomState) -> None:

@@ -137,6 +137,8 @@ def test_privacy(check: Checker, registry: RoomRegistry, service: FakeService, r
     registry.update("7", is_private=False)
     service.rooms[room]["is_private"] = True
     assert check() == [("hidden", "7", room)]
+    (trouble,) = check.troubles()
+    assert trouble.remedy.endswith("flask chatix make-public 7, or make-private.")
 
 
 def test_titles(check: Checker, registry: RoomRegistry, service: FakeService, room: str) -> None:
@@ -173,7 +175,7 @@ class TestOrphans:
         (trouble,) = check.troubles()
         assert (trouble.kind, trouble.post_id, trouble.chatroom_id) == (TroubleKind.ORPHAN, "8", made)
         assert trouble.detail.endswith(contents)
-        assert trouble.remedy == f"flask chatix link POST_ID {made}, or check --repair."
+        assert trouble.remedy == f"flask chatix link 8 {made}, or check --repair."
 
     @pytest.mark.parametrize("external_id", [None, "", "x" * 256])
     def test_of_nobody(self, check: Checker, service: FakeService, external_id: str | None) -> None:

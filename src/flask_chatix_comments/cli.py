@@ -28,7 +28,6 @@ from .cli_support import (
     chatix,
     explained,
     note,
-    one_line,
     print_array,
     print_json,
     read_post_id,
@@ -39,6 +38,7 @@ from .registry import RoomState
 from .room_batches import PATIENCE_S
 from .room_info import RoomInfo, all_rooms, one_room, visitor_counts
 from .room_troubles import GONE_STATUSES, missing
+from .shell_words import one_line
 from .state import AppState, get_state
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ __all__ = ["chatix"]
 
 T = TypeVar("T")
 LINE_EVERY = 100
-LIST_HEADER = ("POST", "CHATROOM", "STATE", "VISITORS", "TITLE")
+LIST_HEADER = ("POST", "CHATROOM", "STATE", "ACCESS", "VISITORS", "TITLE")
 
 
 @chatix.command("backfill")
@@ -148,7 +148,10 @@ def _print_summary(counts: Counter[Outcome], failures: list[dict[str, str | None
 @as_json_option
 @explained
 def list_command(as_json: bool) -> None:
-    """List the posts that have a chatroom."""
+    """List the posts that have a chatroom.
+
+    One a line: post, chatroom, state, public or private, number of visitors and title, with tabs between them.
+    """
     state = get_state()
     counts = _from_api(state, visitor_counts)
     rooms = all_rooms(state.registry, counts or {})
@@ -160,7 +163,8 @@ def list_command(as_json: bool) -> None:
         click.echo("\t".join(LIST_HEADER))
     for room in rooms:
         visitors = "?" if room.number_of_visitors is None else room.number_of_visitors
-        fields = [room.post_id, room.chatroom_id or "-", room.state, str(visitors), room.title]
+        access = "private" if room.is_private else "public"
+        fields = [room.post_id, room.chatroom_id or "-", room.state, access, str(visitors), room.title]
         click.echo("\t".join(map(one_line, fields)))
 
 

@@ -21,13 +21,13 @@ from .cli_support import (
     chatix,
     explained,
     note,
-    one_line,
     print_array_in,
     require_api,
 )
 from .models import Post
 from .room_check import Inspector, unchanged
 from .room_findings import Trouble, TroubleKind
+from .shell_words import one_line
 from .state import AppState, get_state
 from .upkeep_methods import repairer_of
 

@@ -6,8 +6,9 @@ import dataclasses
 
 import click
 
-from .cli_support import as_json_option, chatix, explained, note, one_line, print_json, read_post_id, require_api
+from .cli_support import as_json_option, chatix, explained, note, print_json, read_post_id, require_api
 from .room_keeper import RoomChange
+from .shell_words import one_line
 from .state import AppState, get_state
 
 
@@ -29,7 +30,7 @@ def _print_change(change: RoomChange, *, as_json: bool) -> None:
         note(one_line(change.note))
 
 
-@chatix.command("make-private")
+@chatix.command("make-private", short_help="Keep a post's comments for whom access_loader lets in.")
 @click.argument("post_id")
 @click.option("--title", help="Of a chatroom that is made; by default the post's ID.")
 @as_json_option

@@ -16,7 +16,6 @@ from .cli_support import (
     explained,
     hint,
     note,
-    one_line,
     print_array,
     print_json,
     read_post_id,
@@ -26,6 +25,7 @@ from .cli_support import (
 from .models import Message, SenderFlag
 from .room_keeper import RoomChange, RoomKeeper
 from .room_messages import delete_message, thread_of
+from .shell_words import one_line
 from .state import AppState, get_state
 from .sweep import GRACE_S, LIMIT, TIME_LIMIT_S, Sweeper, SweepResult
 
@@ -222,7 +222,7 @@ def delete_message_command(message_id: str, post_id: str | None, as_json: bool) 
         click.echo(one_line(f"The comment {deleted.message_id} of the post {deleted.post_id!r} is deleted."))
 
 
-@chatix.command("sweep")
+@chatix.command("sweep", short_help="Take out who is offline, or may not read any more.")
 @click.option("--limit", type=click.IntRange(min=1), default=LIMIT, show_default=True, help="Seats freed at most.")
 @click.option(
     "--grace",

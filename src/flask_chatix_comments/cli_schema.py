@@ -45,7 +45,7 @@ def current_command(as_json: bool) -> None:
     _show(registry_schema.current(get_state().registry.database), as_json=as_json)
 
 
-@db_group.command("stamp")
+@db_group.command("stamp", short_help="Note of which revision the tables are.")
 @click.argument("revision", default="head")
 @as_json_option
 @explained

@@ -10,7 +10,6 @@ import errno
 import functools
 import itertools
 import json
-import shlex
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +21,8 @@ from flask.cli import AppGroup, ScriptInfo
 from flask.helpers import get_debug_flag
 
 from .errors import ChatixCommentsError, PostError
-from .models import may_be_in_name, normalize_post_id
+from .models import normalize_post_id
+from .shell_words import one_line, quoted
 from .state import HUB_START_TIMEOUT_S, AppState
 
 #: The exit statuses that are neither 0, 1 nor 2; the second one is what shells say of SIGINT.
@@ -99,15 +99,7 @@ def command_line(*arguments: str) -> str:
         words += ["--app", app_path]
     if root.get_parameter_source("debug") is ParameterSource.COMMANDLINE:
         words.append("--debug" if get_debug_flag() else "--no-debug")
-    return " ".join(map(_quoted, [*words, "chatix", *arguments]))
-
-
-def _quoted(word: str) -> str:
-    """Return *word* for a shell; what a terminal would not show as it is, by its number."""
-    if word == one_line(word):
-        return shlex.quote(word)
-    escaped = word.encode("unicode_escape").decode("ascii").replace("'", "\\'")
-    return f"$'{escaped}'"
+    return " ".join(map(quoted, [*words, "chatix", *arguments]))
 
 
 def is_for_people() -> bool:
@@ -119,11 +111,6 @@ def tell_people(text: str) -> None:
     """Say something to whoever sits there; cron would send it by mail each time."""
     if is_for_people():
         note(text)
-
-
-def one_line(text: str) -> str:
-    """Return what others wrote as it may stand in a terminal: no line breaks, no control sequences."""
-    return " ".join("".join(character if may_be_in_name(character) else " " for character in text).split())
 
 
 def print_json(data: Any) -> None:

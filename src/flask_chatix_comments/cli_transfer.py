@@ -15,9 +15,10 @@ import click
 
 from .cli_posts import open_text
 from .cli_progress import progress_of
-from .cli_support import as_json_option, chatix, explained, note, one_line, print_json
+from .cli_support import as_json_option, chatix, explained, note, print_json
 from .errors import TransferError
 from .registry_transfer import RegistryImport, export_lines
+from .shell_words import one_line
 from .state import get_state
 
 

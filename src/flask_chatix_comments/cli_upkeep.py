@@ -20,13 +20,13 @@ from .cli_support import (
     chatix,
     explained,
     note,
-    one_line,
     print_json,
     read_post_id,
     require_api,
 )
 from .room_mover import RoomMover
 from .room_sync import SyncOutcome, SyncResult, sync_all
+from .shell_words import one_line
 from .state import get_state
 
 #: So many failures are kept for the JSON document; all of them are said on stderr.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from .models import Chatroom
 from .registry import RegistryEntry
 from .registry_upkeep import OpenClaim
+from .shell_words import quoted
 
 DUPLICATE_BY_HAND = (
     "Two threads are never made one, and none is deleted. To read it, link it to an ID of its own; to have it instead"
@@ -86,7 +87,7 @@ _SENTENCES: dict[TroubleKind, tuple[str, str]] = {
     ),
     TroubleKind.HIDDEN: (
         "It is public in the registry, and private at the service: readers are not let in.",
-        "Say which of the two it is to be: flask chatix make-public or make-private.",
+        "Say which of the two it is to be: flask chatix make-public {post}, or make-private.",
     ),
     TroubleKind.RETITLED: (
         "The post's title is {title!r}, the registry has {entry.title!r} and the service {chatroom.title!r}.",
@@ -102,7 +103,7 @@ _SENTENCES: dict[TroubleKind, tuple[str, str]] = {
 def trouble_of_post(kind: TroubleKind, entry: RegistryEntry, chatroom: Chatroom | None, title: str) -> Trouble:
     detail, remedy = _SENTENCES[kind]
     text = detail.format(entry=entry, chatroom=chatroom, title=title)
-    return Trouble(kind, entry.post_id, entry.chatroom_id, text, remedy)
+    return Trouble(kind, entry.post_id, entry.chatroom_id, text, remedy.format(post=quoted(entry.post_id)))
 
 
 def trouble_of_claim(claim: OpenClaim) -> Trouble:
@@ -120,15 +121,15 @@ def trouble_of_claim(claim: OpenClaim) -> Trouble:
 
 def trouble_of_orphan(chatroom: Chatroom, post_id: str | None, *, is_used: bool) -> Trouble:
     """Return the trouble of a chatroom that no row of the registry names, of a post that has none or of nobody."""
-    link = f"flask chatix link POST_ID {chatroom.chatroom_id}"
     if post_id is None:
         detail = f"No post has the chatroom {chatroom.title!r}."
         remedy = (
-            f"If it is a post's: {link}. If it is of no use, delete it at the service. If it is of another, leave it."
+            f"If it is a post's: flask chatix link POST_ID {chatroom.chatroom_id}. If it is of no use, delete it at the"
+            " service. If something else uses it, leave it."
         )
     else:
         detail = "The service has it for this post, to which the registry gives none."
-        remedy = f"{link}, or check --repair."
+        remedy = f"flask chatix link {quoted(post_id)} {chatroom.chatroom_id}, or check --repair."
     return Trouble(TroubleKind.ORPHAN, post_id, chatroom.chatroom_id, f"{detail} {_contents(is_used)}", remedy)
 
 

@@ -16,6 +16,7 @@ from . import room_troubles as troubles
 from .errors import ApiError, ApiStatusError, RegistryError
 from .registry import RegistryEntry, RoomRegistry, RoomState
 from .rooms import state_of
+from .shell_words import quoted
 
 if TYPE_CHECKING:
     from .api import ChatixApi
@@ -91,13 +92,15 @@ def _mend_privacy(api: ChatixApi, entry: RegistryEntry, chatroom_id: str) -> Non
     if not entry.is_private:
         logger.warning(
             "The chatroom of the post %r is private at the service and public in the registry, so that nobody gets in."
-            " Run flask chatix make-public POST_ID, or make-private.",
+            " Run flask chatix make-public %s, or make-private.",
             entry.post_id,
+            quoted(entry.post_id),
         )
         return
     logger.warning(
         "The chatroom of the post %r was public at the service, though the registry says that it is private: it is"
-        " made private there again. To open it: flask chatix make-public POST_ID",
+        " made private there again. To open it: flask chatix make-public %s",
         entry.post_id,
+        quoted(entry.post_id),
     )
     api.update_chatroom(chatroom_id, is_private=True)

@@ -19,6 +19,7 @@ from .errors import ApiConnectionError, ApiError, ApiPayloadError, ApiStatusErro
 from .models import Chatroom, Post, PostIdLike, normalize_post_id, normalize_title
 from .registry import Claim, RegistryEntry, RoomRegistry, RoomState
 from .room_marks import find_left_behind, is_marked, with_mark
+from .shell_words import quoted
 
 if TYPE_CHECKING:
     from .api import ChatixApi  # With it comes an HTTP client, which no rendered page needs.
@@ -195,8 +196,9 @@ class RoomService:
         self._warned.add(entry.post_id)
         logger.warning(
             "The chatroom of the post %r is public and stays so, though a page asks for a private one: that counts only"
-            " when a chatroom is made. To make it private: flask chatix make-private POST_ID",
+            " when a chatroom is made. To make it private: flask chatix make-private %s",
             entry.post_id,
+            quoted(entry.post_id),
         )
 
     def _create(self, claim: Claim, ends_at: float, late: list[str]) -> tuple[RegistryEntry, bool]:
