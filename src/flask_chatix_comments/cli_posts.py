@@ -31,7 +31,7 @@ def from_file_options(command: C) -> C:
         "path",
         metavar="FILE",
         type=click.Path(exists=True, dir_okay=False, allow_dash=True),
-        help="JSON lines or CSV with id and title; - for stdin.",
+        help="JSON lines or CSV with id, title and is_private; - for stdin.",
     )
     file_format = click.option(
         "--format", "file_format", type=click.Choice(["jsonl", "csv"]), help="Of FILE; else seen from its start."
