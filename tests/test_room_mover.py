@@ -152,7 +152,11 @@ class TestMerging:
         self, mover: RoomMover, service: FakeService, room: str, other: str
     ) -> None:
         del service.rooms[other]
-        assert mover.move("old", "new") == RoomChange("new", room, "Title", True, RoomState.OPEN, is_changed=True)
+        assert mover.move("old", "new") == RoomChange(
+            *("new", room, "Title", True, RoomState.OPEN),
+            is_changed=True,
+            note=f"The chatroom {other} that it had is not at the service any more.",
+        )
 
     def test_what_is_written_at_the_last_moment_is_kept(
         self, mover: RoomMover, service: FakeService, faults: Faults, room: str, other: str

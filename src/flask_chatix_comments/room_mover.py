@@ -64,7 +64,8 @@ class RoomMover:
         # Not before: now nobody else can be about to register it.
         deleted = [unused_id for unused_id in unused if delete_if_empty(api, unused_id)]
         self._name(api, chatroom, new_id)
-        return self._change(new_id, chatroom_id, note=_note(unused, deleted))
+        vanished = there.chatroom_id if there is not None and there.chatroom_id not in unused else None
+        return self._change(new_id, chatroom_id, note=_note(unused, deleted, vanished))
 
     def _end(self, api: ChatixApi, old_id: str, new_id: str) -> RoomChange:
         """End a move that was interrupted before the service knew of it."""
@@ -141,8 +142,9 @@ class RoomMover:
         return RoomChange(post_id, chatroom_id, entry.title, entry.is_private, entry.state, is_changed=True, note=note)
 
 
-def _note(unused: list[str], deleted: list[str]) -> str | None:
-    notes = [f"The chatroom {one} that it had, in which nobody had written, is deleted." for one in deleted]
+def _note(unused: list[str], deleted: list[str], vanished: str | None) -> str | None:
+    notes = [] if vanished is None else [f"The chatroom {vanished} that it had is not at the service any more."]
+    notes += [f"The chatroom {one} that it had, in which nobody had written, is deleted." for one in deleted]
     notes += [
         f"Somebody has just written in the chatroom {one} that it had. {_LINK}" for one in set(unused) - set(deleted)
     ]
