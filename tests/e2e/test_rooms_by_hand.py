@@ -106,6 +106,8 @@ def test_delete_and_restore_while_people_read_and_write(site: Site, api: ChatixA
     expect(section(page).get_by_role("status")).to_have_text("")
     expect(text_box(page)).to_have_value("Half a thought")
     expect(post_button(page)).to_have_count(0)
+    # Nor an empty line where the buttons were.
+    expect(section(page).locator(".chatix-form .chatix-actions")).to_be_hidden()
     late_reader = new_reader()
     late = late_reader.open(site.post_url(slug))
     asked: list[str] = []
