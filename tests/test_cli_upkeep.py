@@ -426,7 +426,7 @@ class TestExportAndImport:
         assert result.stderr == (
             "Line 3: The user 'ada' has another public ID here.\n"
             "Error: Nothing has been imported. Line 2: The post 'p' has the chatroom other here, and not room."
-            " There are 1 more.\n"
+            " And 1 more.\n"
         )
         assert new.state.registry.get("p").chatroom_id == "other"
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["chatix"]
 
 T = TypeVar("T")
-LINE_EVERY = 100
+LINE_EVERY = 1_000
 LIST_HEADER = ("POST", "CHATROOM", "STATE", "ACCESS", "VISITORS", "TITLE")
 
 

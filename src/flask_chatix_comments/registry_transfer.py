@@ -214,7 +214,7 @@ class RegistryImport:
             return
         more = self._problem_count - 1
         raise TransferError(
-            f"Nothing has been imported. {self._problems[0]}" + (f" There are {more} more." if more else ""),
+            f"Nothing has been imported. {self._problems[0]}" + (f" And {more} more." if more else ""),
             problems=tuple(self._problems),
         )
 
