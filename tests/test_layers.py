@@ -19,6 +19,9 @@ BASE = {".errors", ".models", ".wire", ".tokens"}
 STORAGE = {
     ".database",
     ".registry_rows",
+    ".registry_connections",
+    ".registry_bulk",
+    ".registry_visitors",
     ".registry_upkeep",
     ".registry",
     ".registry_lines",
@@ -83,10 +86,18 @@ ALLOWED: dict[str, set[str]] = {
     "config": {".setting_values", ".file_settings", ".limit_settings", ".errors"},
     "database": {"sqlalchemy", ".errors"},
     "registry_rows": {"sqlalchemy"},
-    "registry_upkeep": {"sqlalchemy", ".database", ".registry_rows"},
-    "registry": {"sqlalchemy", ".database", ".registry_rows", ".registry_upkeep", ".errors", ".models"},
+    "registry_connections": {"sqlalchemy", ".database", ".errors"},
+    "registry_bulk": {"sqlalchemy", ".database", ".registry_rows", ".registry_connections"},
+    "registry_visitors": {"sqlalchemy", ".database", ".registry_connections", ".errors"},
+    "registry_upkeep": {"sqlalchemy", ".database", ".registry_rows", ".registry_connections"},
+    "registry": {
+        *("sqlalchemy", ".database", ".registry_rows", ".registry_connections", ".registry_bulk"),
+        *(".registry_upkeep", ".registry_visitors", ".errors", ".models"),
+    },
     "registry_lines": {"sqlalchemy", ".api_answers", ".database", ".registry_rows", ".models", ".errors"},
-    "registry_batches": {"sqlalchemy", ".database", ".registry_lines", ".registry_upkeep", ".errors"},
+    "registry_batches": {
+        *("sqlalchemy", ".database", ".registry_lines", ".registry_rows", ".registry_upkeep", ".errors"),
+    },
     "registry_transfer": {"sqlalchemy", ".registry", ".registry_lines", ".registry_batches", ".errors"},
     "registry_schema": {"sqlalchemy", ".database", ".errors"},
     # Alembic's own: nothing of ours, since later versions of that would change what a revision does.

@@ -525,6 +525,24 @@ class TestInterference:
         assert claim(one).number == 1
 
 
+class DriverError(Exception):
+    """An error as PyMySQL raises it: with a number, and a SQLSTATE that may say nothing."""
+
+    def __init__(self, number: int, sqlstate: str) -> None:
+        super().__init__(number, "What it says")
+        self.sqlstate = sqlstate
+
+
+@pytest.mark.parametrize(
+    ("number", "sqlstate", "is_passing"), [(1290, "HY000", False), (1792, "25006", False), (1020, "HY000", True)]
+)
+def test_errors_of_mariadb_are_known_by_their_numbers(number: int, sqlstate: str, is_passing: bool) -> None:
+    error = sa.exc.OperationalError("INSERT", None, DriverError(number, sqlstate))
+    known = Database(sa.create_engine("mariadb+pymysql://db.invalid/blog"))
+    assert known.is_passing(error) is is_passing
+    assert ("claimed on the primary" in known.explain(error)) is not is_passing
+
+
 class TestLostAnswers:
     """The database has done it, and the connection ends before we learn so."""
 

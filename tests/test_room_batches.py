@@ -42,55 +42,6 @@ def other(database_url: str) -> Iterator[RoomRegistry]:
     registry.close()
 
 
-class TestRegistry:
-    """Many rows at once."""
-
-    WANTED = [("b", "Bee", True), ("a", "Ay", False)]
-
-    def test_claims_what_is_free(self, registry: RoomRegistry, other: RoomRegistry) -> None:
-        theirs = other.claim("a", title="", is_private=False, owner="they", lease_s=30)
-        claims = registry.claim_many(self.WANTED, owner="we", lease_s=30)
-        assert [(claim.post_id, claim.title, claim.is_private, claim.number) for claim in claims] == [
-            ("b", "Bee", True, 1)
-        ]
-        assert isinstance(theirs, Claim)
-        assert other.record(theirs, "room of a").chatroom_id == "room of a"
-        assert registry.claim_many(self.WANTED, owner="we", lease_s=30) == []
-
-    def test_claims_have_a_lease(self, registry: RoomRegistry, other: RoomRegistry) -> None:
-        registry.claim_many(self.WANTED, owner="we", lease_s=30)
-        assert not isinstance(other.claim("a", title="", is_private=False, owner="they", lease_s=30), Claim)
-        registry.claim_many([("c", "", False)], owner="we", lease_s=0)
-        taken = other.claim("c", title="", is_private=False, owner="they", lease_s=30)
-        assert isinstance(taken, Claim)
-        assert taken.number == 2
-
-    def test_records_what_is_still_claimed(self, registry: RoomRegistry, other: RoomRegistry) -> None:
-        claims = registry.claim_many([*self.WANTED, ("c", "", False), ("d", "", False)], owner="we", lease_s=0)
-        lost = other.claim("c", title="", is_private=False, owner="they", lease_s=30)
-        assert isinstance(lost, Claim)
-        other.record(lost, "their room")
-        other.release(claims[3], room_may_exist=False)
-        records = [(claim, f"room of {claim.post_id}", RoomState.OPEN, claim.is_private) for claim in claims]
-        entries = registry.record_many([*records[:2], (claims[2], "too late", RoomState.OPEN, False), records[3]])
-        found = [entry and (entry.post_id, entry.chatroom_id, entry.state, entry.is_private) for entry in entries]
-        assert found == [
-            ("a", "room of a", RoomState.OPEN, False),
-            ("b", "room of b", RoomState.OPEN, True),
-            ("c", "their room", RoomState.OPEN, False),
-            None,
-        ]
-        # The claims are over.
-        assert registry.update("a", state=RoomState.CLOSED).state is RoomState.CLOSED
-
-    def test_records_all_or_nothing(self, registry: RoomRegistry, other: RoomRegistry) -> None:
-        other.link("x", "room of b", title="", is_private=False, state=RoomState.OPEN)
-        claims = registry.claim_many(self.WANTED, owner="we", lease_s=30)
-        with pytest.raises(RegistryError):
-            registry.record_many([(claim, f"room of {claim.post_id}", RoomState.OPEN, False) for claim in claims])
-        assert states(registry) == {"a": RoomState.CREATING, "b": RoomState.CREATING, "x": RoomState.OPEN}
-
-
 def test_many_posts_cost_the_database_few_statements(rooms: RoomService, registry: RoomRegistry) -> None:
     registry.find("x")
     with queries(registry) as sent:

@@ -11,7 +11,7 @@ import functools
 import os
 import re
 import weakref
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,8 +36,9 @@ MAX_BROWSER_CHARS = 64
 MAX_SERVICE_ID_CHARS = 2000
 _MYSQL = frozenset({"mysql", "mariadb"})
 DIALECTS = _MYSQL | {"sqlite", "postgresql"}
-# Deadlocks, and what could not be put in order beside other transactions: PostgreSQL's SQLSTATE, MariaDB's numbers.
-_ASKED_AGAIN = frozenset({"40001", "40P01", 1213, 1020})
+# Deadlocks, locks that were not to be had in time, and what could not be put in order beside other transactions:
+# PostgreSQL's SQLSTATE, MariaDB's numbers.
+_ASKED_AGAIN = frozenset({"40001", "40P01", "55P03", 1020, 1205, 1213})
 # Nothing may be written here: it is a replica, or was made one.
 _READ_ONLY = frozenset({"25006", 1290, 1792, 1836})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -245,7 +246,7 @@ class Database:
         """Tell whether a statement that failed may well succeed when it is sent again."""
         if isinstance(exc, self.driver_error):
             return self.engine.dialect.is_disconnect(exc, None, None)
-        return isinstance(exc, DBAPIError) and (exc.connection_invalidated or _error_code(exc) in _ASKED_AGAIN)
+        return isinstance(exc, DBAPIError) and (exc.connection_invalidated or _has_code(exc, _ASKED_AGAIN))
 
     @property
     def driver_error(self) -> type[DBAPIModule.Error]:
@@ -261,7 +262,7 @@ class Database:
         """Say what is wrong and what to do, without user name or password."""
         reason = str(exc.orig) if isinstance(exc, DBAPIError) else str(exc)
         first_line = (reason.splitlines() or [type(exc).__name__])[0]
-        is_read_only = isinstance(exc, DBAPIError) and _error_code(exc) in _READ_ONLY
+        is_read_only = isinstance(exc, DBAPIError) and _has_code(exc, _READ_ONLY)
         remedy = self._primary_remedy() if is_read_only else self._remedy(first_line)
         return f"The room registry in {self.place} failed: {first_line}. {remedy}"
 
@@ -298,13 +299,14 @@ class Database:
         return "Check that this file and its folder can be written, or set CHATIX_DATABASE_URL to another."
 
 
-def _error_code(exc: DBAPIError) -> object:
-    """Return what the database calls an error: PostgreSQL's SQLSTATE, MariaDB's number."""
+def _has_code(exc: DBAPIError, codes: Container[object]) -> bool:
+    """Tell whether the database calls an error one of *codes*: PostgreSQL's SQLSTATE, MariaDB's number.
+
+    Drivers of MariaDB may have a SQLSTATE beside the number, which tells less.
+    """
     orig: Any = exc.orig
-    for name in ("sqlstate", "pgcode"):
-        if code := getattr(orig, name, None):
-            return code
-    return orig.args[0] if getattr(orig, "args", ()) else None
+    first = orig.args[0] if getattr(orig, "args", ()) else None
+    return any(code in codes for code in (first, getattr(orig, "sqlstate", None), getattr(orig, "pgcode", None)))
 
 
 def create_registry_engine(database_url: str) -> Engine:
@@ -360,7 +362,7 @@ _SERVER_OPTIONS: dict[str, Any] = {"pool_pre_ping": True, "isolation_level": "RE
 
 def _leave_replica(context: ExceptionContext) -> None:
     """After a failover, connect anew: the server that we are connected to has become a replica."""
-    if isinstance(context.sqlalchemy_exception, DBAPIError) and _error_code(context.sqlalchemy_exception) in _READ_ONLY:
+    if isinstance(context.sqlalchemy_exception, DBAPIError) and _has_code(context.sqlalchemy_exception, _READ_ONLY):
         context.is_disconnect = True
 
 

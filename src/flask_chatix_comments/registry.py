@@ -6,64 +6,40 @@ a lease. When the lease ends, someone else may take the claim over; what the fir
 refused, since its token is no longer in the row.
 
 Every write is one conditional statement that the database commits by itself: whoever dies, or stands still, holds no
-lock. Such a statement may be sent again when a deadlock or a lost connection has swallowed its fate. Only the
-database's clock judges a lease: clocks of hosts differ.
+lock. Such a statement may be sent again when a deadlock or a lost connection has swallowed its fate. What is written
+in one transaction, many rows or two that change places, may as well. Only the database's clock judges a lease: clocks
+of hosts differ.
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import random
 import secrets
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
 
 from .database import (
-    MAX_KEY_CHARS,
-    Database,
     DatabaseNow,
     chatrooms,
     create_registry_engine,
-    hosted_visitors,
-    insert_unless_there,
-    metadata,
-    visitors,
 )
 from .errors import ChatroomTakenError, PostNotRegisteredError, RegistryError
-from .registry_rows import Claim, RegistryEntry, RoomState, entry_from_row, stored_state
+from .registry_bulk import RegistryBulk
+from .registry_connections import tells
+from .registry_rows import NO_CLAIM, Claim, RegistryEntry, RoomState, entry_from_row, stored_state
 from .registry_upkeep import RegistryUpkeep, has_no_lease, is_still
+from .registry_visitors import RegistryVisitors
 
 __all__ = ["Claim", "RegistryEntry", "RoomRegistry", "RoomState", "create_registry_engine"]
 
 # Each attempt lost means that someone else won, so that the next one finds their claim.
 _CLAIM_ATTEMPTS = 10
-# After deadlocks and lost connections; one more try than pauses.
-_PAUSES_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-
-_NO_CLAIM = {"claim_token": None, "claim_owner": None, "claim_expires_at": None}
 
 
-def _tells(write: Callable[..., bool]) -> Callable[..., bool]:
-    """Have the registry say which post's row *write* may have changed."""
-
-    @functools.wraps(write)
-    def told(self: RoomRegistry, statement: sa.UpdateBase, post_id: str | None = None, *rest: str) -> bool:
-        try:
-            return write(self, statement, post_id, *rest)
-        finally:
-            if post_id is not None:
-                self.on_change(post_id)
-
-    return told
-
-
-class RoomRegistry(RegistryUpkeep):
+class RoomRegistry(RegistryBulk, RegistryUpkeep, RegistryVisitors):
     """Reads and writes the registry's tables. Safe for threads and processes.
 
     Every method raises ``RegistryError`` when the database cannot do what is asked.
@@ -72,21 +48,8 @@ class RoomRegistry(RegistryUpkeep):
         source: An engine of our own; or what finds the database on first use, since a site may set up its
             own after us.
         sleep: Waits between two tries of one write, in seconds.
+        clock: Seconds that never go back.
     """
-
-    def __init__(self, source: Engine | Callable[[], Database], *, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._find = functools.partial(Database, source) if isinstance(source, Engine) else source
-        self._found: list[Database] = []
-        self._has_tables = False
-        self._sleep = sleep
-
-    @property
-    def database(self) -> Database:
-        """Where the tables are."""
-        # No lock: a fork might copy it locked. Of all that look at once, the first one's find counts.
-        if not self._found:
-            self._found.append(self._find())
-        return self._found[0]
 
     def find(self, post_id: str) -> RegistryEntry | None:
         """Return the entry of *post_id*, which may still be ``CREATING``, or ``None``."""
@@ -97,20 +60,6 @@ class RoomRegistry(RegistryUpkeep):
         """Return the entry of the post whose chatroom this is, or ``None``."""
         row = self._read_one(chatrooms.c.chatroom_id == chatroom_id)
         return None if row is None else entry_from_row(row)
-
-    def find_many(self, post_ids: Sequence[str]) -> dict[str, RegistryEntry]:
-        """Return the entries of those of *post_ids* that have one, by one query; some hundreds at once."""
-        if not post_ids:
-            return {}
-        query = sa.select(chatrooms).where(chatrooms.c.post_id.in_(post_ids))
-        try:
-            # Without a look at whether the tables are there: a page is rendered meanwhile.
-            with self.database.engine.connect() as connection:
-                rows = connection.execute(query).all()
-        except SQLAlchemyError:
-            with self._transaction() as connection:
-                rows = connection.execute(query).all()
-        return {row.post_id: entry_from_row(row) for row in rows}
 
     def get(self, post_id: str) -> RegistryEntry:
         """Return the entry of *post_id*.
@@ -186,72 +135,6 @@ class RoomRegistry(RegistryUpkeep):
             claim.post_id,
         )
 
-    def claim_many(self, posts: Sequence[tuple[str, str, bool]], *, owner: str, lease_s: float) -> list[Claim]:
-        """Take the right to create the chatrooms of posts that are not in the registry, in one transaction.
-
-        Args:
-            posts: Post ID, title and whether private; no post twice, some hundreds at once.
-
-        Returns:
-            The claims, first ones all. Posts that have a row already, whatever is in it, have none here.
-        """
-        # In one order everywhere: two of these at once then wait for each other, and do not lock each other out.
-        claims = [Claim(*post, token=secrets.token_hex(16), number=1) for post in sorted(posts)]
-        rows = [
-            {
-                "post_id": claim.post_id,
-                "title": claim.title,
-                "is_private": claim.is_private,
-                "state": RoomState.CREATING.value,
-                "claim_token": claim.token,
-                "claim_owner": owner[:255],
-                "claim_number": claim.number,
-            }
-            for claim in claims
-        ]
-        query = sa.select(chatrooms.c.claim_token).where(chatrooms.c.post_id.in_([claim.post_id for claim in claims]))
-        with self._transaction() as connection:
-            connection.execute(
-                insert_unless_there(connection.dialect).values(
-                    claim_expires_at=DatabaseNow() + round(lease_s * 1_000_000),
-                    created_at=DatabaseNow(),
-                    updated_at=DatabaseNow(),
-                ),
-                rows,
-            )
-            written = set(connection.execute(query).scalars())
-        return [claim for claim in claims if claim.token in written]
-
-    def record_many(self, records: Sequence[tuple[Claim, str, RoomState, bool]]) -> list[RegistryEntry | None]:
-        """Register chatrooms that were created under claims, and end these, in one transaction.
-
-        Args:
-            records: The claim, the chatroom's ID, state, and whether it is private; some hundreds at once.
-
-        Returns:
-            For each what ``record`` returns; ``None``: its row is gone.
-
-        Raises:
-            RegistryError: Nothing has been written; ``record`` tells for each what is wrong with it.
-        """
-        in_order = sorted(records, key=lambda record: record[0].post_id)
-        rows = [
-            {
-                "of_post": claim.post_id,
-                "held": claim.token,
-                "chatroom": chatroom_id,
-                "new_state": state.value,
-                "private": is_private,
-            }
-            for claim, chatroom_id, state, is_private in in_order
-        ]
-        with self._transaction() as connection:
-            connection.execute(_record_one, rows)
-        for row in rows:
-            self.on_change(str(row["of_post"]))
-        entries = self.find_many([claim.post_id for claim, *_ in records])
-        return [entries.get(claim.post_id) for claim, *_ in records]
-
     def record(
         self, claim: Claim, chatroom_id: str, *, state: RoomState = RoomState.OPEN, is_private: bool | None = None
     ) -> RegistryEntry:
@@ -272,7 +155,7 @@ class RoomRegistry(RegistryUpkeep):
         values: dict[str, Any] = {"chatroom_id": chatroom_id, "state": state.value, "updated_at": DatabaseNow()}
         if is_private is not None:
             values["is_private"] = is_private
-        statement = sa.update(chatrooms).where(*_held(claim)).values(values | _NO_CLAIM)
+        statement = sa.update(chatrooms).where(*_held(claim)).values(values | NO_CLAIM)
         self._register(statement, claim.post_id, chatroom_id)
         return self.get(claim.post_id)
 
@@ -296,7 +179,7 @@ class RoomRegistry(RegistryUpkeep):
             "updated_at": DatabaseNow(),
         }
         is_free = (chatrooms.c.post_id == post_id, chatrooms.c.chatroom_id.is_(None), has_no_lease)
-        take_over = sa.update(chatrooms).where(*is_free).values(values | _NO_CLAIM)
+        take_over = sa.update(chatrooms).where(*is_free).values(values | NO_CLAIM)
         if not self._register(take_over, post_id, chatroom_id):
             first = {"post_id": post_id, "claim_number": 1, "created_at": DatabaseNow()}
             self._register(sa.insert(chatrooms).values(values | first), post_id, chatroom_id)
@@ -314,7 +197,7 @@ class RoomRegistry(RegistryUpkeep):
                 and the next claim's number tells its holder to look for that chatroom first.
         """
         if room_may_exist or claim.number > 1:
-            self._write(sa.update(chatrooms).where(*_held(claim)).values(_NO_CLAIM), claim.post_id)
+            self._write(sa.update(chatrooms).where(*_held(claim)).values(NO_CLAIM), claim.post_id)
         else:
             self._write(sa.delete(chatrooms).where(*_held(claim)), claim.post_id)
 
@@ -355,82 +238,12 @@ class RoomRegistry(RegistryUpkeep):
             )
         return self.get(post_id)
 
-    def visitor_id_for(self, visitor_key: str) -> str:
-        """Return the public id of the site's user *visitor_key*, made at random on first use.
-
-        Raises:
-            RegistryError: The key is empty, longer than 255 characters or cannot be stored.
-        """
-        _check_visitor_key(visitor_key)
-        query = sa.select(visitors.c.visitor_id).where(visitors.c.visitor_key == visitor_key)
-        with self._statement() as connection:
-            known = connection.execute(query).scalar_one_or_none()
-        if known is not None:
-            return str(known)
-        fresh = {"visitor_key": visitor_key, "visitor_id": secrets.token_hex(16), "created_at": DatabaseNow()}
-        self._insert(sa.insert(visitors).values(**fresh))
-        with self._statement() as connection:  # Someone else may have inserted theirs first.
-            return str(connection.execute(query).scalar_one())
-
-    def visitor_keys(self, visitor_ids: Sequence[str], *, is_hosted: bool) -> dict[str, str]:
-        """Return which of the site's users these visitors are, by their ids; who is none is left out.
-
-        Args:
-            is_hosted: Whether they are ids of the hosted service, of which a user has one in each browser.
-        """
-        table, column = (hosted_visitors, "service_id") if is_hosted else (visitors, "visitor_id")
-        query = sa.select(table.c[column], table.c.visitor_key).where(table.c[column].in_(visitor_ids))
-        with self._transaction() as connection:
-            return {str(visitor_id): str(key) for visitor_id, key in connection.execute(query)}
-
-    def find_service_id(self, visitor_key: str, browser_id: str) -> str | None:
-        """Return the id by which the hosted service knows the user *visitor_key* in one browser, or ``None``.
-
-        Raises:
-            RegistryError: The key is empty, longer than 255 characters or cannot be stored.
-        """
-        _check_visitor_key(visitor_key)
-        with self._statement() as connection:
-            query = sa.select(hosted_visitors.c.service_id).where(*_browser_of(visitor_key, browser_id))
-            found = connection.execute(query).scalar_one_or_none()
-        return None if found is None else str(found)
-
-    def keep_service_id(self, visitor_key: str, browser_id: str, service_id: str, *, instead_of: str | None) -> str:
-        """Keep an id that the hosted service has given, unless another request was faster.
-
-        Args:
-            instead_of: What ``find_service_id`` has returned just now.
-
-        Returns:
-            The id that counts.
-        """
-        if instead_of is None:
-            row = {"visitor_key": visitor_key, "browser_id": browser_id}
-            fresh = {"service_id": service_id, "created_at": DatabaseNow()}
-            self._insert(sa.insert(hosted_visitors).values(**row, **fresh))
-        else:
-            is_the_old_one = hosted_visitors.c.service_id == instead_of
-            update = sa.update(hosted_visitors).where(*_browser_of(visitor_key, browser_id), is_the_old_one)
-            self._write(update.values(service_id=service_id))
-        return self.find_service_id(visitor_key, browser_id) or service_id
-
-    def close(self) -> None:
-        """Close our own connections that are not in use; the next call opens new ones."""
-        for database in self._found[:1]:
-            if not database.is_shared:
-                database.engine.dispose()
-
     def _read_one(self, condition: sa.ColumnElement[bool], post_id: str | None = None) -> sa.Row[Any] | None:
         query = sa.select(chatrooms, has_no_lease.label("has_no_lease")).where(condition)
         with self._statement(post_id) as connection:
             return connection.execute(query).one_or_none()
 
-    @_tells
-    def _write(self, statement: sa.Update | sa.Delete, post_id: str | None = None) -> bool:
-        """Run *statement*; tell whether it met its row."""
-        return self._run(lambda connection: connection.execute(statement).rowcount > 0, post_id)
-
-    @_tells
+    @tells
     def _register(self, statement: sa.Update | sa.Insert, post_id: str, chatroom_id: str) -> bool:
         """Run *statement*, which gives *post_id* a chatroom; tell whether it did.
 
@@ -451,108 +264,10 @@ class RoomRegistry(RegistryUpkeep):
 
         return self._run(register, post_id)
 
-    def _insert(self, statement: sa.Insert, post_id: str | None = None) -> bool:
-        """Run *statement*; tell whether the row is new."""
-
-        def insert(connection: Connection) -> bool:
-            try:
-                connection.execute(statement)
-            except IntegrityError:
-                connection.rollback()
-                return False
-            return True
-
-        return self._run(insert, post_id)
-
-    def _run(self, work: Callable[[Connection], bool], post_id: str | None) -> bool:
-        """Do *work*, one conditional statement, as often as the database asks for it."""
-        for pause_s in _PAUSES_S:
-            try:
-                with self._statement(post_id) as connection:
-                    return work(connection)
-            except RegistryError as exc:
-                if not self.database.is_passing(exc.__cause__):
-                    raise
-            # At random, lest two that are in each other's way meet again.
-            self._sleep(pause_s * random.uniform(0.5, 1.5))
-        with self._statement(post_id) as connection:
-            return work(connection)
-
-    @contextlib.contextmanager
-    def _transaction(self, post_id: str | None = None) -> Iterator[Connection]:
-        """Lend a connection for statements that count together, or not at all."""
-        with self._connected(lambda database: database.engine, post_id) as connection:
-            yield connection
-
-    @contextlib.contextmanager
-    def _statement(self, post_id: str | None = None) -> Iterator[Connection]:
-        """Lend a connection for one statement, which the database commits by itself."""
-        with self._connected(lambda database: database.committing_engine, post_id) as connection:
-            yield connection
-
-    @contextlib.contextmanager
-    def _connected(self, engine_of: Callable[[Database], Engine], post_id: str | None) -> Iterator[Connection]:
-        database = self.database
-        try:
-            self._prepare_tables(database, post_id)
-            with engine_of(database).connect() as connection:
-                yield connection
-                connection.commit()
-        except (SQLAlchemyError, UnicodeEncodeError) as exc:
-            self._has_tables = False  # Look again next time: perhaps they are what is missing.
-            raise RegistryError(database.explain(exc), post_id=post_id) from exc
-        except database.driver_error as exc:
-            database.renew_pool()
-            raise RegistryError(database.explain(exc), post_id=post_id) from exc
-
-    def _prepare_tables(self, database: Database, post_id: str | None) -> None:
-        # No lock: a fork might copy it locked, and the statements bear being run by many at once.
-        if self._has_tables:
-            return
-        if missing := _missing_tables(database):
-            if not database.creates_tables:
-                raise RegistryError(database.explain_missing(missing), post_id=post_id)
-            try:
-                with database.engine.begin() as connection:
-                    for table in metadata.sorted_tables:
-                        connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-            except SQLAlchemyError:
-                # PostgreSQL lets two IF NOT EXISTS collide; the other one's tables are as good.
-                if _missing_tables(database):
-                    raise
-        self._has_tables = True
-
-
-_record_one = (
-    sa.update(chatrooms)
-    .where(chatrooms.c.post_id == sa.bindparam("of_post"), chatrooms.c.claim_token == sa.bindparam("held"))
-    .values(
-        chatroom_id=sa.bindparam("chatroom"),
-        state=sa.bindparam("new_state"),
-        is_private=sa.bindparam("private"),
-        updated_at=DatabaseNow(),
-        **_NO_CLAIM,
-    )
-)
-
-
-def _missing_tables(database: Database) -> list[str]:
-    inspector = sa.inspect(database.engine)
-    return [name for name in metadata.tables if not inspector.has_table(name, database.schema)]
-
 
 def _held(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
     """Whether *claim* is still the one in its row; if so, it counts even after its lease."""
     return (chatrooms.c.post_id == claim.post_id, chatrooms.c.claim_token == claim.token)
-
-
-def _check_visitor_key(visitor_key: str) -> None:
-    if not 0 < len(visitor_key) <= MAX_KEY_CHARS or "\0" in visitor_key:
-        raise RegistryError(f"A visitor's key has 1 to {MAX_KEY_CHARS} characters and no NUL.")
-
-
-def _browser_of(visitor_key: str, browser_id: str) -> tuple[sa.ColumnElement[bool], ...]:
-    return (hosted_visitors.c.visitor_key == visitor_key, hosted_visitors.c.browser_id == browser_id)
 
 
 def taken(chatroom_id: str, *, post_id: str, owner: str) -> ChatroomTakenError:

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from .database import chatrooms, hosted_visitors, visitors
 from .errors import TransferError
 from .registry_lines import TABLES, Row
+from .registry_rows import NO_CLAIM
 from .registry_upkeep import has_no_lease
 
 #: By what a row is known, in words.
@@ -148,7 +149,7 @@ def _take_over(connection: Connection, row: Row, there: Row) -> None:
     """Give a chatroom to a post whose claim has ended; it stays as private as it was to be."""
     values = {name: row[name] for name in ("chatroom_id", "title", "state", "created_at", "updated_at")}
     values |= {"is_private": row["is_private"] or there["is_private"]}
-    values |= {"claim_token": None, "claim_owner": None, "claim_expires_at": None}
+    values |= NO_CLAIM
     is_free = (chatrooms.c.post_id == row["post_id"], chatrooms.c.chatroom_id.is_(None), has_no_lease)
     if connection.execute(sa.update(chatrooms).where(*is_free).values(values)).rowcount == 0:
         raise TransferError(f"Somebody is just making a chatroom for the post {row['post_id']!r}: import once more.")

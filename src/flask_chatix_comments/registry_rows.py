@@ -66,6 +66,10 @@ def read_state(stored: str) -> tuple[RoomState, bool]:
     return RoomState.DELETED if was_closed else RoomState(stored), was_closed
 
 
+#: What stands in the columns of a claim when there is none.
+NO_CLAIM = {"claim_token": None, "claim_owner": None, "claim_expires_at": None}
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """The right to create a post's chatroom, for as long as nobody has taken it over.

@@ -255,11 +255,9 @@ class RegistryImport:
 
     def _write(self, batch: Batch) -> tuple[int, int]:
         try:
-            with self._registry.transaction() as connection:
-                return batch.write(connection)
+            return self._registry.together(batch.write)
         except RegistryError as exc:
             if not isinstance(exc.__cause__, IntegrityError):
                 raise
         # Somebody was faster with one of them.
-        with self._registry.transaction() as connection:
-            return batch.write(connection)
+        return self._registry.together(batch.write)

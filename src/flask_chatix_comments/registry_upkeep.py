@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +13,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from .database import DatabaseNow, chatrooms
+from .registry_connections import RegistryConnections
 from .registry_rows import RegistryEntry, RoomState
 
 #: No lease is so long. One that seems to be was taken before the database's clock was put back.
@@ -44,18 +44,8 @@ class OpenClaim:
     is_under_way: bool
 
 
-class RegistryUpkeep:
+class RegistryUpkeep(RegistryConnections):
     """A part of ``RoomRegistry``."""
-
-    #: Is told of each post whose row this process has changed, or may have.
-    on_change: Callable[[str], object] = staticmethod(lambda post_id: None)
-
-    def _transaction(self, post_id: str | None = None) -> AbstractContextManager[Connection]:
-        raise NotImplementedError
-
-    def transaction(self) -> AbstractContextManager[Connection]:
-        """Open a transaction on the registry's tables; at its end, unless something was raised, it is committed."""
-        return self._transaction()
 
     @contextlib.contextmanager
     def _telling(self, *post_ids: str) -> Iterator[None]:
@@ -102,28 +92,41 @@ class RegistryUpkeep:
             Whether it still was that of *entry*.
         """
         values = {"chatroom_id": None, "state": RoomState.CREATING.value, "updated_at": DatabaseNow()}
-        with self._telling(entry.post_id), self._transaction(entry.post_id) as connection:
-            return connection.execute(sa.update(chatrooms).where(*is_still(entry)).values(values)).rowcount > 0
+        vacate = sa.update(chatrooms).where(*is_still(entry)).values(values)
+        with self._telling(entry.post_id):
+            return self._run(lambda connection: connection.execute(vacate).rowcount > 0, entry.post_id)
 
-    def rename(self, entry: RegistryEntry, post_id: str) -> bool:
-        """Give the chatroom of *entry* to the post *post_id*, which has none; keep everything else.
+    def rename(self, entry: RegistryEntry, post_id: str, *, instead_of: RegistryEntry | None = None) -> bool:
+        """Give the chatroom of *entry* to the post *post_id*; keep everything else.
 
         A claim of that post whose lease has ended goes: what its holder brings later is refused.
 
+        Args:
+            instead_of: The entry of that post, whose chatroom it loses. Otherwise it must have none.
+
         Returns:
-            Whether it was done. Not when *entry* has changed, or when the post has a chatroom or a claim.
+            Whether it was done. Not when one of the entries has changed, or when the post has a chatroom or a claim.
         """
         has_ended = (chatrooms.c.post_id == post_id, chatrooms.c.chatroom_id.is_(None), has_no_lease)
+        goes = has_ended if instead_of is None else is_still(instead_of)
         move = sa.update(chatrooms).where(*is_still(entry)).values(post_id=post_id, updated_at=DatabaseNow())
-        with self._telling(entry.post_id, post_id), self._transaction(entry.post_id) as connection:
+        is_there = sa.select(chatrooms.c.post_id).where(
+            chatrooms.c.post_id == post_id, chatrooms.c.chatroom_id == entry.chatroom_id
+        )
+
+        def write(connection: Connection) -> bool:
             try:
-                connection.execute(sa.delete(chatrooms).where(*has_ended))
+                connection.execute(sa.delete(chatrooms).where(*goes))
                 if connection.execute(move).rowcount > 0:
                     return True
-                connection.rollback()
             except IntegrityError:
-                connection.rollback()
-            return False
+                pass  # The post has got another row.
+            connection.rollback()
+            # Perhaps it was done, and the answer was lost.
+            return connection.execute(is_there).first() is not None
+
+        with self._telling(entry.post_id, post_id):
+            return self.together(write, entry.post_id)
 
 
 def _is_under_way(margin_s: float) -> sa.ColumnElement[bool]:

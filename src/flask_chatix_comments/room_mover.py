@@ -57,9 +57,8 @@ class RoomMover:
         if there is not None and there.is_private and not entry.is_private:
             raise _would_open(entry, new_id)
         unused = self._unused(api, entry, new_id, there)
-        if there is not None and there.chatroom_id is not None and not self._registry.unlink(there):
-            raise troubles.changed_meanwhile(new_id)
-        if not self._registry.rename(entry, new_id):
+        makes_way = None if there is None or there.chatroom_id is None else there
+        if not self._registry.rename(entry, new_id, instead_of=makes_way):
             raise self._in_the_way(old_id, new_id)
         # Not before: now nobody else can be about to register it.
         deleted = [unused_id for unused_id in unused if delete_if_empty(api, unused_id)]
