@@ -27,6 +27,7 @@ from flask_chatix_comments import (
 )
 from flask_chatix_comments.api import ChatixApi
 from flask_chatix_comments.models import SenderFlag
+from flask_chatix_comments.room_marks import with_mark
 from flask_chatix_comments.testing import HubForTests
 from tests.flask_support import Site
 
@@ -234,6 +235,21 @@ class TestCheck:
         assert (document["posts"], document["chatrooms"], document["failed"]) == (1, 1, 0)
         assert document["counts"]["retitled"] == 1
         assert document["is_complete"] is True
+
+    def test_chatrooms_that_are_not_ours_can_be_left_out(self, site: Site, api: ChatixApi) -> None:
+        api.create_chatroom("Our book club")
+        left = api.create_chatroom(with_mark("Left by the dead", "gone")).chatroom_id
+        named = api.create_chatroom("Of a post", external_id="x").chatroom_id
+        document = run_json(site, "check", status=cli_support.TROUBLES_REMAIN)
+        assert (len(document["troubles"]), document["ignored"]) == (3, 0)
+        document = run_json(site, "check", "--ignore-unmarked", status=cli_support.TROUBLES_REMAIN)
+        assert {trouble["chatroom_id"] for trouble in document["troubles"]} == {left, named}
+        assert (document["chatrooms"], document["ignored"]) == (4, 1)
+        api.delete_chatroom(left)
+        api.delete_chatroom(named)
+        assert run(site, "check", "--ignore-unmarked").exit_code == 0
+        with site.app.app_context():
+            assert list(site.comments.check(ignore_unmarked=True)) == []
 
     def test_after_sync_all_fits(self, site: Site, api: ChatixApi, room: str) -> None:
         api.update_chatroom(room, title="Another", is_closed=True)

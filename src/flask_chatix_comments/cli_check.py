@@ -35,22 +35,28 @@ from .upkeep_methods import repairer_of
 @chatix.command("check")
 @click.option("--repair", "repairs", is_flag=True, help="Repair what can be repaired without a loss.")
 @click.option("--replace-all", is_flag=True, help="Make new chatrooms even where most have vanished.")
+@click.option("--ignore-unmarked", "ignores_unmarked", is_flag=True, help="Leave out chatrooms that are not ours.")
 @concurrency_option
 @as_json_option
 @explained
-def check_command(repairs: bool, replace_all: bool, concurrency: int, as_json: bool) -> None:
+def check_command(repairs: bool, replace_all: bool, ignores_unmarked: bool, concurrency: int, as_json: bool) -> None:
     """Look for what does not fit between posts and chatrooms.
 
     Registry, service and, where there is a posts_loader, the site are held against each other. Each thing that does
     not fit is one line: kind, post, chatroom, what is the matter and what to do, with tabs between them. Exit status 0:
     all fits, or is repaired; 1: something could not be looked into or repaired; 3: something does not fit.
+
+    An account of the hosted service may have group chats for other purposes. --ignore-unmarked leaves out those that
+    no post has, and that have neither a mark of ours in the title nor a post's ID.
     """
     if replace_all and not repairs:
         raise click.UsageError("--replace-all is for --repair.")
     state = get_state()
     require_api(state)
     tally = _Tally()
-    with Inspector(state.registry, state.api(), is_hosted=state.config.is_hosted) as inspector:
+    with Inspector(
+        state.registry, state.api(), is_hosted=state.config.is_hosted, ignores_unmarked=ignores_unmarked
+    ) as inspector:
         mend = repairer_of(state, inspector, replace_all=replace_all).repair if repairs else unchanged
         with tally.counting(_troubles(state, inspector, mend, concurrency=concurrency)) as troubles:
             if as_json:
@@ -114,6 +120,7 @@ class _Tally:
         return {
             "posts": inspector.posts,
             "chatrooms": inspector.chatrooms,
+            "ignored": inspector.ignored,
             "counts": {str(kind): self.kinds[kind] for kind in TroubleKind},
             "repaired": self.repaired,
             "failed": self.failed,

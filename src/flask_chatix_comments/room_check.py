@@ -26,7 +26,7 @@ from .room_findings import (
     trouble_of_post,
 )
 from .room_list import RoomList
-from .room_marks import without_mark
+from .room_marks import is_marked, without_mark
 from .room_sync import find_chatroom, state_now
 
 if TYPE_CHECKING:
@@ -59,19 +59,30 @@ class Inspector:
         named: How many of them have a chatroom that is not deleted.
         missing: How many of these chatrooms the service has not listed.
         chatrooms: How many it has listed.
+        ignored: How many of these were left out.
 
     Args:
         is_hosted: Whether the service is another than our hub.
+        ignores_unmarked: Whether chatrooms are left out that no row names and nothing shows to be ours.
         margin_s: How long after its lease a claim still counts as under way.
     """
 
-    def __init__(self, registry: RoomRegistry, api: ChatixApi, *, is_hosted: bool, margin_s: float = MARGIN_S) -> None:
+    def __init__(
+        self,
+        registry: RoomRegistry,
+        api: ChatixApi,
+        *,
+        is_hosted: bool,
+        ignores_unmarked: bool = False,
+        margin_s: float = MARGIN_S,
+    ) -> None:
         self._registry = registry
         self._api = api
         self._is_hosted = is_hosted
+        self._ignores_unmarked = ignores_unmarked
         self._margin_s = margin_s
         self._list = RoomList()
-        self.posts = self.named = self.missing = self.chatrooms = 0
+        self.posts = self.named = self.missing = self.chatrooms = self.ignored = 0
 
     def close(self) -> None:
         """Forget what was fetched."""
@@ -120,7 +131,7 @@ class Inspector:
 
         self._note_known()
         # One after the other: what is repaired of posts and claims may be what would be an orphan.
-        for suspects in (self._suspect_posts(progress), self._suspect_claims(), self._list.unknown()):
+        for suspects in (self._suspect_posts(progress), self._suspect_claims(), self._suspect_chatrooms()):
             for found in in_flight(look, suspects, concurrency=concurrency):
                 yield from found
 
@@ -159,6 +170,13 @@ class Inspector:
         while claims := self._registry.claims(margin_s=self._margin_s, after=after):
             yield from (claim for claim in claims if not claim.is_under_way)
             after = claims[-1].post_id
+
+    def _suspect_chatrooms(self) -> Iterator[Suspect]:
+        for chatroom in self._list.unknown():
+            if self._ignores_unmarked and chatroom.external_id is None and not is_marked(chatroom.title):
+                self.ignored += 1
+            else:
+                yield chatroom
 
     def _pages(self) -> Iterator[list[RegistryEntry]]:
         after: str | None = None

@@ -52,6 +52,7 @@ class UpkeepMethods:
         *,
         repair: bool = False,
         replace_all: bool = False,
+        ignore_unmarked: bool = False,
         concurrency: int = CONCURRENCY,
     ) -> Iterator[Trouble]:
         """Hold registry, service and site against each other, and yield what does not fit.
@@ -62,6 +63,8 @@ class UpkeepMethods:
             posts: The site's, for their titles; by default what ``posts_loader`` yields, if there is one.
             repair: Whether to repair what can be repaired without a loss.
             replace_all: Whether to make new chatrooms for those that have vanished even where most have.
+            ignore_unmarked: Whether to leave out chatrooms that no post has and nothing shows to be ours: an account
+                of the hosted service may have group chats for other purposes.
 
         Raises:
             ApiError: The service does not list its chatrooms.
@@ -70,7 +73,9 @@ class UpkeepMethods:
         state = get_state()
         if posts is None and state.loaders.posts is not None:
             posts = state.loaders.load_posts()
-        with Inspector(state.registry, state.api(), is_hosted=state.config.is_hosted) as inspector:
+        with Inspector(
+            state.registry, state.api(), is_hosted=state.config.is_hosted, ignores_unmarked=ignore_unmarked
+        ) as inspector:
             inspector.fetch(posts)
             mend = repairer_of(state, inspector, replace_all=replace_all).repair if repair else unchanged
             yield from inspector.run(repair=mend, concurrency=concurrency)
