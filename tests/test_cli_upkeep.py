@@ -88,6 +88,15 @@ class TestMove:
         assert message["content"] == "Hello"
         # The hub, too, knows it by the new name.
         assert api.get_chatroom(room).external_id == "q"
+        # And who comes with a page that names the old one.
+        assert site.state.rooms.ensure(Post("p")).chatroom_id == room
+        assert run_json(site, "show", "p")["state"] == "moved"
+
+    def test_can_be_forgotten(self, site: Site, room: str) -> None:
+        run(site, "move", "p", "q")
+        result = run(site, "unlink", "p")
+        assert result.exit_code == 0
+        assert result.stderr == "It stays that of the post 'q'. The next reader of 'p' gets a new chatroom.\n"
         assert site.state.rooms.ensure(Post("p")).chatroom_id != room
 
     def test_as_json(self, site: Site, room: str) -> None:

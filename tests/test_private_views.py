@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from itsdangerous.encoding import base64_decode
 from werkzeug.test import TestResponse
 
-from flask_chatix_comments import Visitor
+from flask_chatix_comments import RoomError, Visitor
 from flask_chatix_comments.registry import RoomState
 from flask_chatix_comments.room_watch import LOOK_EVERY_S
 from flask_chatix_comments.state import READER_TIMEOUT_S
@@ -75,6 +75,40 @@ def private(site: Site) -> str:
     site.api.members.clear()
     site.api.calls.clear()
     return str(room)
+
+
+class TestMoved:
+    """The post's ID has changed, and the page is older than that."""
+
+    @pytest.fixture
+    def asked(self, site: Site, private: str) -> list[str]:
+        registry = site.state.registry
+        assert registry.rename(registry.get("inner"), "new")
+        asked: list[str] = []
+
+        def may_read(visitor: Visitor | None, post_id: str) -> bool:
+            asked.append(post_id)
+            return visitor is not None and post_id == "new"
+
+        site.comments.access_loader(may_read)
+        return asked
+
+    @pytest.mark.parametrize("is_private", [True, False])
+    def test_the_site_is_asked_for_the_new_id(
+        self, site: Site, private: str, asked: list[str], is_private: bool
+    ) -> None:
+        refuse(site, is_private=is_private)
+        sign_in(site, ADA)
+        assert join(site, is_private=is_private)["chatroom_id"] == private
+        assert set(asked) == {"new"}
+        assert "/chatroom/create" not in site.api.paths()
+
+    def test_no_command_makes_another_for_the_old_id(self, site: Site, private: str, asked: list[str]) -> None:
+        with site.app.app_context(), pytest.raises(RoomError, match="its ID is 'new' now"):
+            site.comments.make_private("inner")
+        with site.app.app_context(), pytest.raises(RoomError, match="its ID is 'new' now"):
+            site.comments.make_public("inner")
+        assert site.state.registry.get("new").is_private
 
 
 class TestWhoMayRead:

@@ -120,9 +120,11 @@ def test_two_posts_that_change_places_with_each_other(registry: RoomRegistry, ot
             one = threads.submit(registry.rename, first, "b", instead_of=second)
             two = threads.submit(other.rename, second, "a", instead_of=first)
             assert sorted([one.result(60), two.result(60)]) == [False, True]
-        (entry,) = registry.entries()
+        (entry,) = [entry for entry in registry.entries() if entry.chatroom_id is not None]
         assert (entry.post_id, entry.chatroom_id) in {("b", "room of a"), ("a", "room of b")}
         registry.unlink(entry)
+        (gone,) = registry.entries()
+        assert registry.forget_move(gone)
 
 
 def test_a_chatroom_that_makes_way_does_so_together_with_the_move_or_not_at_all(registry: RoomRegistry) -> None:
@@ -131,9 +133,37 @@ def test_a_chatroom_that_makes_way_does_so_together_with_the_move_or_not_at_all(
     assert not registry.rename(old, "new", instead_of=new)
     assert [entry.chatroom_id for entry in registry.entries()] == ["room of new", "room of old"]
     assert registry.rename(closed, "new", instead_of=new)
-    assert [(entry.post_id, entry.chatroom_id) for entry in registry.entries()] == [("new", "room of old")]
+    assert [(entry.post_id, entry.chatroom_id, entry.moved_to) for entry in registry.entries()] == [
+        ("new", "room of old", None),
+        ("old", None, "new"),
+    ]
     # As one does who has not learned of it.
     assert registry.rename(closed, "new", instead_of=new)
+
+
+def test_nobody_claims_the_id_that_a_post_had(registry: RoomRegistry, other: RoomRegistry) -> None:
+    long = "\u00e9\n" * 127
+    assert registry.rename(link(registry, "old"), long)
+    found = other.claim("old", title="", is_private=False, owner="x", lease_s=30)
+    assert isinstance(found, RegistryEntry)
+    assert (found.chatroom_id, found.state, found.moved_to) == (None, RoomState.MOVED, long)
+    assert other.claim_many([("old", "", False)], owner="x", lease_s=30) == []
+    assert other.claims(margin_s=0) == [] and other.find_claim("old", margin_s=0) is None
+    assert not registry.unlink(found) and not registry.vacate(found)
+    # Back again.
+    assert registry.rename(registry.get(long), "old")
+    assert {entry.post_id: entry.moved_to for entry in registry.entries()} == {"old": None, long: "old"}
+
+
+def test_who_claims_while_the_post_moves_finds_it_moved(registry: RoomRegistry, other: RoomRegistry) -> None:
+    for number in range(10):
+        entry = link(registry, f"{number}")
+        with ThreadPoolExecutor(2) as threads:
+            moving = threads.submit(registry.rename, entry, f"{number} new")
+            claiming = threads.submit(other.claim, f"{number}", title="", is_private=False, owner="x", lease_s=30)
+            assert moving.result(60)
+            assert isinstance(claiming.result(60), RegistryEntry)
+        assert registry.get(f"{number}").moved_to == f"{number} new"
 
 
 @pytest.mark.parametrize("deed", ["record", "rename", "claim_many", "record_many"])

@@ -24,6 +24,7 @@ from hypothesis.stateful import (
 from flask_chatix_comments.database import chatrooms, metadata
 from flask_chatix_comments.errors import ChatroomTakenError, PostNotRegisteredError, RegistryError
 from flask_chatix_comments.registry import Claim, RegistryEntry, RoomRegistry, RoomState, create_registry_engine
+from flask_chatix_comments.registry_upkeep import follow_moves
 from tests.databases import KINDS
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ class Row:
     token: str | None = None
     has_lease: bool = False
 
+    @property
+    def is_taken(self) -> bool:
+        """Whether there is a chatroom, or somebody makes one."""
+        return self.chatroom_id is not None or self.has_lease
+
 
 def seen(entry: RegistryEntry) -> tuple[object, ...]:
     return (entry.chatroom_id, entry.title, entry.is_private, entry.state)
@@ -83,7 +89,7 @@ class Model(RuleBasedStateMachine):
         before = self.rows.get(post_id)
         lease_s = LONG_S if has_lease else 0
         taken = self.registry.claim(post_id, title=title, is_private=is_private, owner="me", lease_s=lease_s)
-        if before is not None and (before.chatroom_id is not None or before.has_lease):
+        if before is not None and (before.is_taken or before.state is RoomState.MOVED):
             assert isinstance(taken, RegistryEntry) and seen(taken) == self.known(post_id)
             return multiple()
         assert isinstance(taken, Claim)
@@ -134,7 +140,7 @@ class Model(RuleBasedStateMachine):
     @rule(post_id=POSTS, chatroom_id=ROOMS, title=TITLES, is_private=st.booleans(), state=STATES)
     def link(self, post_id: str, chatroom_id: str, title: str, is_private: bool, state: RoomState) -> None:
         row = self.rows.get(post_id)
-        is_free = row is None or (row.chatroom_id is None and not row.has_lease)
+        is_free = row is None or not row.is_taken
         owner = self.owner_of(chatroom_id)
         try:
             entry = self.registry.link(post_id, chatroom_id, title=title, is_private=is_private, state=state)
@@ -156,6 +162,42 @@ class Model(RuleBasedStateMachine):
         is_met = not is_stale and entry.chatroom_id is not None
         assert self.registry.unlink(entry) is is_met
         if is_met:
+            del self.rows[post_id]
+
+    @rule(post_id=POSTS, is_stale=st.booleans())
+    def vacate(self, post_id: str, is_stale: bool) -> None:
+        entry = self.registry.find(post_id)
+        if entry is None:
+            return
+        if is_stale:
+            entry = replace(entry, chatroom_id="room-of-before")
+        is_met = not is_stale and entry.chatroom_id is not None
+        assert self.registry.vacate(entry) is is_met
+        if is_met:
+            self.rows[post_id] = replace(self.rows[post_id], chatroom_id=None, state=RoomState.CREATING)
+
+    @rule(post_id=POSTS, new_id=POSTS, makes_way=st.booleans())
+    def rename(self, post_id: str, new_id: str, makes_way: bool) -> None:
+        entry, there = self.registry.find(post_id), self.registry.find(new_id)
+        if entry is None or post_id == new_id:
+            return
+        instead_of = there if makes_way and there is not None and there.chatroom_id is not None else None
+        row, in_the_way = self.rows[post_id], self.rows.get(new_id)
+        is_free = instead_of is not None or in_the_way is None or not in_the_way.is_taken
+        is_met = row.chatroom_id is not None and is_free
+        assert self.registry.rename(entry, new_id, instead_of=instead_of) is is_met
+        if is_met:
+            self.rows[new_id] = row
+            self.rows[post_id] = Row(None, new_id, row.is_private, RoomState.MOVED, 1)
+
+    @rule(post_id=POSTS)
+    def forget_move(self, post_id: str) -> None:
+        entry = self.registry.find(post_id)
+        if entry is None:
+            return
+        is_moved = self.rows[post_id].state is RoomState.MOVED
+        assert self.registry.forget_move(entry) is is_moved
+        if is_moved:
             del self.rows[post_id]
 
     @rule(
@@ -204,7 +246,12 @@ class Model(RuleBasedStateMachine):
         ]
         rooms = [entry.chatroom_id for entry in entries if entry.chatroom_id is not None]
         assert len(rooms) == len(set(rooms)), "two posts share a thread"
-        assert all((entry.chatroom_id is None) == (entry.state is RoomState.CREATING) for entry in entries)
+        without = (RoomState.CREATING, RoomState.MOVED)
+        assert all((entry.chatroom_id is None) == (entry.state in without) for entry in entries)
+        # Whoever was moved is found, never in a circle.
+        for entry in entries:
+            _, now = follow_moves(self.registry.find, entry.post_id)
+            assert now is None or now.state is not RoomState.MOVED
 
 
 @pytest.fixture(params=KINDS)

@@ -33,6 +33,7 @@ CHATROOM: Line = {
     "created_at": "2026-11-25T12:00:00.123456+00:00",
     "updated_at": "2026-11-25T13:00:00+00:00",
 }
+MOVED: Line = {"state": "moved", "chatroom_id": None}
 VISITOR: Line = {
     "kind": "visitor",
     "visitor_key": "ada",
@@ -128,6 +129,14 @@ def test_every_column_is_exported_that_is_no_claim(registry: RoomRegistry) -> No
     for kind, names in found.items():
         columns = set(TABLES[kind].columns.keys())
         assert columns - names == ({"claim_token", "claim_owner", "claim_expires_at"} if kind == "chatroom" else set())
+
+
+def test_that_a_post_was_moved_goes_along(registry: RoomRegistry, other: RoomRegistry) -> None:
+    entry = registry.link("old", "room", title="x", is_private=False, state=RoomState.OPEN)
+    assert registry.rename(entry, "new")
+    bring(other, export(registry))
+    assert rows_of(other) == rows_of(registry)
+    assert other.get("old").moved_to == "new"
 
 
 def test_of_an_empty_registry(registry: RoomRegistry, other: RoomRegistry) -> None:
@@ -323,9 +332,18 @@ def test_a_line_that_is_gone_is_noticed(registry: RoomRegistry) -> None:
         (CHATROOM | {"title": "\ud800"}, "'title' holds what no database can keep."),
         (CHATROOM | {"title": None}, "'title' is no text."),
         (CHATROOM | {"is_private": 0}, "'is_private' is neither true nor false."),
-        (CHATROOM | {"state": "ajar"}, "'state' is one of creating, open, closed, deleted."),
-        (CHATROOM | {"chatroom_id": None}, "'chatroom_id' is null while the state is creating, and else never."),
-        (CHATROOM | {"state": "creating"}, "'chatroom_id' is null while the state is creating, and else never."),
+        (CHATROOM | {"state": "ajar"}, "'state' is one of creating, open, closed, deleted, moved."),
+        (CHATROOM | {"state": "moved"}, "'chatroom_id' is null while the state is creating or moved"),
+        (CHATROOM | MOVED | {"title": ""}, "'title' is the post's new ID: "),
+        (CHATROOM | MOVED | {"title": CHATROOM["post_id"]}, "'title' is the post's new ID, and not its own"),
+        (
+            CHATROOM | {"chatroom_id": None},
+            "'chatroom_id' is null while the state is creating or moved",
+        ),
+        (
+            CHATROOM | {"state": "creating"},
+            "'chatroom_id' is null while the state is creating or moved",
+        ),
         (CHATROOM | {"claim_number": True}, "'claim_number' is no number from 0 on."),
         (CHATROOM | {"claim_number": -1}, "'claim_number' is no number from 0 on."),
         (CHATROOM | {"claim_number": 2**31}, "'claim_number' is no number from 0 on."),

@@ -54,6 +54,16 @@ class Checker:
         return [(trouble.kind, trouble.post_id, trouble.chatroom_id) for trouble in troubles]
 
 
+def test_what_was_made_for_an_id_that_a_post_had_is_the_new_ones_duplicate(
+    registry: RoomRegistry, service: FakeService, check: Checker, room: str
+) -> None:
+    assert registry.rename(registry.get("7"), "8")
+    service.rooms[room]["external_id"] = "8"
+    late = str(service.add("Seven", external_id="7")["id"])
+    assert check() == [(TroubleKind.DUPLICATE, "8", late)]
+    assert check.counts == (1, 2, 0)
+
+
 @pytest.fixture
 def check(registry: RoomRegistry, api: ChatixApi) -> Checker:
     return Checker(registry, api)

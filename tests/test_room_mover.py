@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
+from flask_chatix_comments.backfill import Outcome, backfill
+from flask_chatix_comments.database import chatrooms
 from flask_chatix_comments.errors import (
     ApiConnectionError,
     PostNotRegisteredError,
@@ -16,7 +19,7 @@ from flask_chatix_comments.errors import (
 )
 from flask_chatix_comments.models import Post
 from flask_chatix_comments.registry import Claim, RoomState
-from flask_chatix_comments.room_keeper import RoomChange
+from flask_chatix_comments.room_keeper import RoomChange, RoomKeeper
 from flask_chatix_comments.room_mover import RoomMover
 from flask_chatix_comments.rooms import RoomService
 
@@ -51,22 +54,93 @@ def test_the_chatroom_goes_to_the_new_id_with_all_that_is_known_of_it(
     after = registry.get("new")
     assert (after.chatroom_id, after.title, after.is_private, after.state) == (room, "Title", True, RoomState.OPEN)
     assert after.created_at == before.created_at
-    assert registry.find("old") is None
+    assert registry.get("old").moved_to == "new"
     assert service.rooms[room]["external_id"] == "new"
     assert len(service.messages[room]) == 2
 
 
-def test_readers_of_the_old_id_do_not_get_it_any_more(mover: RoomMover, rooms: RoomService, room: str) -> None:
+def test_readers_of_the_old_id_are_sent_to_the_new_one(
+    mover: RoomMover, rooms: RoomService, faults: Faults, room: str
+) -> None:
     mover.move("old", "new")
+    mover.move("new", "newer")
+    faults.requests.clear()
+    entry, is_new = rooms.obtain(Post("old"))
+    assert (entry.post_id, entry.chatroom_id, is_new) == ("newer", room, False)
+    assert faults.requests == []
+    (result,) = backfill(rooms, [Post("old")])
+    assert (result.post_id, result.outcome) == ("old", Outcome.EXISTING)
+    (result,) = backfill(rooms, [Post("old")], dry_run=True)
+    assert result.outcome is Outcome.EXISTING
+
+
+def test_when_the_new_one_has_lost_its_chatroom_the_old_one_makes_it_there(
+    mover: RoomMover, rooms: RoomService, registry: RoomRegistry, service: FakeService, room: str
+) -> None:
+    mover.move("old", "new")
+    registry.unlink(registry.get("new"))
+    service.rooms[room]["external_id"] = None
+    entry, is_new = rooms.obtain(Post("old"))
+    assert (entry.post_id, is_new, entry.chatroom_id != room) == ("new", True, True)
+    assert registry.get("old").moved_to == "new"
+
+
+def test_what_is_done_by_hand_under_the_old_id_is_refused_with_the_new_one(
+    mover: RoomMover, keeper: RoomKeeper, registry: RoomRegistry, room: str
+) -> None:
+    mover.move("old", "new")
+    for deed in (keeper.close, keeper.delete, keeper.restore):
+        with pytest.raises(RoomError, match="The post 'old' has been moved: its ID is 'new' now"):
+            deed("old")
+    assert registry.get("new").state is RoomState.OPEN
+
+
+def test_the_old_id_can_have_a_chatroom_of_its_own_again(
+    mover: RoomMover, keeper: RoomKeeper, rooms: RoomService, registry: RoomRegistry, room: str
+) -> None:
+    mover.move("old", "new")
+    change = keeper.unlink("old")
+    assert (change.chatroom_id, change.state) == (room, None)
+    assert change.note == "It stays that of the post 'new'. The next reader of 'old' gets a new chatroom."
     assert rooms.ensure(Post("old")).chatroom_id != room
-    assert rooms.ensure(Post("new")).chatroom_id == room
+    assert registry.get("new").chatroom_id == room
+
+
+def test_the_old_id_can_be_given_another_chatroom(
+    mover: RoomMover, keeper: RoomKeeper, registry: RoomRegistry, service: FakeService, room: str
+) -> None:
+    mover.move("old", "new")
+    other = str(service.add("Another")["id"])
+    assert keeper.link("old", other).chatroom_id == other
+    assert [(entry.post_id, entry.chatroom_id) for entry in registry.entries()] == [("new", room), ("old", other)]
+
+
+def test_a_circle_is_noticed(mover: RoomMover, rooms: RoomService, registry: RoomRegistry, room: str) -> None:
+    """None comes about by moves; an import can bring one."""
+    mover.move("old", "new")
+    registry.unlink(registry.get("new"))
+    with registry.transaction() as connection:
+        row = {"post_id": "new", "title": "old", "is_private": False, "state": "moved", "claim_number": 1}
+        connection.execute(sa.insert(chatrooms).values(**row, created_at=0, updated_at=0))
+    with pytest.raises(RegistryError, match="from one ID to the next without end"):
+        rooms.ensure(Post("old"))
 
 
 def test_back_again(mover: RoomMover, registry: RoomRegistry, service: FakeService, room: str) -> None:
     mover.move("old", "new")
     assert mover.move("new", "old").post_id == "old"
     assert service.rooms[room]["external_id"] == "old"
-    assert [entry.post_id for entry in registry.entries()] == ["old"]
+    assert [(entry.post_id, entry.moved_to) for entry in registry.entries()] == [("new", "old"), ("old", None)]
+
+
+def test_back_again_after_it_was_made_public(
+    mover: RoomMover, registry: RoomRegistry, service: FakeService, room: str
+) -> None:
+    """That the old ID was private once is no reason: nobody is shut out by it any more."""
+    mover.move("old", "new")
+    registry.update("new", is_private=False)
+    service.rooms[room]["is_private"] = False
+    assert mover.move("new", "old").is_private is False
 
 
 def test_to_itself(mover: RoomMover, room: str, faults: Faults) -> None:
@@ -91,7 +165,7 @@ def test_of_a_post_without_chatroom(mover: RoomMover, registry: RoomRegistry, ro
 
 def test_of_what_has_been_moved_already(mover: RoomMover, room: str) -> None:
     mover.move("old", "new")
-    with pytest.raises(PostNotRegisteredError, match="The post 'new' has one: .* moved already"):
+    with pytest.raises(PostNotRegisteredError, match="'old'. It has been moved to 'new' already"):
         mover.move("old", "new")
 
 

@@ -20,6 +20,7 @@ from typing import Any, Literal, TextIO
 
 from .errors import ChatixCommentsError, PostError, RegistryError
 from .models import MAX_POST_ID_CHARS, Post, normalize_post_id
+from .registry import RoomState
 from .room_batches import PATIENCE_S, Made, make_rooms
 from .rooms import RoomService
 
@@ -128,7 +129,7 @@ def _look(rooms: RoomService, posts: Iterable[Post | Made]) -> Iterator[Backfill
                 yield _result(post)
                 continue
             entry = known.get(str(post.id))
-            is_missing = entry is None or entry.chatroom_id is None
+            is_missing = entry is None or entry.state is RoomState.CREATING
             yield _once(BackfillResult(str(post.id), Outcome.WOULD_CREATE if is_missing else Outcome.EXISTING), seen)
 
 

@@ -89,10 +89,12 @@ def link_command(post_id: str, chatroom_id: str, as_json: bool) -> None:
 def unlink_command(post_id: str, as_json: bool) -> None:
     """Forget which chatroom a post has.
 
-    The chatroom and its comments stay. The post's next reader gets a new one, unless this one is linked again.
+    The chatroom and its comments stay. The post's next reader gets a new one, unless this one is linked again. Of a
+    post that was moved to another ID, forget that.
     """
     change = _change(post_id, lambda keeper, post: keeper.unlink(post), as_json=as_json, done="unlinked")
-    hint("To have it back", "link", change.post_id, change.chatroom_id)
+    if get_state().registry.find_chatroom(change.chatroom_id) is None:
+        hint("To have it back", "link", change.post_id, change.chatroom_id)
 
 
 @chatix.command("close")

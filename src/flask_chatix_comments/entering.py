@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from .models import Post, Visitor
 from .registry import RegistryEntry, RoomState
+from .registry_upkeep import follow_moves
 from .state import AppState
 from .tokens import PostClaim
 from .visitors import Identity
@@ -33,9 +34,10 @@ class Entrance:
 
 def find_room(state: AppState, claim: PostClaim, user: Visitor | None) -> Entrance:
     """Find a post's chatroom, or make it for a reader who may enter it."""
-    may_read = functools.cache(lambda: state.access.may_read(user, claim.post_id))
-    post = Post(claim.post_id, claim.title, claim.is_private)
-    known = _known_room(state, claim)
+    # A page may be older than the post's ID.
+    post_id, known = follow_moves(functools.partial(_known_room, state, claim), claim.post_id)
+    may_read = functools.cache(lambda: state.access.may_read(user, post_id))
+    post = Post(post_id, claim.title, claim.is_private)
     if _is_private(known, claim) and not may_read():
         return Entrance(known, is_admitted=False)
     entry = known
@@ -47,13 +49,13 @@ def find_room(state: AppState, claim: PostClaim, user: Visitor | None) -> Entran
     return Entrance(entry, is_admitted=not entry.is_private or may_read())
 
 
-def _known_room(state: AppState, claim: PostClaim) -> RegistryEntry | None:
+def _known_room(state: AppState, claim: PostClaim, post_id: str) -> RegistryEntry | None:
     """Return what the registry says of the post; from memory only where nothing private can be at stake."""
-    known = state.room_lookup.find(claim.post_id)
+    known = state.room_lookup.find(post_id)
     may_be_private = claim.is_private or state.access.is_open_to_some or (known is not None and known.is_private)
     # Readers of a deleted one come back after a while, so that a restored one must not be missed.
     is_deleted = known is not None and known.state is RoomState.DELETED
-    return state.rooms.find(claim.post_id) if may_be_private or is_deleted else known
+    return state.rooms.find(post_id) if may_be_private or is_deleted else known
 
 
 def _is_private(known: RegistryEntry | None, claim: PostClaim) -> bool:

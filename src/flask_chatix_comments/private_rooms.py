@@ -67,11 +67,13 @@ class PrivateRooms:
         A post without one gets a private one, so that no page can make a public one before.
 
         Raises:
-            RoomError: It could not be finished; the pages keep people out already.
+            RoomError: It could not be finished; the pages keep people out already. Or the post has another ID.
             RoomMissingError: The service does not have the chatroom.
         """
         note = None if self._access.is_open_to_some else _NO_LOADER
         before = self._registry.find(post_id)
+        if before is not None and before.moved_to is not None:
+            raise troubles.moved(before)
         if before is None or before.chatroom_id is None:
             entry, is_new = self._rooms.obtain(Post(post_id, title, is_private=True))
             if entry.chatroom_id is None:

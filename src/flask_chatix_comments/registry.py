@@ -30,7 +30,7 @@ from .errors import ChatroomTakenError, PostNotRegisteredError, RegistryError
 from .registry_bulk import RegistryBulk
 from .registry_connections import tells
 from .registry_rows import NO_CLAIM, Claim, RegistryEntry, RoomState, entry_from_row, stored_state
-from .registry_upkeep import RegistryUpkeep, has_no_lease, is_still
+from .registry_upkeep import RegistryUpkeep, has_no_lease, is_not_moved, is_still
 from .registry_visitors import RegistryVisitors
 
 __all__ = ["Claim", "RegistryEntry", "RoomRegistry", "RoomState", "create_registry_engine"]
@@ -88,7 +88,8 @@ class RoomRegistry(RegistryBulk, RegistryUpkeep, RegistryVisitors):
             lease_s: After how many seconds someone else may take over.
 
         Returns:
-            The claim; or the entry as it is, when there is a chatroom or someone else holds a claim.
+            The claim; or the entry as it is, when there is a chatroom, the post has another ID since, or someone else
+            holds a claim.
         """
         token = secrets.token_hex(16)
         for _ in range(_CLAIM_ATTEMPTS):
@@ -96,7 +97,7 @@ class RoomRegistry(RegistryBulk, RegistryUpkeep, RegistryVisitors):
             if row is not None and row.claim_token == token:
                 # Written, but the connection was lost before we learned it.
                 return Claim(post_id, row.title, row.is_private, token, row.claim_number)
-            if row is not None and (row.chatroom_id is not None or not row.has_no_lease):
+            if row is not None and (row.chatroom_id is not None or not row.has_no_lease or _is_moved(row)):
                 return entry_from_row(row)
             claim = Claim(
                 post_id=post_id,
@@ -131,6 +132,7 @@ class RoomRegistry(RegistryBulk, RegistryUpkeep, RegistryVisitors):
                 chatrooms.c.chatroom_id.is_(None),
                 chatrooms.c.claim_number == claim.number - 1,
                 has_no_lease,
+                is_not_moved,
             ),
             claim.post_id,
         )
@@ -220,8 +222,8 @@ class RoomRegistry(RegistryBulk, RegistryUpkeep, RegistryVisitors):
             PostNotRegisteredError: The post has no chatroom (yet).
             RegistryError: Somebody else has changed chatroom or state meanwhile.
         """
-        if state is RoomState.CREATING:
-            raise ValueError("a chatroom that exists cannot go back to CREATING")
+        if state in (RoomState.CREATING, RoomState.MOVED):
+            raise ValueError(f"a chatroom that exists cannot become {state.name}")
         was_closed = expected is not None and (expected.state is RoomState.CLOSED or expected.was_closed)
         stored = None if state is None else stored_state(state, was_closed=was_closed)
         changes = {"title": title, "is_private": is_private, "state": stored}
@@ -263,6 +265,10 @@ class RoomRegistry(RegistryBulk, RegistryUpkeep, RegistryVisitors):
                 raise taken(chatroom_id, post_id=post_id, owner=owner) from exc
 
         return self._run(register, post_id)
+
+
+def _is_moved(row: sa.Row[Any]) -> bool:
+    return bool(row.state == RoomState.MOVED.value)
 
 
 def _held(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:

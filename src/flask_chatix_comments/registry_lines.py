@@ -148,5 +148,17 @@ def _check_chatroom(row: Row) -> None:
         raise TransferError(f"'post_id': {exc}") from exc
     except ValueError as exc:
         raise TransferError(f"'state' is one of {', '.join(RoomState)}.") from exc
-    if (state is RoomState.CREATING) is not (row["chatroom_id"] is None):
-        raise TransferError("'chatroom_id' is null while the state is creating, and else never.")
+    if (state in (RoomState.CREATING, RoomState.MOVED)) is not (row["chatroom_id"] is None):
+        raise TransferError("'chatroom_id' is null while the state is creating or moved, and else never.")
+    if state is RoomState.MOVED:
+        _check_new_id(row)
+
+
+def _check_new_id(row: Row) -> None:
+    """Refuse what is no post ID, or the post's own."""
+    try:
+        is_another = normalize_post_id(row["title"]) != row["post_id"]
+    except PostError as exc:
+        raise TransferError(f"'title' is the post's new ID: {exc}") from exc
+    if not is_another:
+        raise TransferError("'title' is the post's new ID, and not its own.")

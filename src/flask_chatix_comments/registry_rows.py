@@ -20,6 +20,8 @@ class RoomState(enum.StrEnum):
     """Read-only."""
     DELETED = "deleted"
     """Deleted at the service, which can restore it."""
+    MOVED = "moved"
+    """The post has another ID since, and its chatroom went along: who comes under this one is sent there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class RegistryEntry:
 
     Attributes:
         post_id: Normalised.
-        chatroom_id: ``None`` exactly while *state* is ``CREATING``.
+        chatroom_id: ``None`` exactly while *state* is ``CREATING`` or ``MOVED``.
+        title: Of one that is ``MOVED``, the post's new ID.
         was_closed: Whether a chatroom that is ``DELETED`` was read-only before. Not every service remembers it.
     """
 
@@ -40,6 +43,11 @@ class RegistryEntry:
     created_at: datetime
     updated_at: datetime
     was_closed: bool = False
+
+    @property
+    def moved_to(self) -> str | None:
+        """The ID that the post has now, if it has another."""
+        return self.title if self.state is RoomState.MOVED else None
 
     @property
     def stored_state(self) -> str:

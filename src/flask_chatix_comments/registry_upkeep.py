@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from .database import DatabaseNow, chatrooms
+from .errors import RegistryError
 from .registry_connections import RegistryConnections
 from .registry_rows import RegistryEntry, RoomState
 
@@ -24,6 +25,10 @@ has_no_lease = sa.or_(
     chatrooms.c.claim_expires_at <= DatabaseNow(),
     chatrooms.c.claim_expires_at > _latest_end,
 )
+#: Rows of posts that have another ID since are nobody's claim.
+is_not_moved = chatrooms.c.state != RoomState.MOVED.value
+# From one to the next; more would be a circle.
+_MAX_MOVES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class RegistryUpkeep(RegistryConnections):
                 self.on_change(post_id)
 
     def count(self) -> int:
-        """Return how many posts the registry has, those whose chatroom is being made too."""
+        """Return how many rows the registry has of posts, those whose chatroom is being made or was moved too."""
         with self._transaction() as connection:
             return connection.execute(sa.select(sa.func.count()).select_from(chatrooms)).scalar_one()
 
@@ -99,7 +104,8 @@ class RegistryUpkeep(RegistryConnections):
     def rename(self, entry: RegistryEntry, post_id: str, *, instead_of: RegistryEntry | None = None) -> bool:
         """Give the chatroom of *entry* to the post *post_id*; keep everything else.
 
-        A claim of that post whose lease has ended goes: what its holder brings later is refused.
+        A claim of that post whose lease has ended goes: what its holder brings later is refused. The row of the old
+        ID stays, and says where the post is.
 
         Args:
             instead_of: The entry of that post, whose chatroom it loses. Otherwise it must have none.
@@ -111,13 +117,16 @@ class RegistryUpkeep(RegistryConnections):
         goes = has_ended if instead_of is None else is_still(instead_of)
         move = sa.update(chatrooms).where(*is_still(entry)).values(post_id=post_id, updated_at=DatabaseNow())
         is_there = sa.select(chatrooms.c.post_id).where(
-            chatrooms.c.post_id == post_id, chatrooms.c.chatroom_id == entry.chatroom_id
+            chatrooms.c.post_id == post_id,
+            chatrooms.c.chatroom_id.is_not(None),
+            chatrooms.c.chatroom_id == entry.chatroom_id,
         )
 
         def write(connection: Connection) -> bool:
             try:
                 connection.execute(sa.delete(chatrooms).where(*goes))
                 if connection.execute(move).rowcount > 0:
+                    connection.execute(sa.insert(chatrooms).values(_moved(entry, post_id)))
                     return True
             except IntegrityError:
                 pass  # The post has got another row.
@@ -128,6 +137,42 @@ class RegistryUpkeep(RegistryConnections):
         with self._telling(entry.post_id, post_id):
             return self.together(write, entry.post_id)
 
+    def forget_move(self, entry: RegistryEntry) -> bool:
+        """Forget that a post has another ID since: its old one can have a chatroom of its own then."""
+        is_so = (chatrooms.c.post_id == entry.post_id, chatrooms.c.state == RoomState.MOVED.value)
+        return self._write(sa.delete(chatrooms).where(*is_so), entry.post_id)
+
+
+def follow_moves(find: Callable[[str], RegistryEntry | None], post_id: str) -> tuple[str, RegistryEntry | None]:
+    """Return the ID that a post has now, and what *find* finds of it.
+
+    Raises:
+        RegistryError: It was moved in a circle.
+    """
+    entry = find(post_id)
+    for _ in range(_MAX_MOVES):
+        if entry is None or entry.moved_to is None:
+            return post_id, entry
+        post_id = entry.moved_to
+        entry = find(post_id)
+    raise RegistryError(
+        f"The post {post_id!r} was moved from one ID to the next without end. Run flask chatix unlink for one of them.",
+        post_id=post_id,
+    )
+
+
+def _moved(entry: RegistryEntry, post_id: str) -> dict[str, Any]:
+    """Return the row that stays of a post whose chatroom goes to another ID."""
+    return {
+        "post_id": entry.post_id,
+        "title": post_id,
+        "is_private": entry.is_private,
+        "state": RoomState.MOVED.value,
+        "claim_number": 1,
+        "created_at": DatabaseNow(),
+        "updated_at": DatabaseNow(),
+    }
+
 
 def _is_under_way(margin_s: float) -> sa.ColumnElement[bool]:
     # A claim that was given up has no lease any more; its call may still arrive.
@@ -137,7 +182,7 @@ def _is_under_way(margin_s: float) -> sa.ColumnElement[bool]:
 
 def _claims(margin_s: float) -> sa.Select[Any]:
     is_under_way = _is_under_way(margin_s).label("is_under_way")
-    return sa.select(chatrooms, is_under_way).where(chatrooms.c.chatroom_id.is_(None))
+    return sa.select(chatrooms, is_under_way).where(chatrooms.c.chatroom_id.is_(None), is_not_moved)
 
 
 def _claim_from_row(row: sa.Row[Any]) -> OpenClaim:

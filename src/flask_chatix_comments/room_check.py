@@ -14,7 +14,7 @@ from .errors import ChatixCommentsError, PostError
 from .in_flight import in_flight
 from .models import Chatroom, Post, normalize_post_id, normalize_title
 from .registry import RegistryEntry, RoomRegistry, RoomState
-from .registry_upkeep import OpenClaim
+from .registry_upkeep import OpenClaim, follow_moves
 from .room_contents import has_messages
 from .room_findings import (
     Trouble,
@@ -152,7 +152,7 @@ class Inspector:
             living = [entry for entry in entries if entry.state is not RoomState.DELETED]
             named = [entry.chatroom_id for entry in living if entry.chatroom_id is not None]
             self._list.add_posts(entry.post_id for entry in entries)
-            self.posts += len(entries)
+            self.posts += sum(entry.moved_to is None for entry in entries)
             self.named += len(named)
             self.missing += len(named) - self._list.count_of(named)
 
@@ -258,7 +258,7 @@ class Inspector:
         if self._may_be_taken_up(chatroom, owner_id) or self._registry.find_chatroom(chatroom_id) is not None:
             return
         is_used = has_messages(self._api, chatroom_id)
-        entry = None if owner_id is None else self._registry.find(owner_id)
+        owner_id, entry = (None, None) if owner_id is None else follow_moves(self._registry.find, owner_id)
         if owner_id is None or entry is None or entry.chatroom_id is None:
             yield trouble_of_orphan(chatroom, owner_id, is_used=is_used)
         elif entry.chatroom_id != chatroom_id:

@@ -16,6 +16,7 @@ from . import room_troubles as troubles
 from .errors import ApiError, ApiPayloadError, ApiStatusError, RoomError, RoomMissingError
 from .models import Chatroom, normalize_title
 from .registry import RegistryEntry, RoomRegistry, RoomState, taken
+from .registry_upkeep import follow_moves
 from .room_marks import without_mark
 from .rooms import state_of
 
@@ -123,7 +124,13 @@ class RoomKeeper:
             ) from exc
 
     def unlink(self, post_id: str) -> RoomChange:
-        """Forget which chatroom a post has. The chatroom and its comments stay at the service."""
+        """Forget which chatroom a post has. The chatroom and its comments stay at the service.
+
+        Of a post that was moved, forget that.
+        """
+        moved = self._registry.get(post_id)
+        if moved.moved_to is not None:
+            return self._forget_move(moved, moved.moved_to)
         entry, chatroom_id = troubles.room_of(self._registry, post_id)
         note = "Linked again, it is back with its comments. Without that, the post's next reader gets a new chatroom."
         try:
@@ -136,6 +143,15 @@ class RoomKeeper:
         if not self._registry.unlink(entry):
             raise troubles.changed_meanwhile(post_id)
         return RoomChange(post_id, chatroom_id, entry.title, entry.is_private, None, is_changed=True, note=note)
+
+    def _forget_move(self, entry: RegistryEntry, new_id: str) -> RoomChange:
+        """Send nobody to the post's new ID any more who comes under its old one."""
+        new_id, there = follow_moves(self._registry.find, new_id)
+        chatroom_id = str(there.chatroom_id) if there is not None and there.chatroom_id is not None else "-"
+        note = f"It stays that of the post {new_id!r}. The next reader of {entry.post_id!r} gets a new chatroom."
+        if not self._registry.forget_move(entry):
+            raise troubles.changed_meanwhile(entry.post_id)
+        return RoomChange(entry.post_id, chatroom_id, entry.title, entry.is_private, None, is_changed=True, note=note)
 
     def close(self, post_id: str) -> RoomChange:
         """Make a thread read-only."""

@@ -1,6 +1,7 @@
 """A post's ID changes: its chatroom goes to the new ID, with every comment.
 
-The registry is told first: from then on readers of the new ID have their thread. The service is told last under
+The registry is told first: from then on readers of the new ID have their thread, and so have those of pages that still
+name the old one. The service is told last under
 which name it knows the chatroom; until then, it would refuse a chatroom to the old ID rather than give a wrong one.
 """
 
@@ -49,12 +50,12 @@ class RoomMover:
         if old_id == new_id:
             raise RoomError(f"The post {old_id!r} has this ID already.", post_id=old_id)
         api = self._api()
-        if self._registry.find(old_id) is None:
-            return self._end(api, old_id, new_id)
+        there, before = self._registry.find(new_id), self._registry.find(old_id)
+        if before is None or before.moved_to is not None:
+            return self._end(api, old_id, new_id, before)
         entry, chatroom_id = troubles.room_of(self._registry, old_id)
         chatroom = self._get(api, old_id, chatroom_id)
-        there = self._registry.find(new_id)
-        if there is not None and there.is_private and not entry.is_private:
+        if there is not None and there.moved_to is None and there.is_private and not entry.is_private:
             raise _would_open(entry, new_id)
         unused = self._unused(api, entry, new_id, there)
         makes_way = None if there is None or there.chatroom_id is None else there
@@ -66,7 +67,7 @@ class RoomMover:
         vanished = there.chatroom_id if there is not None and there.chatroom_id not in unused else None
         return self._change(new_id, chatroom_id, note=_note(unused, deleted, vanished))
 
-    def _end(self, api: ChatixApi, old_id: str, new_id: str) -> RoomChange:
+    def _end(self, api: ChatixApi, old_id: str, new_id: str, before: RegistryEntry | None) -> RoomChange:
         """End a move that was interrupted before the service knew of it."""
         entry = self._registry.find(new_id)
         if entry is not None and entry.chatroom_id is not None:
@@ -74,9 +75,7 @@ class RoomMover:
             if chatroom.external_id == old_id:
                 self._name(api, chatroom, new_id)
                 return self._change(new_id, entry.chatroom_id)
-            hint = f" The post {new_id!r} has one: if that is the one, it has been moved already."
-        else:
-            hint = ""
+        hint = "" if before is None else f" It has been moved to {before.moved_to!r} already."
         raise PostNotRegisteredError(f"No chatroom is registered for the post {old_id!r}.{hint}", post_id=old_id)
 
     def _unused(self, api: ChatixApi, entry: RegistryEntry, new_id: str, there: RegistryEntry | None) -> list[str]:

@@ -22,15 +22,24 @@ def room_of(registry: RoomRegistry, post_id: str) -> tuple[RegistryEntry, str]:
 
     Raises:
         PostNotRegisteredError: The registry does not know the post.
-        RoomError: It has no chatroom yet.
+        RoomError: It has no chatroom yet, or another ID.
     """
     entry = registry.get(post_id)
+    if entry.moved_to is not None:
+        raise moved(entry)
     if entry.chatroom_id is None:
         raise RoomError(
             f"The post {post_id!r} has no chatroom yet. The next reader who comes to its comments makes one.",
             post_id=post_id,
         )
     return entry, entry.chatroom_id
+
+
+def moved(entry: RegistryEntry) -> RoomError:
+    """Return the error for a post that has another ID since."""
+    return RoomError(
+        f"The post {entry.post_id!r} has been moved: its ID is {entry.moved_to!r} now.", post_id=entry.post_id
+    )
 
 
 def missing(

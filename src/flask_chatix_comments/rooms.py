@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from .errors import ApiConnectionError, ApiError, ApiPayloadError, ApiStatusError, RegistryError
 from .models import Chatroom, Post, PostIdLike, normalize_post_id, normalize_title
 from .registry import Claim, RegistryEntry, RoomRegistry, RoomState
+from .registry_upkeep import follow_moves
 from .room_marks import find_left_behind, is_marked, with_mark
 from .shell_words import quoted
 
@@ -141,7 +142,8 @@ class RoomService:
             wait_s: How long to wait for someone else who is creating it.
 
         Returns:
-            The entry; in state ``CREATING`` when the other has not finished in time.
+            The entry, which is that of another ID if the post has been moved; in state ``CREATING`` when the other
+            has not finished in time.
 
         Raises:
             PostError: The post's ID cannot be used.
@@ -182,6 +184,9 @@ class RoomService:
                     return entry, is_ours
                 # Not before somebody has a chatroom does it show which one to take back.
                 deadline = max(deadline, self._clock() + self.lease_s)
+            elif taken.moved_to is not None:
+                post_id, _ = follow_moves(self._registry.find, post_id)
+                continue
             elif taken.state is not RoomState.CREATING or self._clock() >= deadline:
                 return taken, taken.chatroom_id in late
             self._sleep(max(0.0, min(pause_s, deadline - self._clock())))
