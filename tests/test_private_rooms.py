@@ -63,6 +63,21 @@ def test_to_private_and_back(make: Make, service: FakeService, registry: RoomReg
     assert len(service.messages[room]) == 3
 
 
+def test_a_reader_who_comes_between_does_not_close_what_is_being_opened(
+    make: Make, service: FakeService, registry: RoomRegistry, faults: Faults, room: str
+) -> None:
+    make().make_private("7")
+
+    def close(request: httpx.Request) -> httpx.Response:
+        answer = service(request)
+        service.rooms[room]["is_private"] = True
+        return answer
+
+    faults.order(close)
+    assert make().make_public("7").is_changed
+    assert not registry.get("7").is_private and not service.rooms[room]["is_private"]
+
+
 def test_a_post_without_a_chatroom_gets_a_private_one(
     make: Make, service: FakeService, registry: RoomRegistry, rooms: RoomService
 ) -> None:

@@ -133,6 +133,19 @@ class TestPrivacy:
         assert service.rooms["room-1"]["is_private"] is True
         assert "so that nobody gets in" in caplog.text
 
+    def test_what_somebody_opens_meanwhile_is_left_open(
+        self, watch: RoomWatch, entry: RegistryEntry, service: FakeService, registry: RoomRegistry, faults: Faults
+    ) -> None:
+        private = registry.update("7", is_private=True)
+
+        def open_it(request: httpx.Request) -> None:
+            registry.update("7", is_private=False)
+
+        faults.order(open_it)
+        watch.look(private)
+        assert service.rooms["room-1"]["is_private"] is False
+        assert faults.paths == ["/chatroom/get"]
+
     def test_as_it_should_be_it_is_left_alone(
         self, watch: RoomWatch, entry: RegistryEntry, service: FakeService, registry: RoomRegistry, faults: Faults
     ) -> None:

@@ -631,6 +631,20 @@ class TestTitlesOnly:
             (with_mark("Seven", "7"), True),
         ]
 
+    def test_too_late_but_given_to_another_post_meanwhile_it_is_left_alone(
+        self, titled: RoomService, registry: RoomRegistry, service: FakeService, faults: Faults
+    ) -> None:
+        def overtake(request: httpx.Request) -> httpx.Response:
+            answer = service(request)
+            registry.record(take_over(registry), service.add("Theirs")["id"])
+            registry.link("8", "room-1", title="", is_private=False, state=RoomState.OPEN)
+            return answer
+
+        faults.order(overtake)
+        titled.obtain(POST)
+        assert registry.get("8").chatroom_id == "room-1"
+        assert not service.rooms["room-1"]["is_deleted"]
+
 
 class TestMarks:
     @pytest.mark.parametrize("post_id", ["7", "x" * 255, "é 😀"])

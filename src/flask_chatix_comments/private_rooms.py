@@ -99,6 +99,9 @@ class PrivateRooms:
         before, chatroom_id = troubles.room_of(self._registry, post_id)
         self._tell(post_id, chatroom_id, is_private=False)
         after = self._registry.update(post_id, is_private=False, expected=before)
+        if self._api().get_chatroom(chatroom_id).is_private:
+            # A reader came between the two, and had closed what the registry still called private.
+            self._tell(post_id, chatroom_id, is_private=False)
         return _change(after, chatroom_id, is_changed=before.is_private)
 
     def _tell(self, post_id: str, chatroom_id: str, *, is_private: bool) -> None:

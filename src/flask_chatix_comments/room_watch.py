@@ -80,15 +80,18 @@ class RoomWatch:
                 )
             return entry
         if chatroom.is_private is not entry.is_private:
-            _mend_privacy(api, entry, chatroom_id)
+            # As it is now: somebody may be about to make it public.
+            _mend_privacy(api, self._registry.get(entry.post_id), chatroom_id, is_private=chatroom.is_private)
         if chatroom.is_deleted is is_deleted:
             return entry
         logger.info("The chatroom of the post %r was deleted or restored at the service.", entry.post_id)
         return self._registry.update(entry.post_id, state=state_of(chatroom), expected=entry)
 
 
-def _mend_privacy(api: ChatixApi, entry: RegistryEntry, chatroom_id: str) -> None:
+def _mend_privacy(api: ChatixApi, entry: RegistryEntry, chatroom_id: str, *, is_private: bool) -> None:
     """Close what ought to be private; to open something is nobody's but a person's to do."""
+    if entry.is_private is is_private or entry.chatroom_id != chatroom_id:
+        return
     if not entry.is_private:
         logger.warning(
             "The chatroom of the post %r is private at the service and public in the registry, so that nobody gets in."

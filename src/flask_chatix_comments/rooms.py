@@ -252,8 +252,9 @@ class RoomService:
             logger.warning("The chatroom %s of the post %r came too late.", chatroom_id, entry.post_id)
             return
         try:
-            self._api().delete_chatroom(chatroom_id)
-        except ApiError as exc:
+            if self._registry.find_chatroom(chatroom_id) is None:  # Else somebody has given it to a post.
+                self._api().delete_chatroom(chatroom_id)
+        except (ApiError, RegistryError) as exc:
             logger.warning("The post %r has a second chatroom, %s: %s", entry.post_id, chatroom_id, exc)
 
     def _release(self, claim: Claim, *, room_may_exist: bool) -> None:
