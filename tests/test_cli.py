@@ -16,7 +16,7 @@ import httpx
 import pytest
 from click.testing import Result
 
-from flask_chatix_comments import ChatixComments, Post, cli, cli_support
+from flask_chatix_comments import ChatixComments, Post, cli, cli_posts, cli_progress, cli_support
 from flask_chatix_comments.registry import RoomState
 from flask_chatix_comments.testing import HubForTests
 from tests.flask_support import SECRET, Site
@@ -113,9 +113,20 @@ class TestBackfill:
         assert states <= {RoomState.OPEN}
 
     def test_progress_where_there_is_no_terminal(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(cli, "LINE_EVERY", 2)
+        monkeypatch.setattr(cli_progress, "LINE_EVERY", 2)
         load_posts(site, *(Post(number) for number in range(5)))
-        assert run(site, "backfill", "--concurrency", "1").stderr == "2 posts done\n4 posts done\n"
+        lines = run(site, "backfill", "--concurrency", "1").stderr.splitlines()
+        assert [line.partition(" of ")[0] for line in lines] == ["Posts: 2", "Posts: 4"]
+
+    def test_of_many_failures_the_document_has_the_first_ones(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(cli_posts, "MAX_FAILURES", 2)
+        load_posts(site, *[Post("")] * 5)
+        result = run(site, "backfill", "--json")
+        summary = json.loads(result.stdout)
+        assert (result.exit_code, summary["failed"], len(summary["failures"])) == (1, 5, 2)
+        assert len(result.stderr.splitlines()) == 5
 
     @pytest.mark.usefixtures("impatient")
     def test_without_a_hub(self, site: Site) -> None:

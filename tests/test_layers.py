@@ -174,8 +174,8 @@ ALLOWED: dict[str, set[str]] = {
     "cli_rooms": {
         *("click", ".shell_words", ".cli_support", ".state", ".room_keeper", ".room_messages", ".sweep", ".models"),
     },
-    "cli_privacy": {"click", ".shell_words", ".cli_support", ".room_keeper", ".state"},
-    "cli_posts": {"click", ".cli_support", ".state", ".backfill", ".models", ".errors"},
+    "cli_privacy": {".cli_support", ".room_keeper", ".shell_words", ".state", "click"},
+    "cli_posts": {".backfill", ".cli_progress", ".cli_support", ".errors", ".models", ".state", "click"},
     "cli_progress": {"click", ".cli_support"},
     "cli_upkeep": {
         *("click", ".cli_support", ".cli_posts", ".cli_progress", ".state", ".backfill", ".room_mover", ".room_sync"),

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -21,9 +20,10 @@ from . import (  # noqa: F401 - to be imported is to add its commands
     cli_upkeep,
 )
 from .backfill import BackfillResult, FileFormat, Outcome, backfill
-from .cli_posts import concurrency_option, from_file_options, posts_of
-from .cli_progress import make_way
+from .cli_posts import Failures, concurrency_option, from_file_options, posts_of
+from .cli_progress import shown
 from .cli_support import (
+    INTERRUPTED,
     as_json_option,
     chatix,
     explained,
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 __all__ = ["chatix"]
 
 T = TypeVar("T")
-LINE_EVERY = 1_000
 LIST_HEADER = ("POST", "CHATROOM", "STATE", "ACCESS", "VISITORS", "TITLE")
 
 
@@ -80,68 +79,46 @@ def backfill_command(
     quick, and goes on where it ended.
     """
     state = get_state()
-    bad_lines: list[str] = []
-    with posts_of(state, path, file_format, bad_lines) as posts:
+    failures = Failures()
+    counts: Counter[Outcome] = Counter()
+    with posts_of(state, path, file_format, lambda line: failures.add({"post_id": None, "error": line})) as posts:
         if not dry_run:
             require_api(state)
         results = backfill(state.rooms, posts, concurrency=concurrency, dry_run=dry_run, patience_s=patience_s)
-        with contextlib.closing(results):
-            counts, failures, end = _consume(results, total=len(posts) if isinstance(posts, (list, tuple)) else None)
-    failures = [{"post_id": None, "error": line} for line in bad_lines] + failures
+        total = len(posts) if isinstance(posts, (list, tuple)) else None
+        end = _consume(shown(results, label="Posts", total=total), counts, failures)
     _print_summary(counts, failures, as_json=as_json)
     if isinstance(end, KeyboardInterrupt):
         note("Interrupted. Run it again to go on.")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     if end is not None:
         note("Not all posts were tried. Run it again to go on.")
-    if failures or end is not None:
+    if failures.count or end is not None:
         sys.exit(1)
 
 
 def _consume(
-    results: Iterable[BackfillResult], *, total: int | None
-) -> tuple[Counter[Outcome], list[dict[str, str | None]], BaseException | None]:
-    """Run the backfill to its end, showing how far it is: a bar on a terminal, a line now and then elsewhere.
-
-    Returns:
-        How often what became of a post, what failed, and what ended it before its time.
-    """
-    counts: Counter[Outcome] = Counter()
-    failures: list[dict[str, str | None]] = []
-    progress: AbstractContextManager[Iterable[BackfillResult]]
-    if sys.stderr.isatty():
-        progress = click.progressbar(results, length=total, label="Posts", file=sys.stderr, show_pos=True)
-    else:
-        progress = contextlib.nullcontext(results)
-    with progress as shown, _noting_the_end() as ends:
-        for number, result in enumerate(shown, start=1):
-            counts[result.outcome] += 1
-            if result.outcome is Outcome.FAILED:
-                failures.append({"post_id": result.post_id, "error": result.error})
-                make_way()
-                note(f"{result.post_id}: {result.error}")
-            if number % LINE_EVERY == 0 and not sys.stderr.isatty():
-                note(f"{number} posts done")
-    return counts, failures, ends[0] if ends else None
-
-
-@contextlib.contextmanager
-def _noting_the_end() -> Iterator[list[BaseException]]:
-    """Yield a list that gets what ends a backfill from outside."""
-    ends: list[BaseException] = []
+    results: Generator[BackfillResult, None, None], counts: Counter[Outcome], failures: Failures
+) -> BaseException | None:
+    """Take *results* to their end; return what ended them before their time."""
     try:
-        yield ends
+        with contextlib.closing(results):
+            for result in results:
+                counts[result.outcome] += 1
+                if result.outcome is Outcome.FAILED:
+                    failures.add({"post_id": result.post_id, "error": result.error})
     except (ApiError, KeyboardInterrupt) as exc:
-        ends.append(exc)
+        return exc
+    return None
 
 
-def _print_summary(counts: Counter[Outcome], failures: list[dict[str, str | None]], *, as_json: bool) -> None:
-    numbers = {str(outcome): counts[outcome] for outcome in Outcome} | {"failed": len(failures)}
+def _print_summary(counts: Counter[Outcome], failures: Failures, *, as_json: bool) -> None:
+    numbers = {str(outcome): counts[outcome] for outcome in Outcome} | {"failed": failures.count}
     if as_json:
-        print_json(numbers | {"failures": failures})
+        print_json(numbers | {"failures": failures.rows})
     else:
-        shown = [f"{number} {name.replace('_', ' ')}" for name, number in numbers.items() if number]
-        click.echo(", ".join(shown) or "There are no posts.")
+        found = [f"{number} {name.replace('_', ' ')}" for name, number in numbers.items() if number]
+        click.echo(", ".join(found) or "There are no posts.")
 
 
 @chatix.command("list")

@@ -7,13 +7,12 @@ import dataclasses
 import sys
 from collections import Counter
 from collections.abc import Generator
-from typing import Any
 
 import click
 
 from .backfill import FileFormat
-from .cli_posts import concurrency_option, from_file_options, posts_of
-from .cli_progress import make_way, progress_of, shown
+from .cli_posts import Failures, concurrency_option, from_file_options, posts_of
+from .cli_progress import progress_of, shown
 from .cli_support import (
     INTERRUPTED,
     as_json_option,
@@ -29,8 +28,6 @@ from .room_sync import SyncOutcome, SyncResult, sync_all
 from .shell_words import one_line
 from .state import get_state
 
-#: So many failures are kept for the JSON document; all of them are said on stderr.
-MAX_FAILURES = 1_000
 _FAILURES = frozenset({SyncOutcome.VANISHED, SyncOutcome.FAILED})
 
 
@@ -69,10 +66,14 @@ def sync_command(path: str | None, file_format: FileFormat | None, concurrency: 
     from the site's posts_loader, or from a file. A chatroom that has vanished is named, and left to check.
     """
     state = get_state()
-    bad_lines: list[str] = []
     counts: Counter[SyncOutcome] = Counter()
-    failures: list[dict[str, Any]] = []
-    with posts_of(state, path, file_format, bad_lines) as posts, progress_of("Chatrooms") as progress:
+    failures = Failures()
+
+    def note_bad_line(line: str) -> None:
+        counts[SyncOutcome.FAILED] += 1
+        failures.add({"post_id": None, "outcome": SyncOutcome.FAILED, "error": line})
+
+    with posts_of(state, path, file_format, note_bad_line) as posts, progress_of("Chatrooms") as progress:
         require_api(state)
         results = sync_all(
             state.registry,
@@ -84,23 +85,20 @@ def sync_command(path: str | None, file_format: FileFormat | None, concurrency: 
         )
         total = len(posts) if isinstance(posts, (list, tuple)) else None
         is_complete = _count_results(shown(results, label="Posts", total=total), counts, failures)
-    failed = len(bad_lines) + sum(counts[outcome] for outcome in _FAILURES)
-    lines = [{"post_id": None, "outcome": SyncOutcome.FAILED, "error": line} for line in bad_lines]
     numbers: dict[str, int] = {str(outcome): counts[outcome] for outcome in SyncOutcome}
-    numbers[SyncOutcome.FAILED] += len(bad_lines)
     if as_json:
-        print_json(numbers | {"is_complete": is_complete, "failures": [*lines, *failures][:MAX_FAILURES]})
+        print_json(numbers | {"is_complete": is_complete, "failures": failures.rows})
     else:
         found = [f"{number} {name.replace('_', ' ')}" for name, number in numbers.items() if number]
         click.echo(", ".join(found) or "There are no posts.")
     if not is_complete:
         sys.exit(INTERRUPTED)
-    if failed:
+    if failures.count:
         sys.exit(1)
 
 
 def _count_results(
-    results: Generator[SyncResult, None, None], counts: Counter[SyncOutcome], failures: list[dict[str, Any]]
+    results: Generator[SyncResult, None, None], counts: Counter[SyncOutcome], failures: Failures
 ) -> bool:
     """Take *results* to their end; tell whether that was reached, and not Ctrl-C."""
     try:
@@ -108,10 +106,7 @@ def _count_results(
             for result in results:
                 counts[result.outcome] += 1
                 if result.outcome in _FAILURES:
-                    make_way()
-                    note(one_line(f"{result.post_id}: {result.error}"))
-                    if len(failures) < MAX_FAILURES:
-                        failures.append(dataclasses.asdict(result))
+                    failures.add(dataclasses.asdict(result))
     except KeyboardInterrupt:
         note("Interrupted. What is done is done; the same command again does the rest.")
         return False
