@@ -26,7 +26,7 @@ from flask_chatix_comments import (
 )
 from flask_chatix_comments.dev_hub import DevHub
 from flask_chatix_comments.errors import HubLockedError
-from flask_chatix_comments.room_info import visitor_counts
+from flask_chatix_comments.room_info import listed_rooms
 from flask_chatix_comments.state import EXTENSION_KEY, AppState, get_state
 from flask_chatix_comments.testing import START_TIMEOUT_S
 from flask_chatix_comments.tokens import derive_key, derive_text_key
@@ -251,13 +251,20 @@ class TestPythonMethods:
             room = site.comments.show("x")
         assert (room.chatroom_id, str(room.state), room.number_of_visitors) == (None, "creating", None)
 
+    def test_a_post_that_was_moved_has_the_chatroom_of_its_new_id(self, site: Site) -> None:
+        with site.app.app_context():
+            list(site.comments.backfill([Post("old")]))
+            assert site.state.registry.rename(site.state.registry.get("old"), "new")
+            room = site.comments.lookup("old")
+        assert room is not None and room.post_id == "new"
+
     def test_an_api_that_is_away_is_told(self, site: Site) -> None:
         site.api.fail("/chatroom/list", 401)
         with site.app.app_context(), pytest.raises(ApiError):
             site.comments.list_rooms()
 
     def test_a_long_list_is_read_page_by_page(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("flask_chatix_comments.room_info.ROOMS_PER_CALL", 2)
+        monkeypatch.setattr("flask_chatix_comments.room_list.ROOMS_PER_CALL", 2)
         posts = [Post(f"{number:04}") for number in range(5)]
         with site.app.app_context():
             list(site.comments.backfill(posts))
@@ -267,12 +274,13 @@ class TestPythonMethods:
         assert [query["page"] for query in site.api.queries("/chatroom/list")] == ["1", "2", "3"]
 
     def test_a_service_that_ignores_pages_does_not_hold_us(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("flask_chatix_comments.room_info.ROOMS_PER_CALL", 2)
+        monkeypatch.setattr("flask_chatix_comments.room_list.ROOMS_PER_CALL", 2)
         with site.app.app_context():
             list(site.comments.backfill([Post(1), Post(2)]))
-        first = {"items": list(site.api.rooms.values()), "total": 2}
+        first = {"items": list(site.api.rooms.values()), "total": 5}
         site.api.faults["/chatroom/list"] = lambda: httpx.Response(200, json=first)
-        assert len(visitor_counts(site.state.api())) == 2
+        with listed_rooms(site.state.api()) as rooms:
+            assert [rooms.find(id) is not None for id in site.api.rooms] == [True, True]
         assert len(site.api.queries("/chatroom/list")) == 2
 
     def test_loaders_stay_what_they_were(self, site: Site) -> None:

@@ -158,8 +158,8 @@ ALLOWED: dict[str, set[str]] = {
         *STORAGE,
         *BASE,
     },
-    "room_info": {".registry"},
-    "sweep": {".registry", ".room_info", ".room_troubles", ".errors"},
+    "room_info": {".registry", ".room_list"},
+    "sweep": {".registry", ".room_info", ".room_list", ".room_troubles", ".errors"},
     "view_input": {"flask"},
     "leaving": {".state", ".errors"},
     "entering": {".state", ".registry", ".registry_upkeep", ".visitors", ".tokens", ".models"},
@@ -199,6 +199,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "extension": {
         *("flask", ".state", ".config", ".neighbours", ".rooms", ".backfill", ".room_info", ".room_methods"),
+        ".registry_upkeep",
         *(".views", ".templating", ".cli", ".access", ".upkeep_methods", ".room_batches"),
         *BASE,
     },

@@ -10,7 +10,7 @@ import pytest
 
 from flask_chatix_comments.errors import ApiConnectionError, ApiStatusError
 from flask_chatix_comments.registry import RoomState
-from flask_chatix_comments.room_info import ROOMS_PER_CALL
+from flask_chatix_comments.room_list import ROOMS_PER_CALL
 from flask_chatix_comments.sweep import GRACE_S, VISITORS_PER_CALL, Sweeper, SweepResult
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from . import (  # noqa: F401 - to be imported is to add its commands
 )
 from .backfill import BackfillResult, FileFormat, Outcome, backfill
 from .cli_posts import Failures, concurrency_option, from_file_options, posts_of
-from .cli_progress import shown
+from .cli_progress import progress_of, shown
 from .cli_support import (
     INTERRUPTED,
     as_json_option,
@@ -36,7 +36,7 @@ from .cli_support import (
 from .errors import ApiError, ApiStatusError, RoomMissingError
 from .registry import RoomState
 from .room_batches import PATIENCE_S
-from .room_info import RoomInfo, all_rooms, one_room, visitor_counts
+from .room_info import RoomInfo, all_rooms, listed_rooms, one_room
 from .room_troubles import GONE_STATUSES, missing
 from .shell_words import one_line
 from .state import AppState, get_state
@@ -130,8 +130,9 @@ def list_command(as_json: bool) -> None:
     One a line: post, chatroom, state, public or private, number of visitors and title, with tabs between them.
     """
     state = get_state()
-    counts = _from_api(state, visitor_counts)
-    rooms = all_rooms(state.registry, counts or {})
+    with progress_of("Chatrooms") as progress:
+        listed = _from_api(state, lambda api: listed_rooms(api, progress=progress))
+    rooms = all_rooms(state.registry, listed)
     if as_json:
         print_array(_row(room) for room in rooms)
         return

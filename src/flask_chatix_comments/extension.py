@@ -20,8 +20,9 @@ from .config import ChatixConfig
 from .errors import ConfigError
 from .models import Post, PostIdLike, Visitor, normalize_post_id
 from .neighbours import Neighbours
+from .registry_upkeep import follow_moves
 from .room_batches import PATIENCE_S
-from .room_info import RoomInfo, all_rooms, one_room, visitor_counts
+from .room_info import RoomInfo, all_rooms, listed_rooms, one_room
 from .room_methods import RoomMethods
 from .rooms import RoomService
 from .state import EXTENSION_KEY, AppState, Loaders, PostsLoader, VisitorLoader, get_state
@@ -195,7 +196,10 @@ class ChatixComments(RoomMethods, UpkeepMethods):
             PostError: There can be no such post.
             RegistryError: It is not in memory, and the registry cannot be read.
         """
-        entry = get_state().room_lookup.find(post_id)
+        find = get_state().room_lookup.find
+        entry = find(post_id)
+        if entry is not None and entry.moved_to is not None:
+            _, entry = follow_moves(find, entry.moved_to)
         return None if entry is None or entry.chatroom_id is None else RoomInfo.from_entry(entry)
 
     def list_rooms(self, *, with_visitors: bool = True) -> Iterator[RoomInfo]:
@@ -209,7 +213,7 @@ class ChatixComments(RoomMethods, UpkeepMethods):
             ApiError: The API does not answer.
         """
         state = get_state()
-        return all_rooms(state.registry, visitor_counts(state.api()) if with_visitors else {})
+        return all_rooms(state.registry, listed_rooms(state.api()) if with_visitors else None)
 
     def show(self, post_id: PostIdLike, *, with_visitors: bool = True) -> RoomInfo:
         """Return what is known of a post's chatroom.

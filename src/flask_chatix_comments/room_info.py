@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from .registry import RegistryEntry, RoomRegistry, RoomState
+from .room_list import RoomList, no_progress
 
 if TYPE_CHECKING:
     from .api import ChatixApi
-
-ROOMS_PER_CALL = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +46,31 @@ class RoomInfo:
         )
 
 
-def visitor_counts(api: ChatixApi) -> dict[str, int]:
-    """Return the number of visitors of every chatroom that the API lists, by chatroom id."""
-    counts: dict[str, int] = {}
-    page = 1
-    while True:
-        rooms = api.list_chatrooms(page=page, items_per_page=ROOMS_PER_CALL, include_deleted=True).chatrooms
-        known = len(counts)
-        counts.update((room.chatroom_id, room.number_of_visitors) for room in rooms)
-        # A service that ignores the page number would list the same rooms for ever.
-        if len(rooms) < ROOMS_PER_CALL or len(counts) == known:
-            return counts
-        page += 1
+def all_rooms(registry: RoomRegistry, rooms: RoomList | None) -> Iterator[RoomInfo]:
+    """Yield every post of the registry by post id.
+
+    Args:
+        rooms: What the service has said of its chatrooms; ``None``: nothing. It is closed in the end.
+    """
+    with rooms or contextlib.nullcontext():
+        for entry in all_entries(registry):
+            chatroom = rooms.find(entry.chatroom_id) if rooms and entry.chatroom_id else None
+            yield RoomInfo.from_entry(entry, None if chatroom is None else chatroom.number_of_visitors)
 
 
-def all_rooms(registry: RoomRegistry, counts: dict[str, int]) -> Iterator[RoomInfo]:
-    """Yield every post of the registry by post id, with what *counts* says of its chatroom."""
-    for entry in all_entries(registry):
-        yield RoomInfo.from_entry(entry, counts.get(entry.chatroom_id or ""))
+def listed_rooms(api: ChatixApi, *, progress: Callable[[int, int | None], None] = no_progress) -> RoomList:
+    """Return what the service has, to be closed.
+
+    Raises:
+        ApiError: It does not list its chatrooms.
+    """
+    rooms = RoomList()
+    try:
+        rooms.fetch(api, progress=progress)
+    except BaseException:
+        rooms.close()
+        raise
+    return rooms
 
 
 def all_entries(registry: RoomRegistry) -> Iterator[RegistryEntry]:

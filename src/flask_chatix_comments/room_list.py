@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ROOMS_PER_CALL = 100
 _READ_AT_ONCE = 500
-_COLUMNS = "chatroom_id, title, is_private, is_deleted, is_closed, external_id"
+_COLUMNS = "chatroom_id, title, is_private, is_deleted, is_closed, external_id, number_of_visitors"
 _SCHEMA = f"""
 CREATE TABLE rooms (
     number INTEGER PRIMARY KEY, {_COLUMNS}, is_known NOT NULL DEFAULT 0, UNIQUE (chatroom_id)
@@ -28,6 +28,10 @@ CREATE TABLE rooms (
 CREATE TABLE titles (post_id PRIMARY KEY, title) WITHOUT ROWID;
 CREATE TABLE marks (mark PRIMARY KEY, post_id) WITHOUT ROWID;
 """
+
+
+def no_progress(count: int, total: int | None) -> None:
+    """Tell nobody."""
 
 
 class RoomList:
@@ -50,7 +54,7 @@ class RoomList:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def fetch(self, api: ChatixApi, *, progress: Callable[[int, int | None], None] = lambda count, total: None) -> int:
+    def fetch(self, api: ChatixApi, *, progress: Callable[[int, int | None], None] = no_progress) -> int:
         """Fetch all chatrooms, deleted ones too, and return how many there are.
 
         Args:
@@ -71,11 +75,14 @@ class RoomList:
 
     def _add(self, chatrooms: Iterable[Chatroom]) -> int:
         rows = [
-            (room.chatroom_id, room.title, room.is_private, room.is_deleted, room.is_closed, room.external_id)
+            (
+                *(room.chatroom_id, room.title, room.is_private, room.is_deleted, room.is_closed),
+                *(room.external_id, room.number_of_visitors),
+            )
             for room in chatrooms
         ]
         with self._transaction() as database:
-            database.executemany(f"INSERT OR IGNORE INTO rooms ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", rows)
+            database.executemany(f"INSERT OR IGNORE INTO rooms ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             return int(database.execute("SELECT count(*) FROM rooms").fetchone()[0])
 
     def add_titles(self, titles: Sequence[tuple[str, str]]) -> None:
@@ -137,7 +144,7 @@ class RoomList:
 
 
 def _from_row(row: tuple[Any, ...]) -> Chatroom:
-    chatroom_id, title, is_private, is_deleted, is_closed, external_id = row
+    chatroom_id, title, is_private, is_deleted, is_closed, external_id, number_of_visitors = row
     return Chatroom(
         chatroom_id,
         title,
@@ -145,4 +152,5 @@ def _from_row(row: tuple[Any, ...]) -> Chatroom:
         is_deleted=bool(is_deleted),
         is_closed=bool(is_closed),
         external_id=external_id,
+        number_of_visitors=number_of_visitors,
     )

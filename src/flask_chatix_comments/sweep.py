@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import ApiError, ApiStatusError
 from .registry import RoomRegistry, RoomState
-from .room_info import all_entries, visitor_counts
+from .room_info import all_entries
+from .room_list import RoomList
 from .room_troubles import GONE_STATUSES
 
 if TYPE_CHECKING:
@@ -170,12 +171,17 @@ class Sweeper:
     def _chatrooms(self) -> Iterator[_Place]:
         """Yield the chatrooms where somebody may be whom we may take out."""
         # Our hub is believed when it counts nobody.
-        counts = {} if self._is_hosted else visitor_counts(self._api)
-        for entry in all_entries(self._registry):
-            is_open = entry.state in (RoomState.OPEN, RoomState.CLOSED)
-            is_ours = self._strangers_in is not None or not entry.is_private
-            if entry.chatroom_id is not None and is_open and is_ours and counts.get(entry.chatroom_id, 1):
-                yield _Place(entry.post_id, entry.chatroom_id, entry.is_private)
+        with RoomList() as rooms:
+            if not self._is_hosted:
+                rooms.fetch(self._api)
+            for entry in all_entries(self._registry):
+                is_open = entry.state in (RoomState.OPEN, RoomState.CLOSED)
+                is_ours = self._strangers_in is not None or not entry.is_private
+                if entry.chatroom_id is None or not is_open or not is_ours:
+                    continue
+                chatroom = rooms.find(entry.chatroom_id)
+                if chatroom is None or chatroom.number_of_visitors:
+                    yield _Place(entry.post_id, entry.chatroom_id, entry.is_private)
 
     def _take_out_strangers(self, chatrooms: list[_Place]) -> None:
         with self._until_stopped():
