@@ -203,3 +203,46 @@ def test_an_address_that_is_not_ours(site: Site, host: str) -> None:
     assert result.exit_code == 1
     assert f"cannot listen on {host}: " in result.stderr
     assert "Traceback" not in result.output
+
+
+# Backup and restore
+
+
+def test_a_running_hub_is_backed_up_and_only_a_stopped_one_restored(
+    run_hub: Callable[..., HubProcess], make_site: Callable[..., Site], tmp_path: Path
+) -> None:
+    hub = run_hub("--port", "0", "--json")
+    hub.line()
+    site = make_site(CHATIX_HUB_DATABASE_URL=f"sqlite:///{tmp_path / 'instance' / 'chatix_hub.sqlite3'}")
+    target = tmp_path / "backup.tar"
+    result = run(site, "backup", str(target))
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"{target} has 0 chatrooms, 0 comments and 0 files, as of 20")
+    again = run(site, "backup", str(target))
+    assert (again.exit_code, again.stderr) == (
+        1,
+        f"Error: {target} exists. Give another name, or --force to replace it.\n",
+    )
+    said = json.loads(run(site, "backup", str(target), "--force", "--json").stdout)
+    assert said.keys() == {"format", "website_id", "made_at", "schema_version", "chatrooms", "messages", "files"}
+
+    refused = run(site, "restore", str(target), "--force")
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("Error: Another process runs the hub already")
+    assert refused.stderr.endswith(" End it first, and start it again afterwards.\n")
+    hub.end(signal.SIGTERM)
+    assert json.loads(run(site, "restore", str(target), "--json").stdout) == said
+    (tmp_path / "text").write_text("hello")
+    bad = run(site, "restore", str(tmp_path / "text"))
+    assert (bad.exit_code, bad.stderr) == (
+        1,
+        f"Error: {tmp_path / 'text'} is not whole, or no backup of a hub. Take another one.\n",
+    )
+
+
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_the_hosted_service_keeps_its_data_itself(make_site: Callable[..., Site], command: str, tmp_path: Path) -> None:
+    site = make_site(CHATIX_WEBSITE_ID="w", CHATIX_API_KEY="k")
+    result = run(site, command, str(tmp_path / "backup.tar"))
+    assert result.exit_code == 1
+    assert "The site uses the hosted service" in result.stderr

@@ -13,6 +13,7 @@ import click
 from . import (  # noqa: F401 - to be imported is to add its commands
     cli_check,
     cli_hub,
+    cli_hub_data,
     cli_privacy,
     cli_rooms,
     cli_schema,

@@ -10,7 +10,7 @@ from flask.cli import AppGroup
 from .cli_support import as_json_option, chatix, explained, note, print_json
 from .config import missing_hub_packages
 from .errors import HubLockedError, HubPortError, HubStartError
-from .state import get_state
+from .state import AppState, get_state
 
 #: By the kind of failure, what to do beyond what the failure itself says.
 _REMEDIES: dict[type[HubStartError], str] = {
@@ -26,6 +26,19 @@ class _RunByDefault(AppGroup):
         """Put the command in where there is none."""
         is_named = bool(args) and (not args[0].startswith("-") or args[0] in ctx.help_option_names)
         return super().parse_args(ctx, args if is_named else ["run", *args])
+
+
+def require_own_hub() -> AppState:
+    """Return the state of the site, if a hub of its own is what it uses."""
+    state = get_state()
+    if state.config.is_hosted:
+        raise click.ClickException(
+            "The site uses the hosted service: there is no hub to run. To run one, remove CHATIX_WEBSITE_ID and"
+            " CHATIX_API_KEY."
+        )
+    if missing := missing_hub_packages():
+        raise click.ClickException(f"{', '.join(missing)} not installed; run pip install 'flask-chatix-comments[hub]'.")
+    return state
 
 
 @chatix.group("hub", cls=_RunByDefault)
@@ -44,15 +57,8 @@ def run_command(host: str | None, port: int | None, as_json: bool) -> None:
     It takes the same settings as the site, which runs in other processes and finds it by CHATIX_HUB_URL. The JSON
     document comes as soon as it listens. Told to end, it ends with status 0.
     """
-    state = get_state()
+    state = require_own_hub()
     config = state.config
-    if config.is_hosted:
-        raise click.ClickException(
-            "The site uses the hosted service: there is no hub to run. To run one, remove CHATIX_WEBSITE_ID and"
-            " CHATIX_API_KEY."
-        )
-    if missing := missing_hub_packages():
-        raise click.ClickException(f"{', '.join(missing)} not installed; run pip install 'flask-chatix-comments[hub]'.")
 
     def say_where(url: str) -> None:
         if as_json:

@@ -27,6 +27,7 @@
         │   ├── HubLockedError                 another process runs it: readers can use that one
         │   ├── HubMissingError                the site's server starts none, and none is configured
         │   └── HubPortError (port)            something else listens there
+        ├── BackupError                        the hub's data cannot be copied, or put back
         ├── ProtocolError                      the peer broke the protocol: the connection closes
         │   ├── HandshakeError
         │   └── MessageTooLargeError (size_bytes, limit_bytes)
@@ -261,6 +262,10 @@ class HubPortError(HubStartError):
     def __init__(self, message: str, *, port: int) -> None:
         super().__init__(message)
         self.port = port
+
+
+class BackupError(HubError):
+    """The hub's data cannot be copied, or put back; the message says why."""
 
 
 class ProtocolError(HubError):

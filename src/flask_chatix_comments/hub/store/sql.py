@@ -12,7 +12,7 @@ import os
 import shutil
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -336,6 +336,16 @@ def _size_bytes(file: Path) -> int:
     except FileNotFoundError:
         # SQLite removes the files beside the database when the last one closes it.
         return 0
+
+
+@contextlib.contextmanager
+def open_file(file: Path) -> Iterator[sa.Engine]:
+    """Open a database that no hub has."""
+    engine = _create_engine(sa.URL.create("sqlite", database=str(file)), begin="BEGIN IMMEDIATE")
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def _create_private(file: Path) -> None:
