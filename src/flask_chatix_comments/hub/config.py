@@ -56,6 +56,29 @@ class UploadConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionConfig:
+    """When what is old goes by itself; ``None``: never.
+
+    Attributes:
+        messages_s: Messages that were sent longer ago are deleted.
+        files_s: The same, for messages with a file or an image.
+        chatrooms_s: Chatrooms in which nobody has written for so long are deleted; they can be restored for a while.
+        visitors_s: What is known of visitors who have not come for so long, who are in no chatroom and of whom there
+            is no message; managers aside.
+    """
+
+    messages_s: float | None = None
+    files_s: float | None = None
+    chatrooms_s: float | None = None
+    visitors_s: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("messages_s", "files_s", "chatrooms_s", "visitors_s"):
+            if (value := getattr(self, name)) is not None and value <= 0:
+                raise ConfigError(f"retention.{name}", "give a time above zero, or None.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HubConfig:
     """The settings of one hub, which serves one website.
 
@@ -83,6 +106,7 @@ class HubConfig:
         public_url: Where all readers reach the hub, up to ``/v1``; ``None``: where each of them came in.
         uploads: ``None``: there are no files.
         restore_s: How long a deleted chatroom can be restored before it is gone for good; ``None``: always.
+        retention: What goes by itself when it is old.
     """
 
     website_id: str
@@ -109,6 +133,7 @@ class HubConfig:
     public_url: str | None = None
     uploads: UploadConfig | None = None
     restore_s: float | None = 30 * DAY_S
+    retention: RetentionConfig = RetentionConfig()
 
     def __post_init__(self) -> None:
         if not _WEBSITE_ID.fullmatch(self.website_id):

@@ -41,7 +41,10 @@ async def test_what_is_stored_of_earlier_files_is_their_size(tmp_path: Path) -> 
     await store.add_upload(upload("u1", file_bytes=700, stored_bytes=900, created_at=NOW))
     await store.close()
     with closing(sqlite3.connect(path)) as connection:
-        connection.executescript("ALTER TABLE uploads DROP COLUMN stored_bytes; UPDATE schema_info SET version = 3")
+        for column in ("uploads.stored_bytes", "members.seen_ms", "visitors.seen_ms"):
+            table, name = column.split(".")
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
+        connection.executescript("UPDATE schema_info SET version = 3")
     store = await opened(path)
     found = await store.find_upload("u1")
     assert found is not None and (found.file_bytes, found.stored_bytes) == (700, 700)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -53,6 +53,12 @@ async def test_what_was_kept_is_there_afterwards(script: Path, tmp_path: Path) -
         assert [message.content for message in history.messages] == ["Hello", "Psst"]
         marit = Profile("marit", "Marit Lund", "marit@x.example", is_manager=True, is_persistent=True)
         assert await store.find_visitor("marit") == (marit, SAID_AT)
+        file = await store.find_upload("upload")
+        assert (file and file.stored_bytes) == {"version_3": 1000, "version_4": 1500}.get(script.stem)
+        # Nobody is known to have been away: nobody is forgotten at once.
+        yesterday = datetime.now(UTC) - timedelta(days=1)
+        assert await store.forget_visitors(before=yesterday, with_names=True, limit=10) == 0
+        assert await store.stale_memberships(before=yesterday, limit=10) == []
         await store.close()
     assert version_of(path) == migrations.SCHEMA_VERSION
 
@@ -99,5 +105,6 @@ async def test_a_database_of_a_later_version_is_not_touched(tmp_path: Path) -> N
     assert shape(path) == before
 
 
-def test_every_version_has_a_step() -> None:
+def test_every_version_has_a_step_and_an_example() -> None:
+    assert [path.stem for path in VERSIONS] == [f"version_{number}" for number in range(1, migrations.SCHEMA_VERSION)]
     assert list(migrations.STEPS) == list(range(2, migrations.SCHEMA_VERSION + 1))

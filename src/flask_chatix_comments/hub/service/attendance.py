@@ -51,6 +51,10 @@ class Attendance:
             else:
                 await self._enter(profile)
             self._membership.connect(visitor_id, connection_id)
+            if profile.is_persistent or self._membership.chatrooms_of(visitor_id):
+                # On a full disk it will be noted another day.
+                with suppress(StoreFullError):
+                    await self._store.note_visit(visitor_id, now=self._context.now())
             if before.is_manager != profile.is_manager:
                 await self._visitors.tell_rights(profile)
             if before.is_manager and not profile.is_manager:
@@ -162,6 +166,22 @@ class Attendance:
         async with self._turn_of(visitor_id):
             if await self._is_member(visitor_id, chatroom_id):
                 await self._end(visitor_id, chatroom_id, was_taken=True)
+
+    async def leave_all(self, visitor_id: str) -> bool:
+        """End all memberships of a visitor, who is forgotten; return whether there were any."""
+        async with self._turn_of(visitor_id):
+            rooms = set(await self._store.memberships(visitor_id)) | set(self._membership.chatrooms_of(visitor_id))
+            for chatroom_id in rooms:
+                await self._end(visitor_id, chatroom_id, was_taken=True)
+            return bool(rooms)
+
+    async def end_stale(self, visitor_id: str, chatroom_id: str) -> None:
+        """End the membership of a visitor who cannot come back, unless it is here all the same."""
+        async with self._turn_of(visitor_id):
+            if self._membership.is_online(visitor_id):
+                await self._store.note_visit(visitor_id, now=self._context.now())
+            else:
+                await self._end(visitor_id, chatroom_id)
 
     async def expel_strangers(self, chatroom_id: str) -> None:
         """End the memberships that neither the API holds nor a manager's rights: the chatroom has become private."""
@@ -276,7 +296,7 @@ class Attendance:
         if not self._membership.is_present(visitor_id):
             found = await self._store.find_visitor(visitor_id)
             is_manager = found is not None and found[0].is_manager
-        await self._store.put_member(chatroom_id, visitor_id, hold, is_manager=is_manager)
+        await self._store.put_member(chatroom_id, visitor_id, hold, is_manager=is_manager, now=self._context.now())
 
     async def _put_if_there_is_room(self, chatroom_id: str, visitor_id: str, hold: Hold) -> None:
         """Store a membership; on a full disk memory has to do, so that whoever comes can read."""

@@ -5,7 +5,9 @@ Whispers are for managers: they are in no visitor's history, changes, events, co
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TypeVar
 
@@ -14,7 +16,7 @@ from ...models import Chatroom, Message, MessageType, Profile, SenderFlag
 from ..addresses import with_pass
 from ..backplane.base import MessageDeleted, MessageEdited, MessagePosted, Typing
 from ..limits import MAX_PAGE_ITEMS, check_content, check_id, check_name, check_number
-from ..store.base import Changes, Cursor, History, Upload
+from ..store.base import Changes, Cursor, History, Place, Upload
 from .attendance import Attendance
 from .base import Caller, Context
 from .chatrooms import IS_CLOSED, Chatrooms
@@ -183,6 +185,17 @@ class Messages:
             raise NotFoundError(NO_SUCH_MESSAGE)
         if not message.is_deleted:
             await self._delete(message)
+
+    async def remove(self, places: Iterable[Place]) -> list[Message]:
+        """Delete messages for good, whoever has written them; return what is left of those that were there.
+
+        Their files are condemned, and go when ``Uploads`` is asked to remove them.
+        """
+        deletions = (self._store.delete_message(place.chatroom_id, place.message_id) for place in places)
+        deleted = [message for message in await asyncio.gather(*deletions) if message is not None]
+        for message in deleted:
+            await self._context.backplane.publish(MessageDeleted(message))
+        return deleted
 
     async def find_for_api(self, message_id: str) -> Message:
         """Return a message that lives, a whisper too, of whatever chatroom it is."""

@@ -8,6 +8,7 @@ from ...models import Profile
 from .attendance import Attendance
 from .base import Context
 from .chatrooms import Chatrooms
+from .forgetting import Forgetting
 from .messages import Messages
 from .uploads import Uploads
 from .visitors import ProfileUpdate, Visitors
@@ -25,6 +26,7 @@ class ChatService:
         attendance: Who is in them.
         uploads: What files there are.
         messages: What is said.
+        forgetting: What goes.
     """
 
     def __init__(self, context: Context) -> None:
@@ -36,6 +38,9 @@ class ChatService:
         self.attendance = Attendance(context, self.visitors, self.chatrooms)
         self.uploads = Uploads(context, self.attendance)
         self.messages = Messages(context, self.visitors, self.chatrooms, self.attendance, self.uploads)
+        self.forgetting = Forgetting(
+            context, self.visitors, self.chatrooms, self.attendance, self.uploads, self.messages
+        )
         self._clean_at = 0.0
 
     def now(self) -> datetime:
@@ -68,3 +73,5 @@ class ChatService:
             await self._context.store.forget_client_keys(before=self._context.now() - CLIENT_KEYS_KEPT)
             await self.chatrooms.purge()
             await self.uploads.expire()
+            self.forgetting.begin()
+        await self.forgetting.step()

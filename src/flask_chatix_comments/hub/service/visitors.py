@@ -116,7 +116,7 @@ class Visitors:
             protect = _keys_of_known(profile, ProfileUpdate(name=profile.name), is_by_site=True)
             # On a full disk the ticket has to do: whoever comes can read.
             with suppress(StoreFullError):
-                await self._store.save_visitor(profile, said_at=issued_at, protect=protect)
+                await self._store.save_visitor(profile, said_at=issued_at, protect=protect, now=self._context.now())
         return before, profile
 
     async def get(self, visitor_id: str) -> Profile:
@@ -206,6 +206,19 @@ class Visitors:
             async with self._context.visitor_turns.of(visitor_id):
                 await self._save(visitor_id, ProfileUpdate(is_persistent=True))
 
+    async def forget(self, visitor_id: str) -> bool:
+        """Forget all that is known of a visitor; return whether anything was stored."""
+        async with self._context.visitor_turns.of(visitor_id):
+            was_stored = await self._store.forget_visitor(visitor_id)
+            before = self._membership.profile(visitor_id)
+            nobody = Profile(visitor_id)
+            self._membership.set_profile(nobody)
+            if before is not None and before.is_manager:
+                await self.tell_rights(nobody)
+            if before is not None and before.name is not None:
+                await self._tell(nobody)
+        return was_stored
+
     async def _save(self, visitor_id: str, update: ProfileUpdate, *, is_by_site: bool = False) -> Profile:
         before = await self.find(visitor_id) or Profile(visitor_id)
         after = self._changed(before, update)
@@ -213,7 +226,7 @@ class Visitors:
         if is_by_site or (after.is_persistent and after != before):
             said_at = self._context.now() if is_by_site else None
             protect = _keys_of_known(after, update, is_by_site=is_by_site)
-            await self._store.save_visitor(after, said_at=said_at, protect=protect)
+            await self._store.save_visitor(after, said_at=said_at, protect=protect, now=self._context.now())
         self._membership.set_profile(after)
         if after.is_manager != before.is_manager:
             await self.tell_rights(after)

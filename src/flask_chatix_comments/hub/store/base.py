@@ -160,6 +160,15 @@ class Disk:
     free_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message is, and since when."""
+
+    chatroom_id: str
+    message_id: str
+    sent_at: datetime
+
+
 class MessageStore(Protocol):
     """Storage only: who may do what is decided by the service."""
 
@@ -289,8 +298,10 @@ class MessageStore(Protocol):
 
     # Members
 
-    async def put_member(self, chatroom_id: str, visitor_id: str, hold: Hold, *, is_manager: bool) -> None:
-        """Make the visitor a member, or change what holds its membership."""
+    async def put_member(
+        self, chatroom_id: str, visitor_id: str, hold: Hold, *, is_manager: bool, now: datetime | None = None
+    ) -> None:
+        """Make the visitor a member, or change what holds its membership; *now* is when it was last here."""
 
     async def remove_member(self, chatroom_id: str, visitor_id: str) -> bool:
         """End a membership; return whether there was one."""
@@ -325,11 +336,17 @@ class MessageStore(Protocol):
         """Return what is stored about a visitor, and when the site said it (1970: never)."""
 
     async def save_visitor(
-        self, profile: Profile, *, said_at: datetime | None, protect: Collection[str] | None = None
+        self,
+        profile: Profile,
+        *,
+        said_at: datetime | None,
+        protect: Collection[str] | None = None,
+        now: datetime | None = None,
     ) -> None:
         """Store what is known about a visitor.
 
         Args:
+            now: When it was last here.
             said_at: When the site said it; ``None`` when the news is the visitor's own.
             protect: The keys of its name (``hub.names``) from now on; ``None`` leaves them as they are.
         """
@@ -339,3 +356,37 @@ class MessageStore(Protocol):
 
     async def list_managers(self) -> list[Profile]:
         """Return all visitors who are managers, by name."""
+
+    async def note_visit(self, visitor_id: str, *, now: datetime) -> None:
+        """Note that a visitor has come, unless that was noted within a day."""
+
+    # Forgetting
+
+    async def messages_of(self, visitor_id: str, *, limit: int) -> list[Place]:
+        """Return living messages of a visitor, whispers too."""
+
+    async def messages_before(self, moment: datetime, *, files_only: bool, after: datetime, limit: int) -> list[Place]:
+        """Return living messages of chatrooms that are not deleted, sent between two moments, oldest first."""
+
+    async def quiet_chatrooms(self, *, before: datetime, limit: int) -> list[str]:
+        """Return the living chatrooms where nobody has written since a time, and that are as old."""
+
+    async def stale_memberships(self, *, before: datetime, limit: int) -> list[tuple[str, str]]:
+        """Return the lasting memberships of visitors who have not come since a time: visitor and chatroom."""
+
+    async def condemn_uploads_of(self, visitor_id: str) -> int:
+        """Condemn all that a visitor has uploaded and that is there; return how many that are."""
+
+    async def forget_visitor(self, visitor_id: str) -> bool:
+        """Forget what is stored about a visitor, and that it was who wrote what is deleted.
+
+        Returns:
+            Whether there was anything about it but deleted messages.
+        """
+
+    async def forget_visitors(self, *, before: datetime, with_names: bool, limit: int) -> int:
+        """Forget visitors who have not come since a time, are no managers, have no messages and are in no chatroom.
+
+        Args:
+            with_names: Whether those are forgotten, too, whose name no guest may take.
+        """

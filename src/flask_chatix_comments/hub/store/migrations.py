@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
 from ...errors import StoreError
 from ...models import is_guest_id
 from ..names import keys_to_protect
-from .tables import metadata, protected_names, schema_info, uploads, visitors
+from .tables import members, messages, metadata, protected_names, schema_info, to_ms, uploads, visitors
 
 
 def _protect_names(connection: sa.Connection) -> None:
@@ -47,11 +48,23 @@ def _count_what_is_stored(connection: sa.Connection) -> None:
     connection.execute(uploads.update().values(stored_bytes=uploads.c.file_bytes))
 
 
+def _note_visits(connection: sa.Connection) -> None:
+    """Version 5: who has not been here for long can be forgotten; nobody is known to have been away before now."""
+    now_ms = to_ms(datetime.now(UTC))
+    for table in (members, visitors):
+        connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN seen_ms BIGINT DEFAULT '0' NOT NULL")
+        connection.execute(table.update().values(seen_ms=now_ms))
+    by_sender = next(index for index in messages.indexes if index.name == "ix_messages_sender")
+    by_sender.drop(connection)
+    by_sender.create(connection)
+
+
 #: What leads to each version from the one before. Steps stand by themselves: later ones may change the tables again.
 STEPS: Mapping[int, Callable[[sa.Connection], None]] = {
     2: _protect_names,
     3: _take_files,
     4: _count_what_is_stored,
+    5: _note_visits,
 }
 SCHEMA_VERSION = max(STEPS)
 
@@ -69,7 +82,10 @@ def prepare(connection: sa.Connection) -> None:
         connection.execute(schema_info.insert(), {"version": SCHEMA_VERSION})
         return
     if version > SCHEMA_VERSION:
-        raise StoreError(f"The hub's database is of a newer version ({version}) than this program ({SCHEMA_VERSION}).")
+        raise StoreError(
+            f"The hub's database is of a newer version ({version}) than this program ({SCHEMA_VERSION}). Update"
+            " flask-chatix-comments, or give back the database of the time before (flask chatix hub restore)."
+        )
     if version == SCHEMA_VERSION:
         # Nothing is written: a full disk does not keep a hub from being read.
         return

@@ -36,9 +36,11 @@ _with_profile = sa.select(
 ).select_from(members.outerjoin(visitors, visitors.c.id == members.c.visitor_id))
 
 
-def put_member(connection: sa.Connection, chatroom_id: str, visitor_id: str, hold: Hold, is_manager: bool) -> None:
+def put_member(
+    connection: sa.Connection, chatroom_id: str, visitor_id: str, hold: Hold, is_manager: bool, now: datetime
+) -> None:
     """Insert or update a membership."""
-    values = {"hold": str(hold), "is_manager": is_manager}
+    values = {"hold": str(hold), "is_manager": is_manager, "seen_ms": to_ms(now)}
     is_it = (members.c.chatroom_id == chatroom_id) & (members.c.visitor_id == visitor_id)
     if not connection.execute(members.update().where(is_it).values(values)).rowcount:
         connection.execute(members.insert(), {"chatroom_id": chatroom_id, "visitor_id": visitor_id, **values})
@@ -119,7 +121,11 @@ def find(connection: sa.Connection, visitor_id: str) -> tuple[Profile, datetime]
 
 
 def save(
-    connection: sa.Connection, profile: Profile, said_at: datetime | None, protect: Collection[str] | None
+    connection: sa.Connection,
+    profile: Profile,
+    said_at: datetime | None,
+    protect: Collection[str] | None,
+    now: datetime,
 ) -> None:
     """Insert or update a visitor; its memberships follow the manager flag."""
     values: dict[str, Any] = {
@@ -128,6 +134,7 @@ def save(
         "fields": json.dumps(dict(profile.fields)),
         "is_manager": profile.is_manager,
         "is_persistent": profile.is_persistent,
+        "seen_ms": to_ms(now),
     }
     if said_at is not None:
         values["said_ms"] = to_ms(said_at)

@@ -13,7 +13,7 @@ import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,8 +22,8 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from ...errors import ConfigError, StoreError
 from ...models import Chatroom, Message, Profile
-from . import chatrooms, messages, people, uploads
-from .base import Appended, Batch, Changes, Cursor, Disk, History, Hold, Upload, UploadTotals
+from . import chatrooms, forgetting, messages, people, uploads
+from .base import Appended, Batch, Changes, Cursor, Disk, History, Hold, Place, Upload, UploadTotals
 from .migrations import prepare, touch
 from .writer import DatabaseThreads, database_reason
 
@@ -275,9 +275,11 @@ class SqlStore:
 
     # Members
 
-    async def put_member(self, chatroom_id: str, visitor_id: str, hold: Hold, *, is_manager: bool) -> None:
+    async def put_member(
+        self, chatroom_id: str, visitor_id: str, hold: Hold, *, is_manager: bool, now: datetime | None = None
+    ) -> None:
         """See ``MessageStore``."""
-        await self._write(people.put_member, chatroom_id, visitor_id, hold, is_manager)
+        await self._write(people.put_member, chatroom_id, visitor_id, hold, is_manager, now or datetime.now(UTC))
 
     async def remove_member(self, chatroom_id: str, visitor_id: str) -> bool:
         """See ``MessageStore``."""
@@ -316,10 +318,15 @@ class SqlStore:
         return await self._read(people.find, visitor_id)
 
     async def save_visitor(
-        self, profile: Profile, *, said_at: datetime | None, protect: Collection[str] | None = None
+        self,
+        profile: Profile,
+        *,
+        said_at: datetime | None,
+        protect: Collection[str] | None = None,
+        now: datetime | None = None,
     ) -> None:
         """See ``MessageStore``."""
-        await self._write(people.save, profile, said_at, protect)
+        await self._write(people.save, profile, said_at, protect, now or datetime.now(UTC))
 
     async def bearers_of(self, name_keys: Collection[str]) -> set[str]:
         """See ``MessageStore``."""
@@ -328,6 +335,40 @@ class SqlStore:
     async def list_managers(self) -> list[Profile]:
         """See ``MessageStore``."""
         return await self._read(people.list_managers)
+
+    async def note_visit(self, visitor_id: str, *, now: datetime) -> None:
+        """See ``MessageStore``."""
+        await self._write(forgetting.note_visit, visitor_id, now)
+
+    # Forgetting
+
+    async def messages_of(self, visitor_id: str, *, limit: int) -> list[Place]:
+        """See ``MessageStore``."""
+        return await self._read(forgetting.messages_of, visitor_id, limit)
+
+    async def messages_before(self, moment: datetime, *, files_only: bool, after: datetime, limit: int) -> list[Place]:
+        """See ``MessageStore``."""
+        return await self._read(forgetting.messages_before, moment, files_only, after, limit)
+
+    async def quiet_chatrooms(self, *, before: datetime, limit: int) -> list[str]:
+        """See ``MessageStore``."""
+        return await self._read(forgetting.quiet_chatrooms, before, limit)
+
+    async def stale_memberships(self, *, before: datetime, limit: int) -> list[tuple[str, str]]:
+        """See ``MessageStore``."""
+        return await self._read(forgetting.stale_memberships, before, limit)
+
+    async def condemn_uploads_of(self, visitor_id: str) -> int:
+        """See ``MessageStore``."""
+        return await self._write(forgetting.condemn_uploads_of, visitor_id)
+
+    async def forget_visitor(self, visitor_id: str) -> bool:
+        """See ``MessageStore``."""
+        return await self._write(forgetting.forget_visitor, visitor_id)
+
+    async def forget_visitors(self, *, before: datetime, with_names: bool, limit: int) -> int:
+        """See ``MessageStore``."""
+        return await self._write(forgetting.forget_visitors, before, with_names, limit)
 
 
 def _size_bytes(file: Path) -> int:

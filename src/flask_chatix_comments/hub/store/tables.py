@@ -76,7 +76,7 @@ messages = sa.Table(
     sa.UniqueConstraint("chatroom_id", "seq", "sub"),
     sa.UniqueConstraint("chatroom_id", "client_key"),
     sa.Index("ix_messages_change", "chatroom_id", "is_whisper", "change", unique=True),
-    sa.Index("ix_messages_sender", "chatroom_id", "sender_id"),
+    sa.Index("ix_messages_sender", "sender_id", "chatroom_id"),
     sa.Index("ix_messages_sent", "sent_ms"),
 )
 
@@ -87,6 +87,8 @@ members = sa.Table(
     sa.Column("visitor_id", _id, primary_key=True),
     sa.Column("hold", sa.String(16), nullable=False),
     sa.Column("is_manager", sa.Boolean, nullable=False),
+    # When the visitor was last here, to the day.
+    sa.Column("seen_ms", sa.BigInteger, nullable=False, server_default="0"),
     sa.Index("ix_members_visitor", "visitor_id"),
     sa.Index("ix_members_hold", "hold"),
 )
@@ -102,6 +104,8 @@ visitors = sa.Table(
     sa.Column("is_persistent", sa.Boolean, nullable=False),
     # When the site said so; 0: it never did.
     sa.Column("said_ms", sa.BigInteger, nullable=False),
+    # When the visitor was last here, to the day.
+    sa.Column("seen_ms", sa.BigInteger, nullable=False, server_default="0"),
     sa.Index("ix_visitors_manager", "is_manager"),
 )
 

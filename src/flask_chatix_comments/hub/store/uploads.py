@@ -66,6 +66,11 @@ def condemn_of_chatrooms(connection: sa.Connection, chatroom_ids: Collection[str
     _condemn(connection, uploads.c.chatroom_id.in_(chatroom_ids) & uploads.c.state.in_(_IN_USE))
 
 
+def condemn_of_visitor(connection: sa.Connection, visitor_id: str) -> int:
+    """Condemn all that a visitor has uploaded and that is there."""
+    return _condemn(connection, (uploads.c.visitor_id == visitor_id) & uploads.c.state.in_(_IN_USE))
+
+
 def condemn_unposted(connection: sa.Connection, before: datetime) -> int:
     """Condemn what was never posted."""
     is_waiting = uploads.c.state == str(UploadState.WAITING)
