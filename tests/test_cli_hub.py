@@ -19,7 +19,8 @@ import pytest
 from click.testing import Result
 
 from flask_chatix_comments import cli_hub
-from flask_chatix_comments.hub import server
+from flask_chatix_comments.errors import HubPortError
+from flask_chatix_comments.hub import log_setup, server
 from flask_chatix_comments.hub.service import ChatService
 from tests.flask_support import Site
 
@@ -111,6 +112,18 @@ def test_the_settings_say_where_unless_the_options_do(run_hub: Callable[..., Hub
     assert hub.end(signal.SIGTERM)[1] == ""
 
 
+def test_its_log_is_json_from_the_first_line_to_the_last(run_hub: Callable[..., HubProcess]) -> None:
+    hub = run_hub("--port", "0", "--json", CHATIX_HUB_LOG_FORMAT="json", CHATIX_HUB_METRICS_KEY="a-key-of-metrics")
+    url = json.loads(hub.line())["url"]
+    answer = httpx.get(f"{url}/metrics", headers={"Authorization": "Bearer a-key-of-metrics"})
+    assert "chatix_hub_ready 1.0" in answer.text
+    status, errors = hub.end(signal.SIGTERM)
+    first, *lines = map(json.loads, errors.splitlines())
+    assert status == 0
+    assert first["message"].startswith(f"The hub for the website 'local' listens on {url} ")
+    assert [line["operation"] for line in lines] == ["/metrics"]
+
+
 def test_one_database_has_one_hub(run_hub: Callable[..., HubProcess]) -> None:
     first = run_hub("--port", "0", "--json")
     first.line()
@@ -163,6 +176,46 @@ def test_it_is_run_when_no_other_command_is_named(
     assert given["port"] == int(asked.get("--port", 5001))
 
 
+@pytest.mark.parametrize(
+    ("settings", "options", "expected"),
+    [
+        ({}, (), None),
+        ({}, ("--log-level", "error"), None),
+        ({"CHATIX_HUB_LOG_FORMAT": "json"}, (), ("json", "info")),
+        ({"CHATIX_HUB_LOG_FORMAT": "json", "CHATIX_HUB_LOG_LEVEL": "warning"}, (), ("json", "warning")),
+        ({"CHATIX_HUB_LOG_FORMAT": "json"}, ("--log-format", "text", "--log-level", "error"), ("text", "error")),
+        ({}, ("--log-format", "json"), ("json", "info")),
+    ],
+)
+def test_options_go_before_the_settings_of_the_log(
+    make_site: Callable[..., Site],
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, str],
+    options: tuple[str, ...],
+    expected: tuple[str, str] | None,
+) -> None:
+    set_up: list[tuple[str, str]] = []
+    logged: list[bool] = []
+    monkeypatch.setattr(log_setup, "set_up_log", lambda *arguments: set_up.append(arguments))
+    monkeypatch.setattr(server, "run_hub", lambda config, **_: logged.append(config.logs_requests))
+    assert run(make_site(**settings), *options).exit_code == 0
+    assert set_up == ([] if expected is None else [expected])
+    assert logged == [expected is not None]
+
+
+def test_a_start_that_fails_is_said_in_the_log_where_there_is_one(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise HubPortError("The port is taken.", port=1)
+
+    monkeypatch.setattr(log_setup, "set_up_log", lambda *_: None)
+    monkeypatch.setattr(server, "run_hub", fail)
+    result = run(site, "--log-format", "json")
+    assert (result.exit_code, result.output) == (1, "")
+    assert caplog.messages == ["The port is taken. The option is --port, the setting CHATIX_HUB_PORT."]
+
+
 def test_help_tells_of_all_its_commands(site: Site) -> None:
     assert "run" in run(site, "--help").stdout.partition("Commands:")[2].split()
 
@@ -191,7 +244,8 @@ def test_packages_that_are_missing(make_site: Callable[..., Site], monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    "options", [("--port", "65536"), ("--port", "http"), ("--porter", "1"), ("stray",), ("run", "it")]
+    "options",
+    [("--port", "65536"), ("--port", "http"), ("--porter", "1"), ("--log-format", "xml"), ("stray",), ("run", "it")],
 )
 def test_wrong_usage(site: Site, options: tuple[str, ...]) -> None:
     assert run(site, *options).exit_code == 2

@@ -99,6 +99,7 @@ def test_no_document_names_a_setting_that_there_is_not() -> None:
         ("CHATIX_URL_PREFIX", "url_prefix"),
         ("CHATIX_HUB_PORT", "hub_port"),
         ("CHATIX_HUB_WEBSITE_ID", "website_id"),
+        ("CHATIX_HUB_LOG_LEVEL", "hub_log_level"),
         ("CHATIX_MAX_LENGTH", "max_message_chars"),
         ("CHATIX_PAGE_SIZE", "page_size"),
         ("CHATIX_EDIT_WINDOW", "edit_window_s"),

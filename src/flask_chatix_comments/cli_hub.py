@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
+from dataclasses import replace
+from functools import partial
+from typing import Literal
 
 import click
 from flask.cli import AppGroup
 
 from .cli_support import as_json_option, chatix, explained, note, print_json
-from .config import missing_hub_packages
+from .config import ChatixConfig, missing_hub_packages
 from .errors import HubLockedError, HubPortError, HubStartError
+from .setting_values import LOG_FORMATS, LOG_LEVELS
 from .state import AppState, get_state
+
+logger = logging.getLogger(__name__)
 
 #: By the kind of failure, what to do beyond what the failure itself says.
 _REMEDIES: dict[type[HubStartError], str] = {
@@ -49,9 +57,17 @@ def hub() -> None:
 @hub.command("run")
 @click.option("--host", metavar="ADDRESS", help="Where to listen; else CHATIX_HUB_HOST, else 127.0.0.1.")
 @click.option("--port", type=click.IntRange(0, 65535), help="0 takes any that is free; else CHATIX_HUB_PORT.")
+@click.option("--log-format", type=click.Choice(LOG_FORMATS), help="Else CHATIX_HUB_LOG_FORMAT.")
+@click.option("--log-level", type=click.Choice(LOG_LEVELS), help="Of that log; else CHATIX_HUB_LOG_LEVEL, else info.")
 @as_json_option
 @explained
-def run_command(host: str | None, port: int | None, as_json: bool) -> None:
+def run_command(
+    host: str | None,
+    port: int | None,
+    log_format: Literal["text", "json"] | None,
+    log_level: Literal["info", "warning", "error"] | None,
+    as_json: bool,
+) -> None:
     """Run the built-in hub in the foreground, until SIGTERM or Ctrl-C.
 
     It takes the same settings as the site, which runs in other processes and finds it by CHATIX_HUB_URL. The JSON
@@ -59,24 +75,33 @@ def run_command(host: str | None, port: int | None, as_json: bool) -> None:
     """
     state = require_own_hub()
     config = state.config
-
-    def say_where(url: str) -> None:
-        if as_json:
-            print_json({"url": url, "website_id": config.website_id, "pid": os.getpid()})
-            return
-        note(f"The hub for the website {config.website_id!r} listens on {url} until SIGTERM or Ctrl-C.")
-        if config.hub_url is None:
-            note("CHATIX_HUB_URL is not set: give it to the site, as the URL by which readers reach this hub.")
-
+    from .hub.log_setup import set_up_log
     from .hub.server import run_hub
 
+    log_format = log_format or config.hub_log_format
+    if log_format is not None:
+        set_up_log(log_format, log_level or config.hub_log_level)
     try:
         run_hub(
-            state.hub_config(),
+            replace(state.hub_config(), logs_requests=log_format is not None),
             host=host or config.hub_host or "127.0.0.1",
             port=config.hub_port if port is None else port,
             lock_path=config.hub_lock_path,
-            when_listening=say_where,
+            when_listening=partial(_say_where, config, as_json, log_format),
         )
     except HubStartError as exc:
-        raise click.ClickException(f"{exc}{_REMEDIES.get(type(exc), '')}") from exc
+        reason = f"{exc}{_REMEDIES.get(type(exc), '')}"
+        if log_format is None:
+            raise click.ClickException(reason) from exc
+        logger.error("%s", reason)
+        sys.exit(1)
+
+
+def _say_where(config: ChatixConfig, as_json: bool, log_format: str | None, url: str) -> None:
+    if as_json:
+        print_json({"url": url, "website_id": config.website_id, "pid": os.getpid()})
+    say = note if log_format is None else logger.info
+    if not as_json or log_format is not None:
+        say(f"The hub for the website {config.website_id!r} listens on {url} until SIGTERM or Ctrl-C.")
+    if not as_json and config.hub_url is None:
+        say("CHATIX_HUB_URL is not set: give it to the site, as the URL by which readers reach this hub.")

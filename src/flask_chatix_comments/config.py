@@ -53,6 +53,8 @@ SETTINGS: tuple[str, ...] = (
     "CHATIX_POST_KEY",
     "CHATIX_HUB_API_KEY",
     "CHATIX_HUB_METRICS_KEY",
+    "CHATIX_HUB_LOG_FORMAT",
+    "CHATIX_HUB_LOG_LEVEL",
     "CHATIX_MAX_LENGTH",
     "CHATIX_PAGE_SIZE",
     "CHATIX_EDIT_WINDOW",
@@ -107,6 +109,7 @@ class ChatixConfig:
         hub_restore_days: How long a deleted chatroom can be restored; 0: always.
         secrets: ``SECRET_KEY`` and its fallbacks, newest first.
         ticket_keys, post_keys, hub_api_keys: Newest first; empty means derived from *secrets*.
+        hub_log_format: Of a hub that is a process of its own; ``None``: as the site says.
         hub_metrics_keys: Newest first; empty means that there are no metrics.
         is_secret_for_development: Whether *secrets* is a stand-in that only debug and tests may use.
         is_testing: Whether ``TESTING`` is set: a test's client may stand in for a server.
@@ -138,6 +141,8 @@ class ChatixConfig:
     post_keys: tuple[str, ...] = field(repr=False)
     hub_api_keys: tuple[str, ...] = field(repr=False)
     hub_metrics_keys: tuple[str, ...] = field(repr=False)
+    hub_log_format: Literal["text", "json"] | None
+    hub_log_level: Literal["info", "warning", "error"]
     max_message_chars: int
     page_size: int
     edit_window_s: int
@@ -219,6 +224,8 @@ class ChatixConfig:
             post_keys=read("CHATIX_POST_KEY", values.key_list, ()),
             hub_api_keys=read("CHATIX_HUB_API_KEY", values.key_list, ()),
             hub_metrics_keys=read("CHATIX_HUB_METRICS_KEY", values.key_list, ()),
+            hub_log_format=read("CHATIX_HUB_LOG_FORMAT", values.log_format, None),
+            hub_log_level=read("CHATIX_HUB_LOG_LEVEL", values.log_level, "info"),
             max_message_chars=read("CHATIX_MAX_LENGTH", values.int_between(1, 50_000), 10_000),
             page_size=read("CHATIX_PAGE_SIZE", values.int_between(1, 100), 30),
             edit_window_s=read("CHATIX_EDIT_WINDOW", values.int_between(0, YEAR_S), 900),

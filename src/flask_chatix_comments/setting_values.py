@@ -99,6 +99,24 @@ def sdk_source(value: Any) -> Literal["bundled", "widget"]:
     raise ValueError("must be 'bundled' (the SDK of this package) or 'widget' (that of the Chatix widget on the page).")
 
 
+LOG_FORMATS: tuple[Literal["text", "json"], ...] = ("text", "json")
+LOG_LEVELS: tuple[Literal["info", "warning", "error"], ...] = ("info", "warning", "error")
+
+
+def log_format(value: Any) -> Literal["text", "json"]:
+    for known in LOG_FORMATS:
+        if value == known:
+            return known
+    raise ValueError("must be 'text' or 'json'; leave it out for what the site's own logging says.")
+
+
+def log_level(value: Any) -> Literal["info", "warning", "error"]:
+    for known in LOG_LEVELS:
+        if value == known:
+            return known
+    raise ValueError("must be 'info', 'warning' or 'error'.")
+
+
 def int_between(low: int, high: int) -> Callable[[Any], int]:
     message = f"must be a whole number from {low} to {high}."
 

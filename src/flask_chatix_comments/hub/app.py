@@ -28,7 +28,6 @@ from .folder import UploadFolder
 from .intake import Intake
 from .limiter import Limiter
 from .membership import Membership
-from .metered import MeteredRequests
 from .meters import CountedBackplane, count_refusals, read_connections
 from .metrics_api import open_metrics
 from .origins import CorsMiddleware, OriginPolicy
@@ -43,6 +42,7 @@ from .transports.channels import Channels
 from .transports.websocket import WebSocketTransport
 from .uploads import UploadApi
 from .vitals import Vitals
+from .watched import WatchedRequests
 
 logger = logging.getLogger(__name__)
 
@@ -152,7 +152,9 @@ def create_hub(
     app.router.redirect_slashes = False
     served = SafeAnswers(CorsMiddleware(app, policy), files_path=f"{BASE_PATH}/file/")
     paths = {route.path for route in routes if isinstance(route, Route) and "{" not in route.path} | {"/chat", "/file/"}
-    return MeteredRequests(served, metrics, base_path=BASE_PATH, paths=paths, lasting={"/chat"})
+    return WatchedRequests(
+        served, metrics, base_path=BASE_PATH, paths=paths, lasting={"/chat"}, logs=config.logs_requests
+    )
 
 
 def _lifespan(

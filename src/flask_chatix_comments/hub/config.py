@@ -105,6 +105,7 @@ class HubConfig:
         ping_timeout_s: How long the client may take to give one; then it is dropped within seconds.
         public_url: Where all readers reach the hub, up to ``/v1``; ``None``: where each of them came in.
         uploads: ``None``: there are no files.
+        logs_requests: Whether each request has a line in the log.
         restore_s: How long a deleted chatroom can be restored before it is gone for good; ``None``: always.
         retention: What goes by itself when it is old.
     """
@@ -132,6 +133,7 @@ class HubConfig:
     ping_timeout_s: float = 20.0
     public_url: str | None = None
     uploads: UploadConfig | None = None
+    logs_requests: bool = False
     restore_s: float | None = 30 * DAY_S
     retention: RetentionConfig = RetentionConfig()
 

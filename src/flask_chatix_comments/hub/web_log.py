@@ -51,6 +51,11 @@ def install_for_mounted(path: str) -> None:
         access_log.addFilter(AccessFilter(path))
 
 
+def without_queries(text: str) -> str:
+    """Return *text* with the queries of URLs left out: there tickets stand."""
+    return _QUERY.sub("?...", text)
+
+
 class Seldom:
     """Lets each line pass once a minute.
 
@@ -89,7 +94,7 @@ class DiscretionFilter(logging.Filter):
             return False
         if record.msg in _CLIENTS_LINES and not self._seldom.may_say(record.msg):
             return False
-        record.msg, record.args = _QUERY.sub("?...", record.getMessage()), None
+        record.msg, record.args = without_queries(record.getMessage()), None
         return True
 
 
@@ -112,7 +117,7 @@ class AccessFilter(logging.Filter):
 
     def _without_query(self, value: object) -> object:
         is_of_hub = isinstance(value, str) and (self._is_near(value.partition("?")[0]) or _TICKET.search(value))
-        return _QUERY.sub("?...", str(value)) if is_of_hub else value
+        return without_queries(str(value)) if is_of_hub else value
 
     def _is_near(self, path: str) -> bool:
         """Whether a path is the hub's, or was meant to be: it has the same words, whatever stands between them."""
