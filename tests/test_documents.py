@@ -7,6 +7,7 @@ import ast
 import configparser
 import contextlib
 import json
+import logging
 import operator
 import os
 import re
@@ -35,8 +36,10 @@ from flask_chatix_comments.cli import chatix
 from flask_chatix_comments.cli_hub import hub
 from flask_chatix_comments.config import SETTINGS, ChatixConfig
 from flask_chatix_comments.extension import get_state
+from flask_chatix_comments.hub.log_setup import JsonFormatter
 from flask_chatix_comments.hub.multipart import MAX_OVERHEAD_BYTES
 from flask_chatix_comments.hub.server import HubThread
+from flask_chatix_comments.hub.watched import request_id
 from flask_chatix_comments.hub.web_protocols import HttpProtocol, WebSocketProtocol
 from flask_chatix_comments.hub.web_server import SHUTDOWN_S
 from flask_chatix_comments.operations import OPERATIONS, merge_operations
@@ -398,6 +401,36 @@ def test_unit_files_are_hardened_alike() -> None:
     common = [{name: value for name, value in service.items() if name not in own} for service in services]
     assert common[0] == common[1] == common[2] == common[3]
     assert {"ProtectSystem", "NoNewPrivileges", "CapabilityBoundingSet", "ReadWritePaths"} <= common[0].keys()
+
+
+def test_the_page_on_operating_asks_the_hub_that_is_run_there(chatix_hub: HubForTests) -> None:
+    page = (ROOT / "docs/operating-the-hub.md").read_text()
+    check, timer = map(parse_unit, blocks(page, "ini"))
+    assert (check.sections(), timer.sections()) == (["Unit", "Service"], ["Unit", "Timer", "Install"])
+    (restarted,) = re.findall(r"systemctl try-restart ([a-z.-]+)", check["Service"]["ExecStart"])
+    assert f"`/etc/systemd/system/{restarted}`" in (ROOT / "docs/running-hub-process.md").read_text()
+    paths = set(re.findall(r"/v1(/[a-z]+)", page))
+    assert paths == {"/health", "/ready", "/metrics"}
+    base = chatix_hub.url.removesuffix("/v1")
+    for url in re.findall(r"http://127\.0\.0\.1:5001(/v1/health|/v1/ready)", page):
+        assert httpx.get(base + url).status_code == 200
+    (arguments,) = re.findall(r"args: \[flask, --app, blog, chatix, hub, (.*)\]", page)
+    assert set(re.findall(r"--\S+\b", arguments)) <= PROGRAMS["flask"]
+
+
+def test_the_form_of_the_log_that_is_shown_is_the_real_one() -> None:
+    (line,) = blocks((ROOT / "docs/operating-the-hub.md").read_text(), "json")
+    shown = json.loads(line)
+    fields = {name: shown[name] for name in ("method", "operation", "status", "duration_s")}
+    record = logging.LogRecord(shown["logger"], logging.INFO, __file__, 1, shown["message"], (), None)
+    record.chatix_fields = fields
+    token = request_id.set(shown["request_id"])
+    try:
+        made = json.loads(JsonFormatter().format(record))
+    finally:
+        request_id.reset(token)
+    assert made | {"time": shown["time"]} == shown
+    assert list(made) == list(shown)
 
 
 def test_nginx_lets_through_what_the_default_limit_allows() -> None:
