@@ -259,7 +259,7 @@ ALLOWED: dict[str, set[str]] = {
     "hub.readiness": {".hub.store.base"},
     "hub.metrics": {".errors"},
     "hub.prometheus": {"prometheus_client", ".hub.metrics"},
-    "hub.metrics_api": {"starlette", ".hub.metrics", ".hub.rest_call", ".errors"},
+    "hub.metrics_api": {"starlette", ".hub.metrics", ".hub.rate_config", ".hub.rest_call", ".errors"},
     "hub.watched": {"starlette", ".hub.metrics"},
     "hub.log_setup": {".hub.watched", ".hub.web_log", ".errors"},
     "hub.meters": {

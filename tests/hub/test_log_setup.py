@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import sys
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -35,6 +36,7 @@ def log() -> Iterator[io.StringIO]:
     # That is the client of these tests.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     yield io.StringIO()
+    logging.captureWarnings(False)
     for one, level, handlers in before:
         one.setLevel(level)
         one.handlers = handlers
@@ -248,6 +250,17 @@ def test_the_level_is_that_of_the_hub(log: io.StringIO, level: Any, said: int) -
         getattr(logging.getLogger("a.library"), method)("theirs")
     messages = [line["message"] for line in lines_of(log)]
     assert (messages.count("ours"), messages.count("theirs")) == (said, 2)
+
+
+def test_warnings_of_python_are_lines_as_well(log: io.StringIO) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        set_up_log("json", "info", log)
+        warnings.warn("This is old.", DeprecationWarning, stacklevel=1)
+        logging.captureWarnings(False)
+    (line,) = lines_of(log)
+    assert line["logger"] == "py.warnings"
+    assert line["message"].endswith("DeprecationWarning: This is old.")
 
 
 def test_what_the_site_has_set_up_beside_stderr_stays(log: io.StringIO) -> None:

@@ -134,6 +134,17 @@ async def test_each_of_the_keys_opens_them(hub: Hub, key: str) -> None:
     assert (await hub.get("/chatroom/list", key=key)).status_code == 401
 
 
+async def test_keys_cannot_be_tried_for_long(make_config: Callable[..., HubConfig], clock: Clock) -> None:
+    config = make_config(metrics_keys=KEYS, rates=RateConfig.same(2))
+    async with Hub.running(config, clock) as hub:
+        transport = httpx.ASGITransport(app=hub.app, client=("192.0.2.7", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://hub.example/v1") as stranger:
+            statuses = [(await stranger.get("/metrics")).status_code for _ in range(4)]
+        # Whoever has a key is never kept waiting.
+        assert {(await scrape(hub)).status_code for _ in range(4)} == {200}
+    assert statuses == [401, 401, 429, 429]
+
+
 async def test_they_come_as_openmetrics_too(hub: Hub) -> None:
     answer = await scrape(hub, accept="application/openmetrics-text; version=1.0.0")
     assert answer.headers["content-type"].startswith("application/openmetrics-text")

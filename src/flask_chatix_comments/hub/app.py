@@ -29,7 +29,8 @@ from .intake import Intake
 from .limiter import Limiter
 from .membership import Membership
 from .meters import CountedBackplane, count_refusals, read_connections
-from .metrics_api import open_metrics
+from .metrics import NO_METRICS
+from .metrics_api import MetricsApi, open_metrics
 from .origins import CorsMiddleware, OriginPolicy
 from .rest import RestApi
 from .rest_call import NO_STORE, refusal_to_response
@@ -68,7 +69,8 @@ def create_hub(
         ConfigError: The database URL cannot be used.
     """
     store = store if store is not None else SqlStore(config.database_url)
-    metrics, metrics_routes = open_metrics(config.metrics_keys)
+    exposed = open_metrics(config.metrics_keys)
+    metrics = exposed or NO_METRICS
     membership, backplane = Membership(), CountedBackplane(LocalBackplane(), metrics)
     folder = UploadFolder(config.uploads.folder) if config.uploads is not None else None
     remove_files = folder.remove if folder is not None else None
@@ -118,7 +120,7 @@ def create_hub(
     farewell = Farewell(channels.count_attached)
     routes = [
         *vitals.routes(),
-        *metrics_routes,
+        *MetricsApi(exposed, config.metrics_keys, count=entrance.count).routes(),
         Route("/visitor/get-id", entrance.get_id),
         Route("/chat/negotiate", entrance.negotiate, methods=["POST"]),
         WebSocketRoute("/chat", WebSocketTransport(dispatcher, channels, admit=admit, say_goodbye=farewell.say)),

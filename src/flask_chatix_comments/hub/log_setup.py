@@ -38,6 +38,8 @@ def set_up_log(log_format: LogFormat, level: LogLevel, stream: TextIO | None = N
     handler.setFormatter(JsonFormatter() if log_format == "json" else logging.Formatter(_TEXT))
     root.addHandler(handler)
     logging.getLogger(PACKAGE).setLevel(level.upper())
+    # Python's own go to stderr otherwise.
+    logging.captureWarnings(True)
 
 
 class JsonFormatter(logging.Formatter):
