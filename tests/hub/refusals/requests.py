@@ -144,6 +144,14 @@ async def _(site: Site) -> str:
     return await site.ask("GET", "/metrics", headers={"Authorization": "Bearer wrong"})
 
 
+@ENTRANCE.row("too many requests for the metrics without their key")
+async def _(site: Site) -> str:
+    rates = RateConfig.of({"connecting": {"address": (1, 60)}})
+    await site.begin(metrics_keys=("a-key-of-the-metrics",), rates=rates)
+    await site.ask("GET", "/metrics")
+    return await site.ask("GET", "/metrics")
+
+
 at_entrance("another website", "GET", "/visitor/get-id?websiteId=other")
 at_entrance("a query that cannot be read", "GET", "/visitor/get-id?" + "&".join(f"p{n}=1" for n in range(60)))
 
