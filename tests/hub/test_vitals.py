@@ -11,6 +11,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from flask_chatix_comments.hub import readiness as readiness_module
 from flask_chatix_comments.hub import vitals
 from flask_chatix_comments.hub.app import create_hub
 from flask_chatix_comments.hub.config import HubConfig
@@ -52,6 +53,7 @@ class Store(SqlStore):
 @pytest.fixture
 def store(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setattr(vitals, "LOOK_S", 0.01)
+    monkeypatch.setattr(readiness_module, "CALM_S", 0.02)
     return Store(database_url)
 
 
@@ -203,3 +205,17 @@ def test_who_stops_is_not_ready_whatever_else() -> None:
         told.append(readiness.obstacle)
     failing = Obstacle.CANNOT_WRITE
     assert told == [Obstacle.STARTING, None, failing, failing, Obstacle.STOPPING]
+
+
+def test_who_has_failed_has_to_be_calm_for_a_while() -> None:
+    clock, told = Clock(), []
+    readiness = Readiness(clock=clock)
+    for after_s in (0.0, readiness_module.CALM_S - 1, 1.0):
+        readiness.note_batch(Batch(1, 0.1, cannot_write=True))
+        clock.advance(after_s)
+        # It can be written, but a moment ago it could not.
+        readiness.note_written()
+        told.append(readiness.is_failing)
+    clock.advance(readiness_module.CALM_S - 1)
+    readiness.note_written()
+    assert [*told, readiness.is_failing] == [True, True, True, False]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import enum
 import logging
+import time
+from collections.abc import Callable
 
 from .store.base import Batch, Disk
 
@@ -15,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 #: With less than this the next comment may be the one that does not fit.
 MIN_FREE_BYTES = 16 * 1024 * 1024
+#: So long must nothing have failed: the little that is written to try finds room where a comment may find none.
+CALM_S = 30.0
 
 
 class Obstacle(enum.StrEnum):
@@ -27,12 +31,20 @@ class Obstacle(enum.StrEnum):
 
 
 class Readiness:
-    """What stands in the way; changed from the event loop and from the thread that writes."""
+    """What stands in the way; changed from the event loop and from the thread that writes.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Seconds that go on steadily.
+
+    Attributes:
+        is_failing: Whether the database has refused, and it is not sure that it would not do so again.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._phase: Obstacle | None = Obstacle.STARTING
         self._is_full = False
-        #: Whether the database has refused, and nothing has been written since that was meant to try it.
+        self._failed_at = float("-inf")
         self.is_failing = False
 
     @property
@@ -54,13 +66,16 @@ class Readiness:
 
     def note_batch(self, batch: Batch) -> None:
         """Note what came of writing. A success says little: it may have written nothing, or found a little room."""
-        if batch.cannot_write and not self.is_failing:
+        if not batch.cannot_write:
+            return
+        self._failed_at = self._clock()
+        if not self.is_failing:
             self.is_failing = True
             logger.error("The hub's database cannot be written: posts are refused, what is there can be read.")
 
     def note_written(self) -> None:
         """Note that something was written to try the database."""
-        if self.is_failing:
+        if self.is_failing and self._clock() - self._failed_at >= CALM_S:
             self.is_failing = False
             logger.warning("The hub's database can be written again.")
 
