@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 BROWSER_SOURCES := package-lock.json package.json hatch_build.py $(shell find browser -type f 2>/dev/null)
 BUNDLE := src/flask_chatix_comments/static/chatix_comments/manifest.json
 
-.PHONY: help demo test coverage test-python test-browser-code soak bench lint docs format lock screenshots clean chromium nginx databases
+.PHONY: help demo test coverage test-python test-browser-code soak fuzz bench lint docs format lock screenshots clean chromium nginx databases
 
 help:
 	@echo "make demo    the example site with live comments (PORT, HUB_PORT, DEMO_DATA)"
@@ -24,6 +24,7 @@ help:
 	@echo "make coverage  the Python tests, and which lines they reach"
 	@echo "make soak    10,000 comments while the hub is killed and lines are cut (SOAK_ARGS, such as --seed 1)"
 	@echo "make bench   what pages, look-ups, comments, uploads and commands for many posts cost, beside their limits"
+	@echo "make fuzz    random input for all that strangers can send (FUZZ_ARGS, such as --seconds 600 framing)"
 	@echo "make lint    ruff, mypy, tsc, Biome"
 	@echo "make docs    the documentation site, into docs/_build/html"
 	@echo "make format  rewrite the sources in the project's format"
@@ -122,6 +123,11 @@ test-browser-code: node_modules/.chatix-comments-dev
 soak: .venv/.dev
 	$(BIN)/python -m tests.soak $(SOAK_ARGS)
 
+# The fuzzer that sees what its input reaches is there for some systems only; without it inputs are changed blindly.
+fuzz: .venv/.dev $(BUNDLE)
+	-@$(BIN)/python -m pip install --quiet -r requirements/fuzz.txt
+	$(BIN)/python -m fuzz $(FUZZ_ARGS)
+
 lint: node_modules/.chatix-comments-dev $(BUNDLE)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -150,7 +156,7 @@ screenshots: .venv/.dev $(BUNDLE) chromium
 # The lock files name versions only: no index, no path.
 lock: .venv/bin/python
 	@$(BIN)/python -m pip install --quiet uv
-	@for name in build demo dev docs; do \
+	@for name in build demo dev docs fuzz; do \
 	  $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --annotation-style line \
 	    requirements/$$name.in -o requirements/$$name.txt; done
 	@npm install --package-lock-only --ignore-scripts

@@ -58,13 +58,13 @@ class Entrance:
 
     async def get_id(self, request: Request) -> Response:
         """Answer a ticket for somebody new."""
-        self.check_website(_parameters(request.scope).get("websiteId"))
+        self.check_website(parameters_of(request.scope).get("websiteId"))
         self.count(Action.CONNECTING, request.scope)
         return JSONResponse(self._service.visitors.new_ticket(), headers=NO_STORE)
 
     async def negotiate(self, request: Request) -> Response:
         """Answer how to connect (TransportProtocols.md, "POST [endpoint-base]/negotiate")."""
-        parameters = _parameters(request.scope)
+        parameters = parameters_of(request.scope)
         ticket, text = self.check_visitor(parameters)
         version = parse_version(parameters.get("negotiateVersion"))
         address = self.count(Action.CONNECTING, request.scope, ticket)
@@ -100,7 +100,7 @@ class Entrance:
         """Return a connection's token and the text of its ticket, which are yet to be compared with ours."""
         if not self._policy.is_allowed(scope["headers"]):
             raise RequestRefusedError(403, "Pages of this origin may not use the hub.")
-        parameters = _parameters(scope)
+        parameters = parameters_of(scope)
         self.check_website(parameters.get("websiteId"))
         return parameters.get("id"), parameters.get("visitorId")
 
@@ -130,7 +130,7 @@ class Entrance:
             raise RequestRefusedError(401, "The visitor's id is not accepted. Please get a new one.") from exc
 
 
-def _parameters(scope: MutableMapping[str, Any]) -> dict[str, str]:
+def parameters_of(scope: MutableMapping[str, Any]) -> dict[str, str]:
     """Return the query's parameters; of several of one name, the first."""
     try:
         pairs = parse_qsl(scope["query_string"].decode("ascii"), keep_blank_values=True, max_num_fields=MAX_PARAMETERS)

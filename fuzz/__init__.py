@@ -1,0 +1,1 @@
+"""Random input for all that strangers can send: ``make fuzz`` runs it for long, the tests for a moment."""
