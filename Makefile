@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 BROWSER_SOURCES := package-lock.json package.json hatch_build.py $(shell find browser -type f 2>/dev/null)
 BUNDLE := src/flask_chatix_comments/static/chatix_comments/manifest.json
 
-.PHONY: help demo test coverage test-python test-browser-code soak fuzz bench lint docs format lock screenshots clean chromium nginx databases
+.PHONY: help demo test coverage test-python test-browser-code soak fuzz audit bench lint docs format lock screenshots clean chromium nginx databases
 
 help:
 	@echo "make demo    the example site with live comments (PORT, HUB_PORT, DEMO_DATA)"
@@ -25,7 +25,8 @@ help:
 	@echo "make soak    10,000 comments while the hub is killed and lines are cut (SOAK_ARGS, such as --seed 1)"
 	@echo "make bench   what pages, look-ups, comments, uploads and commands for many posts cost, beside their limits"
 	@echo "make fuzz    random input for all that strangers can send (FUZZ_ARGS, such as --seconds 600 framing)"
-	@echo "make lint    ruff, mypy, tsc, Biome"
+	@echo "make lint    ruff, mypy, bandit, tsc, Biome"
+	@echo "make audit   whether anything is known against what we install (asks the advisory services)"
 	@echo "make docs    the documentation site, into docs/_build/html"
 	@echo "make format  rewrite the sources in the project's format"
 	@echo "make lock    renew the lock files"
@@ -128,10 +129,16 @@ fuzz: .venv/.dev $(BUNDLE)
 	-@$(BIN)/python -m pip install --quiet -r requirements/fuzz.txt
 	$(BIN)/python -m fuzz $(FUZZ_ARGS)
 
+# What the services do not answer for has not been checked, and fails.
+audit: .venv/.dev node_modules/.chatix-comments-dev
+	@$(BIN)/python -m pip install --quiet -r requirements/audit.txt
+	@$(BIN)/python tools/audit.py
+
 lint: node_modules/.chatix-comments-dev $(BUNDLE)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --recursive src --configfile pyproject.toml
 	npm run --silent typecheck
 	npm run --silent lint
 
@@ -156,7 +163,7 @@ screenshots: .venv/.dev $(BUNDLE) chromium
 # The lock files name versions only: no index, no path.
 lock: .venv/bin/python
 	@$(BIN)/python -m pip install --quiet uv
-	@for name in build demo dev docs fuzz; do \
+	@for name in build demo dev docs fuzz audit; do \
 	  $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --annotation-style line \
 	    requirements/$$name.in -o requirements/$$name.txt; done
 	@npm install --package-lock-only --ignore-scripts

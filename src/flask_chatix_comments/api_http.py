@@ -194,7 +194,8 @@ class ApiCaller:
                 return None
             if error.retry_after_s is not None:
                 return error.retry_after_s if error.retry_after_s <= MAX_RETRY_AFTER_S else None
-        return min(MAX_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)
+        pause_s = min(MAX_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (attempt - 1))
+        return pause_s * random.uniform(0.5, 1.0)  # nosec B311  # spreads retries
 
     def _exchange(self, operation: Operation, arguments: Mapping[str, Any], *, headers: Mapping[str, str]) -> bytes:
         """Send one request and return the body of the answer, whose status is a success.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .hub.server import HubThread
 
 RETRY_AFTER_S = 1.0
-_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # nosec B104  # compared with, not bound to
 
 logger = logging.getLogger(__name__)
 

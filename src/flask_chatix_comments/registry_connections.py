@@ -119,7 +119,7 @@ class RegistryConnections:
                 if self._clock() > ends_at:
                     raise
             # At random, lest two that are in each other's way meet again.
-            self._sleep(pause_s * random.uniform(0.5, 1.5))
+            self._sleep(pause_s * random.uniform(0.5, 1.5))  # nosec B311  # spreads retries
         with lend(post_id) as connection:
             return work(connection)
 

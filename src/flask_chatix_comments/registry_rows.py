@@ -75,7 +75,7 @@ def read_state(stored: str) -> tuple[RoomState, bool]:
 
 
 #: What stands in the columns of a claim when there is none.
-NO_CLAIM = {"claim_token": None, "claim_owner": None, "claim_expires_at": None}
+NO_CLAIM = {"claim_token": None, "claim_owner": None, "claim_expires_at": None}  # nosec B105  # names of columns
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ class RoomList:
     def find(self, chatroom_id: str) -> Chatroom | None:
         """Return a chatroom as it was when it was fetched."""
         with self._lock:
-            query = f"SELECT {_COLUMNS} FROM rooms WHERE chatroom_id = ?"
+            query = f"SELECT {_COLUMNS} FROM rooms WHERE chatroom_id = ?"  # nosec B608  # only our own names are put in
             row = self._database.execute(query, (chatroom_id,)).fetchone()
         return None if row is None else _from_row(row)
 
@@ -128,7 +128,7 @@ class RoomList:
         while True:
             with self._lock:
                 rows = self._database.execute(
-                    f"SELECT number, {_COLUMNS} FROM rooms WHERE number > ? AND NOT is_known AND NOT is_deleted"
+                    f"SELECT number, {_COLUMNS} FROM rooms WHERE number > ? AND NOT is_known AND NOT is_deleted"  # nosec B608  # only our own names are put in
                     " ORDER BY number LIMIT ?",
                     (after, _READ_AT_ONCE),
                 ).fetchall()

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 MIN_SECRET_BYTES = 16
-SECRET_COMMAND = "python -c 'import secrets; print(secrets.token_hex(32))'"
+SECRET_COMMAND = "python -c 'import secrets; print(secrets.token_hex(32))'"  # nosec B105  # the command that makes one
 
 
 # Printed in documentation, or typed to have something there; in small letters, without marks.

@@ -156,7 +156,8 @@ def _answer_preparing(error: RoomNotReadyError) -> Response:
 
 
 def _spread(after_s: float) -> float:
-    return round(min(MAX_RETRY_AFTER_S, random.uniform(after_s, RETRY_SPREAD * after_s)), 1)
+    spread_s = random.uniform(after_s, RETRY_SPREAD * after_s)  # nosec B311  # spreads retries
+    return round(min(MAX_RETRY_AFTER_S, spread_s), 1)
 
 
 @blueprint.errorhandler(HubMissingError)
