@@ -19,11 +19,13 @@ from flask_chatix_comments import (
     PostError,
     RoomState,
     SyncOutcome,
+    SyncResult,
     TroubleKind,
     cli_check,
     cli_progress,
     cli_support,
     cli_transfer,
+    cli_upkeep,
 )
 from flask_chatix_comments.api import ChatixApi
 from flask_chatix_comments.models import SenderFlag
@@ -197,6 +199,15 @@ class TestSync:
         site.comments.posts_loader(lambda: [Post(number, "New") for number in range(20)])
         summary = run_json(site, "sync")
         assert (summary["unchanged"], summary["retitled"]) == (done, 20 - done)
+
+    def test_interrupted_before_the_first_post(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        def interrupt(*_: object, **__: object) -> Iterator[SyncResult]:
+            yield from ()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(cli_upkeep, "sync_all", interrupt)
+        result = run(site, "sync")
+        assert (result.exit_code, result.stdout) == (130, "Nothing was looked at.\n")
 
     def test_progress_where_there_is_no_terminal(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(cli_progress, "LINE_EVERY", 2)

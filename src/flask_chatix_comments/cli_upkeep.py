@@ -90,7 +90,7 @@ def sync_command(path: str | None, file_format: FileFormat | None, concurrency: 
         print_json(numbers | {"is_complete": is_complete, "failures": failures.rows})
     else:
         found = [f"{number} {name.replace('_', ' ')}" for name, number in numbers.items() if number]
-        click.echo(", ".join(found) or "There are no posts.")
+        click.echo(", ".join(found) or ("There are no posts." if is_complete else "Nothing was looked at."))
     if not is_complete:
         sys.exit(INTERRUPTED)
     if failures.count:
