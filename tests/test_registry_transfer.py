@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flask_chatix_comments.database import create_registry_engine, metadata
+from flask_chatix_comments import registry_schema
+from flask_chatix_comments.database import Database, create_registry_engine, metadata
 from flask_chatix_comments.errors import RegistryError, TransferError
 from flask_chatix_comments.registry import Claim, RoomRegistry, RoomState
 from flask_chatix_comments.registry_lines import TABLES, columns_of, parse_line
@@ -137,6 +138,24 @@ def test_that_a_post_was_moved_goes_along(registry: RoomRegistry, other: RoomReg
     bring(other, export(registry))
     assert rows_of(other) == rows_of(registry)
     assert other.get("old").moved_to == "new"
+
+
+def test_where_the_sites_engine_begins_transactions_itself(registry: RoomRegistry, tmp_path: Path) -> None:
+    """As SQLAlchemy's documentation has it for SQLite, so that savepoints work."""
+    fill(registry)
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'site.sqlite'}")
+
+    def leave_alone(connection: Any, _: object) -> None:
+        connection.isolation_level = None
+
+    sa.event.listen(engine, "connect", leave_alone)
+    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    place = Database(engine, is_shared=True)
+    assert registry_schema.upgrade(place)[1].is_newest
+    there = RoomRegistry(lambda: place)
+    bring(there, export(registry))
+    assert export(there)[1:] == export(registry)[1:]
+    engine.dispose()
 
 
 def test_of_an_empty_registry(registry: RoomRegistry, other: RoomRegistry) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
-from sqlalchemy.engine import URL, Dialect, Engine, ExceptionContext, make_url
+from sqlalchemy.engine import URL, Connection, Dialect, Engine, ExceptionContext, make_url
 from sqlalchemy.engine.interfaces import DBAPIModule
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
@@ -176,6 +176,19 @@ def insert_unless_there(dialect: Dialect) -> sa.Insert:
         return mysql.insert(chatrooms).on_duplicate_key_update(post_id=chatrooms.c.post_id)
     insert = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
     return insert(chatrooms).on_conflict_do_nothing(index_elements=["post_id"])
+
+
+def begin_sqlite(connection: Connection, statement: str) -> None:
+    """Begin a transaction by *statement* on a connection to SQLite that has done nothing yet.
+
+    The driver begins one when it thinks fit, which may be too late. An engine of the site's may have rules of its own,
+    and have begun one that is of another kind.
+    """
+    connection.exec_driver_sql("SELECT 1")
+    driver_connection: Any = connection.connection.driver_connection
+    if driver_connection.in_transaction:
+        connection.exec_driver_sql("ROLLBACK")
+    connection.exec_driver_sql(statement)
 
 
 def add_tables(site: sa.MetaData) -> None:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from .database import Database
+from .database import Database, begin_sqlite
 from .errors import SchemaError
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _connection(database: Database, *, is_for_changes: bool = False) -> Iterator
 def _lock(connection: Connection) -> Iterator[None]:
     match connection.dialect.name:
         case "sqlite":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            begin_sqlite(connection, "BEGIN IMMEDIATE")
             yield
         case "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_NUMBER)))

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
+from .database import begin_sqlite
 from .errors import RegistryError, TransferError
 from .registry import RoomRegistry
 from .registry_batches import NAMES, Batch, identity
@@ -85,7 +86,7 @@ def _text_lines(lines: Iterable[str]) -> Iterator[str]:
 def _hold_still(connection: Connection) -> None:
     """Let the connection see one moment, until its transaction ends."""
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("BEGIN")
+        begin_sqlite(connection, "BEGIN")
     else:
         connection.execution_options(isolation_level="REPEATABLE READ")
 
