@@ -53,7 +53,11 @@ async def test_negotiate_announces_what_there_is(hub: Hub, clock: Clock) -> None
     assert new["negotiateVersion"] == 1
     assert new["connectionToken"] != new["connectionId"]
     for answer in (old, new):
-        assert answer["availableTransports"] == [{"transport": "WebSockets", "transferFormats": ["Text", "Binary"]}]
+        assert answer["availableTransports"] == [
+            {"transport": "WebSockets", "transferFormats": ["Text", "Binary"]},
+            {"transport": "ServerSentEvents", "transferFormats": ["Text"]},
+            {"transport": "LongPolling", "transferFormats": ["Text", "Binary"]},
+        ]
     secrets = {old["connectionId"], new["connectionToken"], new["connectionId"]}
     assert len(secrets) == 3
     assert all(len(secret) >= 32 for secret in secrets)

@@ -40,6 +40,7 @@ from .signalr.connection import ConnectionLimits
 from .store.base import MessageStore
 from .store.sql import SqlStore
 from .transports.channels import Channels
+from .transports.http import HttpTransport
 from .transports.websocket import WebSocketTransport
 from .uploads import UploadApi
 from .vitals import Vitals
@@ -118,12 +119,20 @@ def create_hub(
     dispatcher = Dispatcher(service, broadcast, website_id=config.website_id, limiter=limiter, metrics=metrics)
     admit = count_refusals(entrance.admit, metrics)
     farewell = Farewell(channels.count_attached)
+    requests = HttpTransport(
+        dispatcher,
+        channels,
+        admit=entrance.admit,
+        recognize=entrance.recognize,
+        max_body_bytes=config.max_record_bytes,
+    )
     routes = [
         *vitals.routes(),
         *MetricsApi(exposed, config.metrics_keys, count=entrance.count).routes(),
         Route("/visitor/get-id", entrance.get_id),
         Route("/chat/negotiate", entrance.negotiate, methods=["POST"]),
         WebSocketRoute("/chat", WebSocketTransport(dispatcher, channels, admit=admit, say_goodbye=farewell.say)),
+        Route("/chat", requests),
         *api.routes(),
     ]
     intake = None
@@ -141,7 +150,9 @@ def create_hub(
         routes += uploads.routes()
     app = Starlette(
         routes=[Mount(BASE_PATH, app=Router(routes, redirect_slashes=False))],
-        lifespan=vitals.around(_lifespan(store, service, channels, intake, interval_s=config.presence_interval_s)),
+        lifespan=vitals.around(
+            _lifespan(store, service, channels, requests, intake, interval_s=config.presence_interval_s)
+        ),
         exception_handlers={
             HTTPException: _http_error,
             RequestRefusedError: refusal_to_response,
@@ -160,7 +171,13 @@ def create_hub(
 
 
 def _lifespan(
-    store: MessageStore, service: ChatService, channels: Channels, intake: Intake | None, *, interval_s: float
+    store: MessageStore,
+    service: ChatService,
+    channels: Channels,
+    requests: HttpTransport,
+    intake: Intake | None,
+    *,
+    interval_s: float,
 ) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -178,6 +195,7 @@ def _lifespan(
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+            await requests.close()
         finally:
             if intake is not None:
                 intake.stop()

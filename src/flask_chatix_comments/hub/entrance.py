@@ -26,7 +26,7 @@ from .transports.channel import Channel
 from .transports.channels import Channels
 
 #: What negotiate announces, the preferred one first.
-TRANSPORTS = ("WebSockets",)
+TRANSPORTS = ("WebSockets", "ServerSentEvents", "LongPolling")
 MAX_PARAMETERS = 50
 
 

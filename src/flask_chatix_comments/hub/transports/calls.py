@@ -64,6 +64,11 @@ class CallQueue:
         if not self.is_over:
             self._frames.put_nowait(say_goodbye)
 
+    def give_up(self) -> None:
+        """In an exception's handler: log it, and send the client away to come again."""
+        logger.exception("A connection failed.")
+        self._channel.close(error=HUB_FAILED, allow_reconnect=True)
+
     async def serve(self, *helpers: asyncio.Task[None]) -> None:
         """Answer the client's calls until it is gone.
 
@@ -81,7 +86,7 @@ class CallQueue:
                 # It may have been renewed.
                 self._channel.ticket = caller.ticket
         except Exception:
-            give_up(self._channel)
+            self.give_up()
             await self._drain()
         finally:
             if caller is not None:
@@ -122,12 +127,6 @@ class CallQueue:
     async def _drain(self) -> None:
         while await self._next() is not None:
             pass
-
-
-def give_up(channel: Channel) -> None:
-    """In an exception's handler: log it, and send the client away to come again."""
-    logger.exception("A connection failed.")
-    channel.close(error=HUB_FAILED, allow_reconnect=True)
 
 
 async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:

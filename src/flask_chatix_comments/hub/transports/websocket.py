@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from ...errors import RequestRefusedError
 from ..dispatcher import Dispatcher
-from .calls import CallQueue, give_up
+from .calls import CallQueue
 from .channel import Channel
 from .channels import Channels
+from .http_messages import Receive, Scope
 from .outlet import SEND_S, Message, Outlet, Send
 from .shutdown import call_at_shutdown
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 
 NORMAL_CLOSURE = 1000
 #: "Service restart", in the registry of close codes: whoever is told so comes again.
@@ -67,7 +64,7 @@ class WebSocketTransport:
     async def _carry(self, channel: Channel, scope: Scope, receive: Receive, send: Send) -> None:
         calls = CallQueue(channel, self._dispatcher)
         call_at_shutdown(scope, partial(calls.end_by, partial(self._say_goodbye, channel)))
-        reader = asyncio.create_task(_read(channel, receive, calls))
+        reader = asyncio.create_task(_read(receive, calls))
         outlet = Outlet(channel, send, wrap=_frame_of, finish=partial(_finish, channel, send, reader, calls))
         outlet.open()
         try:
@@ -76,13 +73,13 @@ class WebSocketTransport:
             await outlet.close()
 
 
-async def _read(channel: Channel, receive: Receive, calls: CallQueue) -> None:
+async def _read(receive: Receive, calls: CallQueue) -> None:
     """Take the client's frames, ahead of their turn, until it is gone."""
     try:
         while (event := await receive())["type"] == "websocket.receive":
             await calls.take(_text_of(event))
     except Exception:
-        give_up(channel)
+        calls.give_up()
         await _wait_for_end(receive)
     calls.hang_up()
 
