@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -69,9 +69,11 @@ def open_client(chromium: Browser, bundles: Path, blog: str) -> Iterator[Callabl
     """Open pages with a client in them: on another port than the hub, as a blog is."""
     contexts = []
 
-    def open_page(client: str, *, beside: Page | None = None) -> Page:
+    def open_page(client: str, *, beside: Page | None = None, without: Iterable[str] = ()) -> Page:
+        """Open one; *without* are what this browser does not have."""
         if beside is None:
             contexts.append(chromium.new_context())
+            contexts[-1].add_init_script("".join(f"delete window.{name};" for name in without))
         context = beside.context if beside is not None else contexts[-1]
         page = context.new_page()
         script = (bundles / f"{client}.js").read_text()

@@ -14,12 +14,23 @@ pytestmark = [pytest.mark.interop, pytest.mark.browser]
 OpenClient = Callable[..., Page]
 
 
-def test_a_whole_talk(api: ChatixApi, open_client: OpenClient) -> None:
+@pytest.mark.parametrize(
+    ("without", "transport"),
+    [
+        ((), "WebSocketTransport"),
+        (("WebSocket",), "ServerSentEventsTransport"),
+        (("WebSocket", "EventSource"), "LongPollingTransport"),
+    ],
+)
+def test_a_whole_talk(api: ChatixApi, open_client: OpenClient, without: tuple[str, ...], transport: str) -> None:
     room = api.create_chatroom("A post").chatroom_id
-    one, two = open_client("core"), open_client("core")
+    one, two = open_client("core", without=without), open_client("core")
     start(one)
     start(two)
     wait_for(one, "onConnected")
+    used = one.evaluate("core.chat.connection.hubConnection.connection.transport.constructor.name")
+    # The bundler numbers equal names.
+    assert used.rstrip("0123456789") == transport
     for page in (one, two):
         assert call(page, "connectToChatroom", room) is True
     sent = call(one, "sendChatroomTextMessage", "Hello from the SDK", room)
