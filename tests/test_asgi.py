@@ -31,6 +31,7 @@ from tests.flask_support import Site
 from tests.hub.support import records_of
 
 HUB = "/chatix-comments/hub"
+CALL = '{"type":1,"invocationId":"1","target":"GetManagers","arguments":[]}\x1e'
 DEADLINE_S = 20.0
 
 
@@ -101,6 +102,34 @@ def test_site_and_hub_answer_on_one_port(site: Site) -> None:
                 record.get("target") == "OnUpdateChatroomMessage" for record in records_of(str(socket.recv(DEADLINE_S)))
             ):
                 pass
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "*/*"])
+def test_the_other_transports_go_past_the_adapter_of_the_site(site: Site, accept: str) -> None:
+    """Readers who hold a request open take none of the site's threads."""
+    with served(mount(site.app, threads=1), http=HttpProtocol) as base, httpx.Client(timeout=DEADLINE_S) as client:
+        access = join(base, site)
+        address = negotiate(base, access).replace("ws", "http", 1)
+
+        def post(text: str) -> None:
+            assert httpx.post(address, content=text).status_code == 200
+
+        with ExitStack() as stack:
+            if accept == "*/*":
+                assert client.get(address).text == ""
+                post('{"protocol":"json","version":1}\x1e')
+                assert client.get(address).text == "{}\x1e"
+                post(CALL)
+                assert '"invocationId":"1"' in client.get(address).text
+            else:
+                answer = stack.enter_context(client.stream("GET", address, headers={"Accept": accept}))
+                lines = (line for line in answer.iter_lines() if line.startswith("data: "))
+                post('{"protocol":"json","version":1}\x1e')
+                assert next(lines) == "data: {}"
+                post(CALL)
+                assert '"invocationId":"1"' in next(lines)
+            assert httpx.get(f"{base}/", timeout=DEADLINE_S).text == f"{base}/"
+            assert httpx.delete(address).status_code == 202
 
 
 def test_requests_that_all_wait_for_the_hub_do_not_stop_it(site: Site) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class TransportFilter:
@@ -13,14 +13,16 @@ class TransportFilter:
 
     Args:
         blocked: The transports that do not get through, as negotiate names them.
+        held: Those whose answers are passed on when they are complete.
 
     Attributes:
         used: How many requests of each transport have got through.
     """
 
-    def __init__(self, blocked: Iterable[str]) -> None:
+    def __init__(self, blocked: Iterable[str] = (), *, held: Iterable[str] = ()) -> None:
         self.used: Counter[str] = Counter()
         self._blocked = frozenset(blocked)
+        self._held = frozenset(held)
 
     def __call__(self, app: ASGIApp) -> ASGIApp:
         """Return *app* behind the proxy."""
@@ -32,7 +34,7 @@ class TransportFilter:
                 return
             if transport is not None:
                 self.used[transport] += 1
-            await app(scope, receive, send)
+            await app(scope, receive, _holding(send) if transport in self._held else send)
 
         return filtered
 
@@ -45,6 +47,18 @@ def _transport_of(scope: Scope) -> str | None:
         return None
     wants_events = any(name == b"accept" and b"text/event-stream" in value for name, value in scope["headers"])
     return "ServerSentEvents" if wants_events else "LongPolling"
+
+
+def _holding(send: Send) -> Send:
+    messages: list[Message] = []
+
+    async def hold(message: Message) -> None:
+        messages.append(message)
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            for held in messages:
+                await send(held)
+
+    return hold
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from flask_chatix_comments.hub import app
+from flask_chatix_comments.hub.signalr.connection import ConnectionLimits
 from tests.e2e.support import (
     TICKET_KEY,
     Reader,
@@ -84,3 +86,20 @@ def test_a_talk_through_a_proxy(
                 lambda: api.get_chatroom(chatroom_id).number_of_visitors == 0, "both to have left", deadline_s=SOON_S
             )
     assert list(proxy.used) == [left]
+
+
+def test_a_proxy_that_holds_streams_up(
+    site: Site, tmp_path: Path, new_reader: NewReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The browser does not notice: to it the answer never begins. The hub does, and offers something else."""
+    monkeypatch.setattr(app, "ConnectionLimits", partial(ConnectionLimits, handshake_timeout_s=1.0))
+    proxy = TransportFilter(["WebSockets"], held=["ServerSentEvents"])
+    with running_hub(tmp_path, website_id="local", api_key=API_KEY, wrap=proxy) as hub:
+        site.settings["CHATIX_HUB_URL"] = hub.url
+        site.start()
+        page = new_reader().open(site.post_url(site.slugs()[0]))
+        reach_section(page)
+        write(page, "Here at last", name="Robin")
+        expect(comment(page, "Here at last")).to_be_visible()
+    assert proxy.used["ServerSentEvents"] == 1
+    assert proxy.used["LongPolling"] > 1

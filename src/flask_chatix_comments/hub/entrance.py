@@ -25,8 +25,6 @@ from .signalr.negotiate import answer, parse_version
 from .transports.channel import Channel
 from .transports.channels import Channels
 
-#: What negotiate announces, the preferred one first.
-TRANSPORTS = ("WebSockets", "ServerSentEvents", "LongPolling")
 MAX_PARAMETERS = 50
 
 
@@ -69,16 +67,17 @@ class Entrance:
         version = parse_version(parameters.get("negotiateVersion"))
         address = self.count(Action.CONNECTING, request.scope, ticket)
         negotiation = self._channels.negotiate(version, ticket, text, address=address)
-        return JSONResponse(answer(negotiation, TRANSPORTS), headers=NO_STORE)
+        return JSONResponse(answer(negotiation, self._channels.transports_for(ticket.visitor_id)), headers=NO_STORE)
 
     def admit(
         self,
         scope: MutableMapping[str, Any],
+        transport: str = "websocket",
         *,
         keep_alive_s: float | None = None,
         client_timeout_s: float | None = None,
     ) -> Channel:
-        """Return the channel that a request connects; the times are as in ``Channel.attach``.
+        """Return the channel that a request connects; the rest is as in ``Channel.attach``.
 
         Raises:
             RequestRefusedError: It is from a page that may not, or was not negotiated by this visitor, or is in use, or
@@ -87,7 +86,7 @@ class Entrance:
         token, ticket_text = self._check_connection(scope)
         self.count(Action.CONNECTING, scope)
         channel = self._channels.attach(
-            token, ticket_text, keep_alive_s=keep_alive_s, client_timeout_s=client_timeout_s
+            token, ticket_text, transport, keep_alive_s=keep_alive_s, client_timeout_s=client_timeout_s
         )
         channel.base_url = base_url_of(scope, self._public_url, channel.ticket.hub_url)
         return channel

@@ -233,6 +233,8 @@ class Request(Exchange):
 class Client:
     """A client of one of the transports: what the contract suite needs."""
 
+    transport: str
+
     def __init__(self, hub: Hub, query: str, headers: list[tuple[bytes, bytes]] | None = None) -> None:
         self.hub = hub
         self.query = query
@@ -311,6 +313,8 @@ class Client:
 class SocketClient(Client):
     """A client by WebSocket."""
 
+    transport = "WebSockets"
+
     async def connect(self) -> int:
         self._socket = Socket(self.hub, self.query, self.headers)
         self._socket.start()
@@ -353,6 +357,8 @@ class PostingClient(Client):
 class EventsClient(PostingClient):
     """A client by server-sent events."""
 
+    transport = "ServerSentEvents"
+
     async def connect(self) -> int:
         headers = [*self.headers, (b"accept", b"text/event-stream")]
         self.stream = Request(self.hub, "GET", self.query, headers=headers).start()
@@ -385,6 +391,8 @@ class EventsClient(PostingClient):
 
 class PollingClient(PostingClient):
     """A client by long polling."""
+
+    transport = "LongPolling"
 
     async def connect(self) -> int:
         status, body = await self.poll().answer()

@@ -176,9 +176,21 @@ async def test_a_refused_handshake(new_client: NewClient, text: str) -> None:
     assert record["error"]
 
 
-async def test_a_handshake_that_does_not_come(new_client: NewClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def offered(hub: Hub, visitor_id: str) -> set[str]:
+    """Return the transports that negotiate offers a visitor."""
+    query = {"websiteId": "local", "visitorId": sign_ticket(hub.clock, visitor_id)}
+    answer = (await hub.client.post("/chat/negotiate", params=query)).json()
+    return {entry["transport"] for entry in answer["availableTransports"]}
+
+
+@pytest.mark.parametrize("is_heard", [False, True])
+async def test_a_handshake_that_does_not_come(
+    hub: Hub, new_client: NewClient, monkeypatch: pytest.MonkeyPatch, is_heard: bool
+) -> None:
     ada = await new_client("ada")
     await ada.connect()
+    if is_heard:
+        await ada.send("{")
     tick = Channel.tick
 
     def much_later(channel: Channel) -> None:
@@ -188,6 +200,19 @@ async def test_a_handshake_that_does_not_come(new_client: NewClient, monkeypatch
 
     monkeypatch.setattr(Channel, "tick", much_later)
     assert "in time" in (await ada.last_words())[0]["error"]
+    await ada.is_forgotten()
+    monkeypatch.undo()
+    # A proxy may pass nothing on. The way that did not work is not tried again; the last one always is.
+    in_vain = set() if is_heard else {ada.transport} - {"LongPolling"}
+    assert await offered(hub, "ada") == {"WebSockets", "ServerSentEvents", "LongPolling"} - in_vain
+    assert await offered(hub, "bob") == {"WebSockets", "ServerSentEvents", "LongPolling"}
+
+
+async def test_a_client_that_goes_before_it_says_a_word(hub: Hub, new_client: NewClient) -> None:
+    ada = await new_client("ada")
+    await ada.connect()
+    await ada.vanish()
+    assert await offered(hub, "ada") == {"WebSockets", "ServerSentEvents", "LongPolling"}
 
 
 async def test_a_broken_protocol_closes_with_a_reason(open_client: Open) -> None:

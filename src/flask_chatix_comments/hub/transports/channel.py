@@ -33,11 +33,11 @@ class Channel:
         base_url: Where its client reached the hub, up to ``/v1``; known once it is attached.
         address: Where its client negotiated from; ``None``: that tells nothing.
         is_attached: Whether a transport carries it.
+        transport: Which one: "websocket", "sse" or "long_polling".
         on_news: Called, in the transport's stead that waits in ``next_text``, when there is something to send, or
             when the channel has ended: once for all that happened in a turn of the event loop. It must not wait, and
             what it takes by ``take_text`` must be sent before it takes more. What it leaves is joined with what
             comes, up to the bounds in ``ConnectionLimits``.
-        transport: Which one.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Channel:
         self._has_room: asyncio.Event | None = None
         self._connection = Connection(now=clock(), limits=limits)
         self._given_back = ""
+        self._was_heard = False
 
     @property
     def connection_id(self) -> str:
@@ -101,7 +102,14 @@ class Channel:
             return "protocol"
         return ENDINGS.get(self._connection.parting, "hub")
 
-    def attach(self, *, keep_alive_s: float | None = None, client_timeout_s: float | None = None) -> None:
+    @property
+    def was_waited_for_in_vain(self) -> bool:
+        """Whether the hub gave it up since its client did not say a word."""
+        return self._connection.failure is not None and not self._was_heard
+
+    def attach(
+        self, transport: str = "websocket", *, keep_alive_s: float | None = None, client_timeout_s: float | None = None
+    ) -> None:
         """Let a transport carry the channel; the time for the handshake begins.
 
         Args:
@@ -113,11 +121,12 @@ class Channel:
             keep_alive_s=self._limits.keep_alive_s if keep_alive_s is None else keep_alive_s,
             client_timeout_s=self._limits.client_timeout_s if client_timeout_s is None else client_timeout_s,
         )
-        self.is_attached = True
+        self.is_attached, self.transport = True, transport
         self._connection = Connection(now=self._clock(), limits=limits)
 
     def receive_text(self, text: str) -> list[Invocation]:
         """Take what came from the client; return the invocations to answer, in order."""
+        self._was_heard = True
         invocations = self._connection.receive_text(text, now=self._clock())
         self._notice()
         return invocations

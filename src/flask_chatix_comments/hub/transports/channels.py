@@ -14,6 +14,7 @@ from ..signalr.connection import ConnectionLimits
 from ..signalr.negotiate import Negotiation, agree
 from .channel import TICKET_EXPIRED, Channel
 from .delivery import Delivery
+from .obstacles import Obstacles
 from .waiting_room import WaitingRoom
 
 #: ASP.NET Core's disconnect timeout: so long may a client take from negotiate to its connection.
@@ -59,6 +60,7 @@ class Channels:
         self._delivery = Delivery()
         self._waiting = WaitingRoom()
         self._attached: Counter[str] = Counter()
+        self._obstacles = Obstacles(clock)
         self._addresses: Counter[str] = Counter()
 
     def negotiate(
@@ -104,6 +106,10 @@ class Channels:
             if not self._addresses[address]:
                 del self._addresses[address]
 
+    def transports_for(self, visitor_id: str) -> tuple[str, ...]:
+        """Return by which transports to connect, the preferred one first."""
+        return self._obstacles.transports_for(visitor_id)
+
     def find(self, token: str | None, ticket_text: str | None) -> Channel:
         """Return a channel that this client has negotiated, connected or not (TransportProtocols.md).
 
@@ -123,11 +129,12 @@ class Channels:
         self,
         token: str | None,
         ticket_text: str | None,
+        transport: str = "websocket",
         *,
         keep_alive_s: float | None = None,
         client_timeout_s: float | None = None,
     ) -> Channel:
-        """Return the channel that a client has negotiated and now connects; the times are as in ``Channel.attach``.
+        """Return the channel that a client has negotiated and now connects; the rest is as in ``Channel.attach``.
 
         Raises:
             RequestRefusedError: There is none of this token and ticket, or it is connected already.
@@ -135,7 +142,7 @@ class Channels:
         channel = self.find(token, ticket_text)
         if channel.is_attached:
             raise RequestRefusedError(409, "This connection is in use.")
-        channel.attach(keep_alive_s=keep_alive_s, client_timeout_s=client_timeout_s)
+        channel.attach(transport, keep_alive_s=keep_alive_s, client_timeout_s=client_timeout_s)
         self._waiting.remove(channel.ticket.visitor_id, channel.negotiation.connection_token)
         self._attached[channel.ticket.visitor_id] += 1
         return channel
@@ -156,6 +163,8 @@ class Channels:
         self._uncount(channel.address)
         self._metrics.count(CLOSED, channel.transport, channel.ending)
         visitor_id = channel.ticket.visitor_id
+        if channel.was_waited_for_in_vain:
+            self._obstacles.note(visitor_id, channel.transport)
         self._attached[visitor_id] -= 1
         if not self._attached[visitor_id]:
             del self._attached[visitor_id]

@@ -37,7 +37,7 @@ class HttpTransport:
     """An ASGI application for the ``http`` scope. Refusals are raised, for the application around it to answer.
 
     Args:
-        admit: Returns the negotiated channel that a request connects, for ``Channel.attach`` with these times, or
+        admit: Returns the negotiated channel that a request connects, with the arguments of ``Channel.attach``, or
             raises ``RequestRefusedError``.
         recognize: Returns the channel that a request belongs to, likewise.
         max_body_bytes: How much a client may send in one go.
@@ -90,7 +90,7 @@ class HttpTransport:
         return line
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        channel = self._admit(scope, client_timeout_s=sse.CLIENT_TIMEOUT_S)
+        channel = self._admit(scope, transport="sse", client_timeout_s=sse.CLIENT_TIMEOUT_S)
         calls = CallQueue(channel, self._dispatcher)
         self._lines[channel] = _Line(self._inbox(calls))
         try:
@@ -102,7 +102,7 @@ class HttpTransport:
         channel = self._recognize(scope)
         if not channel.is_attached:
             # The clients expect no pings here, and send none: the polls themselves are signs of life.
-            self._admit(scope, keep_alive_s=math.inf)
+            self._admit(scope, transport="long_polling", keep_alive_s=math.inf, client_timeout_s=math.inf)
             await self._connect(channel).connect(send)
             return
         line = self._lines.get(channel)
