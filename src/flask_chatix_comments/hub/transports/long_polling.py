@@ -89,6 +89,8 @@ class Polls:
             async with asyncio.timeout(SEND_S):
                 await send(start(200, NO_STORE, PLAIN_TEXT, length_of(text)))
                 await send(piece(text))
+                # This waits until the client has taken most of it.
+                await send(piece(""))
                 # Servers drop what is sent to a client that is gone: its end may have been noted, and not told yet.
                 await asyncio.sleep(0)
                 if not gone.done():
