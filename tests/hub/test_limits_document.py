@@ -14,7 +14,7 @@ from flask_chatix_comments.hub.config import HubConfig, UploadConfig
 from flask_chatix_comments.hub.rate_config import Action, RateConfig
 from flask_chatix_comments.hub.service import uploads
 from flask_chatix_comments.hub.signalr.connection import ConnectionLimits
-from flask_chatix_comments.hub.transports import calls, channels, outlet
+from flask_chatix_comments.hub.transports import calls, channels, inbox, long_polling, outlet
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/hub-limits.md").read_text()
 HUB = HubConfig(
@@ -38,13 +38,16 @@ HOW_MUCH: dict[str, int] = {
     "characters in a field's value": limits.MAX_FIELD_VALUE_CHARS,
     "messages, members or chatrooms in an answer": limits.MAX_PAGE_ITEMS,
     "items in an answer of the REST API": rest_call.MAX_ITEMS_PER_PAGE,
-    "bytes in a record of a connection, and in a REST body": HUB.max_record_bytes,
+    "bytes in a record of a connection, in a text that is posted without a WebSocket, and in a REST body": (
+        HUB.max_record_bytes
+    ),
     "records in a frame": CONNECTION.max_records_per_text,
     "bytes in a WebSocket message": web_protocols.MAX_MESSAGE_BYTES,
     "pieces of a WebSocket message": web_frames.MAX_FRAGMENTS,
     "pings, pongs and frames of nothing of a WebSocket, at once": web_frames.IDLE_FRAMES,
     "such frames in a second, later": int(web_frames.IDLE_FRAMES_PER_S),
-    "calls of one connection that wait for their turn, in frames": calls.MAX_WAITING_FRAMES,
+    "calls of one connection that wait for their turn, in frames or posted texts": calls.MAX_WAITING_FRAMES,
+    "texts of one connection that are being posted at a time": inbox.MAX_WAITING_REQUESTS,
     "bytes that wait for a client which reads too slowly": CONNECTION.max_waiting_bytes,
     "records that wait for it": CONNECTION.max_waiting_records,
     "connections of a visitor": HUB.max_connections_per_visitor,
@@ -69,6 +72,10 @@ HOW_LONG: dict[str, float] = {
     "for an answer to a WebSocket's ping": HUB.ping_timeout_s,
     "for a client to say anything, at least that it is there": CONNECTION.client_timeout_s or 0.0,
     "for a connection to be answered and closed when the hub ends": web_frames.FAREWELL_S,
+    "for a text that is posted, once it is its turn": inbox.BODY_S,
+    "for its turn": inbox.TURN_S,
+    "for a poll that there is nothing to say to": long_polling.POLL_S,
+    "from one poll to the next": long_polling.ABSENT_S,
     "for a client to take a frame": outlet.SEND_S,
     "for a client to take a piece of an answer": web_protocols.ANSWER_S,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from flask_chatix_comments.hub.signalr.connection import ConnectionLimits
 from flask_chatix_comments.hub.signalr.messages import Invocation
 from flask_chatix_comments.hub.transports import outlet, sse
 from flask_chatix_comments.hub.transports.channel import Channel
@@ -72,7 +73,7 @@ async def test_a_client_that_says_nothing_any_more_is_sent_away(hub: Hub, monkey
     tick = Channel.tick
 
     def later(channel: Channel) -> None:
-        now = channel._clock() + sse.CLIENT_TIMEOUT_S
+        now = channel._clock() + (ConnectionLimits().client_timeout_s or 0)
         monkeypatch.setattr(channel, "_clock", lambda: now)
         tick(channel)
 

@@ -90,7 +90,7 @@ class HttpTransport:
         return line
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        channel = self._admit(scope, transport="sse", client_timeout_s=sse.CLIENT_TIMEOUT_S)
+        channel = self._admit(scope, transport="sse")
         calls = CallQueue(channel, self._dispatcher)
         self._lines[channel] = _Line(self._inbox(calls))
         try:

@@ -14,8 +14,6 @@ from .channel import Channel
 from .http_messages import Receive, piece, start, wait_for_end
 from .outlet import SEND_S, Message, Outlet, Send
 
-#: The clients say something every 15 s. The timers of hidden tabs run about once a minute.
-CLIENT_TIMEOUT_S = 150.0
 HEADERS = (
     (b"content-type", b"text/event-stream"),
     # Some proxies pack what they pass on, and keep it until there is enough of it.
