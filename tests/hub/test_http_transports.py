@@ -15,6 +15,7 @@ import pytest
 
 from flask_chatix_comments.hub import startup
 from flask_chatix_comments.hub.server import HubThread
+from flask_chatix_comments.hub.web_server import SHUTDOWN_S
 from flask_chatix_comments.tokens import VisitorTicket, VisitorTickets
 from tests.hub.support import DEADLINE_S, TICKET_KEY, records_of, rest_client
 
@@ -190,3 +191,25 @@ def test_nothing_of_it_is_in_the_log(
     assert lines
     for secret in ("visitorId", "a very private remark", line.path.rpartition("=")[2]):
         assert not [said for said in lines if secret in said]
+
+
+def test_a_hub_that_ends_says_goodbye_on_streams_and_polls(make_hub_thread: Callable[..., HubThread]) -> None:
+    hub = make_hub_thread()
+    hub.start()
+    assert hub.wait_ready(DEADLINE_S)
+    streaming, polling = Line(hub, "ada"), Line(hub, "bob")
+    assert polling.poll().text == ""
+    polling.post(HANDSHAKE)
+    assert polling.poll().text == "{}\x1e"
+    with closing(streaming.begin("text/event-stream")) as stream, closing(polling.begin()) as poll:
+        read_until(stream, b":\r\n\r\n")
+        streaming.post(HANDSHAKE)
+        read_until(stream, b"{}\x1e\r\n\r\n")
+        # The poll is there when what came behind it is answered.
+        polling.call("GetManagers")
+        # The server would give up what does not end by itself after SHUTDOWN_S.
+        begun = time.monotonic()
+        hub.stop(DEADLINE_S)
+        assert time.monotonic() - begun < SHUTDOWN_S
+        for raw, end in ((stream, b"0\r\n\r\n"), (poll, b'"allowReconnect":true}\x1e')):
+            assert b'"target":"OnComeAgain"' in read_until(raw, end)

@@ -124,6 +124,7 @@ def create_hub(
         channels,
         admit=entrance.admit,
         recognize=entrance.recognize,
+        say_goodbye=farewell.say,
         max_body_bytes=config.max_record_bytes,
     )
     routes = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,7 +14,8 @@ import pytest
 from flask_chatix_comments.hub.dispatcher import Dispatcher
 from flask_chatix_comments.hub.service import Caller
 from flask_chatix_comments.hub.signalr.messages import Completion, Invocation
-from tests.hub.support import DEADLINE_S, Hub, records_of, sign_ticket
+from flask_chatix_comments.hub.transports.shutdown import SHUTDOWN_EXTENSION
+from tests.hub.support import DEADLINE_S, Hub, records_of, sign_ticket, until
 
 HANDSHAKE = '{"protocol":"json","version":1}\x1e'
 CALL = '{"type":1,"invocationId":"1","target":"GetManagers","arguments":[]}\x1e'
@@ -75,6 +76,8 @@ class Exchange:
         self.may_send = asyncio.Event()
         self.may_send.set()
         self.is_sending = False
+        self.farewells: list[Callable[[], None]] = []
+        scope.setdefault("extensions", {})[SHUTDOWN_EXTENSION] = {"call": self.farewells.append}
         self.task: asyncio.Task[None] | None = None
         self._hub = hub
         self._to_app: asyncio.Queue[Json] = asyncio.Queue()
@@ -159,13 +162,10 @@ class Socket(Exchange):
 
 
 @asynccontextmanager
-async def connected(
-    hub: Hub, visitor_id: str, *, host: str | None = None, extensions: Json | None = None
-) -> AsyncIterator[Socket]:
+async def connected(hub: Hub, visitor_id: str, *, host: str | None = None) -> AsyncIterator[Socket]:
     ticket = sign_ticket(hub.clock, visitor_id)
     headers = [] if host is None else [(b"host", host.encode())]
     socket = Socket(hub, query_of(ticket, await negotiated(hub, ticket)), headers)
-    socket.scope["extensions"] |= extensions or {}
     socket.start()
     assert (await socket.sent())["type"] == "websocket.accept"
     socket.receive(HANDSHAKE)
@@ -267,6 +267,10 @@ class Client:
         await self.go()
         await self.is_forgotten()
 
+    async def be_served(self) -> Exchange:
+        """Return the socket, stream or poll on which the hub can say something."""
+        raise NotImplementedError
+
     async def open(self) -> None:
         assert await self.connect() == 200
         await self.send(HANDSHAKE)
@@ -315,6 +319,9 @@ class SocketClient(Client):
 
     transport = "WebSockets"
 
+    async def be_served(self) -> Exchange:
+        return self._socket
+
     async def connect(self) -> int:
         self._socket = Socket(self.hub, self.query, self.headers)
         self._socket.start()
@@ -359,6 +366,9 @@ class EventsClient(PostingClient):
 
     transport = "ServerSentEvents"
 
+    async def be_served(self) -> Exchange:
+        return self.stream
+
     async def connect(self) -> int:
         headers = [*self.headers, (b"accept", b"text/event-stream")]
         self.stream = Request(self.hub, "GET", self.query, headers=headers).start()
@@ -393,6 +403,12 @@ class PollingClient(PostingClient):
     """A client by long polling."""
 
     transport = "LongPolling"
+    _open: Request | None = None
+
+    async def be_served(self) -> Exchange:
+        self._open = self.poll()
+        await until(lambda: self._open is None or not self._open.unread, "the poll to wait")
+        return self._open
 
     async def connect(self) -> int:
         status, body = await self.poll().answer()
@@ -406,7 +422,8 @@ class PollingClient(PostingClient):
         return Request(self.hub, "GET", f"{self.query}&_=1", headers=self.headers).start()
 
     async def next_records(self) -> list[Json] | None:
-        status, body = await self.poll().answer()
+        poll, self._open = self._open or self.poll(), None
+        status, body = await poll.answer()
         if status == 204:
             return None
         assert status == 200

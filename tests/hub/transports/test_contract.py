@@ -297,6 +297,32 @@ async def test_what_a_page_says_and_closes_at_once_counts(hub: Hub, open_client:
     assert await count_members(hub, room) == 1
 
 
+async def test_when_the_server_ends_what_was_called_is_answered_before_the_goodbye(
+    hub: Hub, open_client: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And whoever calls later is not: it hears that it was sent away."""
+    room = await new_room(hub)
+    ada = await open_client("ada")
+    await ada.call("ConnectToChatroom", room)
+    await ada.heard("OnChatroomPresence")
+    exchange = await ada.be_served()
+    calls = Calls(monkeypatch)
+    calls.may_go_on.clear()
+    for number in range(3):
+        await ada.send(call_of(f"post {number}", "SaveChatroomMessage", {"type": 0, "content": "Hi"}, room))
+    await until(lambda: calls.count == 1 and exchange.unread == 0, "the calls to be taken")
+    for farewell in exchange.farewells:
+        farewell()
+    await ada.send(CALL)
+    calls.may_go_on.set()
+    records = await ada.last_words()
+    assert [one["invocationId"] for one in records if one["type"] == 3] == ["post 0", "post 1", "post 2"]
+    assert records[-2]["target"] == "OnComeAgain"
+    assert (records[-1]["error"], records[-1]["allowReconnect"]) == ("The hub restarts.", True)
+    changes = await hub.get("/chatroom/changes", chatroomId=room)
+    assert [item["content"] for item in changes.json()["items"]] == ["Hi"] * 3
+
+
 async def test_nobody_works_for_a_client_that_is_gone(open_client: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     ada = await open_client("ada")
     calls = Calls(monkeypatch)

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from ...errors import RequestRefusedError
 from ..dispatcher import Dispatcher
@@ -17,6 +18,7 @@ from .http_messages import Receive, Scope, answer, refuse
 from .inbox import Inbox
 from .long_polling import Polls
 from .outlet import Send
+from .shutdown import call_at_shutdown
 
 METHODS = (b"allow", b"GET, POST, DELETE")
 
@@ -26,10 +28,12 @@ class _Line:
     """A channel that one of these transports carries.
 
     Attributes:
+        say_goodbye: Sends the client away, behind the answers to what it has called.
         polls: ``None`` where the transport is server-sent events.
     """
 
     inbox: Inbox
+    say_goodbye: Callable[[], None]
     polls: Polls | None = None
 
 
@@ -40,6 +44,7 @@ class HttpTransport:
         admit: Returns the negotiated channel that a request connects, with the arguments of ``Channel.attach``, or
             raises ``RequestRefusedError``.
         recognize: Returns the channel that a request belongs to, likewise.
+        say_goodbye: Sends a client away because the hub ends.
         max_body_bytes: How much a client may send in one go.
     """
 
@@ -50,12 +55,14 @@ class HttpTransport:
         *,
         admit: Callable[..., Channel],
         recognize: Callable[[Scope], Channel],
+        say_goodbye: Callable[[Channel], None],
         max_body_bytes: int,
     ) -> None:
         self._dispatcher = dispatcher
         self._channels = channels
         self._admit = admit
         self._recognize = recognize
+        self._say_goodbye = say_goodbye
         self._max_body_bytes = max_body_bytes
         self._lines: dict[Channel, _Line] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -92,7 +99,8 @@ class HttpTransport:
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         channel = self._admit(scope, transport="sse")
         calls = CallQueue(channel, self._dispatcher)
-        self._lines[channel] = _Line(self._inbox(calls))
+        self._lines[channel] = line = self._line(channel, calls)
+        call_at_shutdown(scope, line.say_goodbye)
         try:
             await sse.carry(channel, calls, receive, send)
         finally:
@@ -108,12 +116,13 @@ class HttpTransport:
         line = self._lines.get(channel)
         if line is None or line.polls is None:
             raise RequestRefusedError(409, "This connection is in use.")
+        call_at_shutdown(scope, line.say_goodbye)
         await line.polls.poll(receive, send)
 
     def _connect(self, channel: Channel) -> Polls:
         calls = CallQueue(channel, self._dispatcher)
         polls = Polls(channel, calls)
-        self._lines[channel] = _Line(self._inbox(calls), polls)
+        self._lines[channel] = self._line(channel, calls, polls)
         # It goes on from one request to the next.
         task = asyncio.create_task(self._live(channel, calls))
         self._tasks.add(task)
@@ -126,8 +135,9 @@ class HttpTransport:
         finally:
             self._forget(channel)
 
-    def _inbox(self, calls: CallQueue) -> Inbox:
-        return Inbox(calls, limit_bytes=self._max_body_bytes)
+    def _line(self, channel: Channel, calls: CallQueue, polls: Polls | None = None) -> _Line:
+        inbox = Inbox(calls, limit_bytes=self._max_body_bytes)
+        return _Line(inbox, partial(calls.end_by, partial(self._say_goodbye, channel)), polls)
 
     def _forget(self, channel: Channel) -> None:
         del self._lines[channel]
