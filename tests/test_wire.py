@@ -113,7 +113,7 @@ def test_the_least_that_is_a_chatroom() -> None:
 
 
 @pytest.mark.parametrize(
-    ("external_id", "read"), [(7, "7"), (["p"], None), ({"p": 1}, None), ("\ud800", "?"), ("", ""), (None, None)]
+    ("external_id", "read"), [(7, "7"), (["p"], None), ({"p": 1}, None), ("\ud800", None), ("", ""), (None, None)]
 )
 def test_whatever_a_service_keeps_of_ours(external_id: object, read: str | None) -> None:
     told = {"id": "r", "title": "a\ud800b", "external_id": external_id}
@@ -222,4 +222,4 @@ def test_the_names_of_methods_and_events_are_the_vendors() -> None:
     assert str(wire.HubMethod.SAVE_CHATROOM_MESSAGE) == "SaveChatroomMessage"
     assert str(wire.HubEvent.MESSAGE_RECEIVED) == "ApplyChatroomMessage"
     assert len(set(wire.HubMethod)) == 28
-    assert len(set(wire.HubEvent)) == 16
+    assert len(set(wire.HubEvent)) == 15

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from .models import Chatroom, FieldValue, Manager, Member, Message, MessageType, Profile, SenderFlag
+from .models import Chatroom, FieldValue, Manager, Member, Message, MessageType, Profile, SenderFlag, is_text
 
 VENDOR_API_URL = "https://app1.chatix.io:5022/v1"
 
@@ -71,7 +71,6 @@ class HubEvent(enum.StrEnum):
     TYPING = "OnChatroomTyping"
     PRESENCE = "OnChatroomPresence"
     RIGHTS_CHANGED = "OnManagerRightsChanged"
-    COME_AGAIN = "OnComeAgain"
 
 
 def to_unix(moment: datetime) -> float:
@@ -188,8 +187,8 @@ def chatroom_from_wire(data: Mapping[str, Any]) -> Chatroom:
         is_closed=bool(data.get("is_closed")),
         number_of_visitors=int(data.get("number_of_visitors") or 0),
         managers=tuple(manager_from_wire(manager) for manager in data.get("managers") or ()),
-        # What is neither text nor a number is no name of ours.
-        external_id=_encodable(str(external_id)) if isinstance(external_id, (str, int)) else None,
+        # What is neither proper text nor a number is no name of ours.
+        external_id=str(external_id) if isinstance(external_id, (str, int)) and is_text(str(external_id)) else None,
     )
 
 
