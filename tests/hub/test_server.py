@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import logging
 import os
@@ -398,6 +399,27 @@ def test_a_client_that_answers_nothing_any_more_is_dropped(
     # A ping, and at last a close frame: "internal error", as uvicorn has it.
     assert b"\x89\x04" in taken
     assert struct.pack("!H", 1011) + b"keepalive ping timeout" in taken
+
+
+@pytest.mark.parametrize("drip", [b"x", b""], ids=["a byte at a time", "and then nothing"])
+def test_a_frame_that_does_not_come_to_its_end_ends_the_connection(
+    make_hub_thread: Callable[..., HubThread], config: HubConfig, drip: bytes
+) -> None:
+    """Whoever is in the middle of a frame can answer no ping."""
+    thread = make_hub_thread(config=dataclasses.replace(config, ping_interval_s=0.2, ping_timeout_s=0.2))
+    thread.start()
+    assert thread.wait_ready(DEADLINE_S)
+
+    async def send() -> None:
+        async with open_clients(thread.url) as (client,):
+            # The head of a text of 100,000 bytes, masked with nothing (RFC 6455, 5.2).
+            client.socket.transport.write(b"\x81\xff" + (100_000).to_bytes(8) + bytes(4))
+            async with asyncio.timeout(DEADLINE_S):
+                while not client.socket.transport.is_closing():
+                    client.socket.transport.write(drip)
+                    await asyncio.sleep(0.02)
+
+    asyncio.run(send())
 
 
 def test_start_and_stop_may_be_called_twice(make_hub_thread: Callable[..., HubThread]) -> None:
