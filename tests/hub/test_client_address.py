@@ -72,11 +72,14 @@ def test_behind_a_proxy_that_is_trusted(forwarded: list[str], expected: str | No
     assert key(PROXY, *forwarded) == PROXY
 
 
-def test_a_proxy_on_this_machine_that_nobody_has_named_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("peer", "expected"), [("127.0.0.1", None), ("172.17.0.2", "172.17.0.2")])
+def test_a_proxy_near_by_that_nobody_has_named_is_told_of(
+    peer: str, expected: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
     addresses = ClientAddresses(())
-    scope = {"client": ("127.0.0.1", 1), "headers": [(b"x-forwarded-for", b"198.51.100.7")]}
+    scope = {"client": (peer, 1), "headers": [(b"x-forwarded-for", b"198.51.100.7")]}
     for _ in range(3):
-        assert addresses.key_of(scope) is None
+        assert addresses.key_of(scope) == expected
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert "CHATIX_HUB_TRUSTED_PROXIES" in record.getMessage()
@@ -87,3 +90,10 @@ def test_a_proxy_on_this_machine_that_nobody_has_named_is_told_of(caplog: pytest
 def test_any_text(text: str) -> None:
     parse_address(text)
     key(PROXY, text.encode("ascii", "ignore").decode(), trusted=(PROXY,))
+
+
+def test_strangers_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    addresses = ClientAddresses(())
+    for number in range(3):
+        addresses.key_of({"client": (f"8.8.8.{number}", 1), "headers": [(b"x-forwarded-for", b"198.51.100.7")]})
+    assert caplog.records == []

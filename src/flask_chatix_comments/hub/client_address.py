@@ -45,7 +45,7 @@ class ClientAddresses:
             return None
         if self._is_trusted(address):
             address = self._behind(address, forwarded)
-        elif forwarded and address.is_loopback:
+        elif forwarded and address.is_private:
             self._hint(peer)
         if address.is_loopback or self._is_trusted(address):
             return None
@@ -68,8 +68,9 @@ class ClientAddresses:
     def _hint(self, peer: str) -> None:
         if self._seldom.may_say("proxy"):
             logger.warning(
-                "A proxy at %s passes readers on to the hub, which therefore does not see their addresses, and limits"
-                " visitors only. If the proxy is yours, name it in CHATIX_HUB_TRUSTED_PROXIES.",
+                "A proxy at %s passes readers on to the hub, which does not see their addresses. If it is yours, name"
+                " it in CHATIX_HUB_TRUSTED_PROXIES. Until then all of its readers count as one address, or, if it is"
+                " on this machine, as none.",
                 peer,
             )
 
