@@ -31,7 +31,7 @@ from flask_chatix_comments.errors import (
     ApiTimeoutError,
     ConfigError,
 )
-from flask_chatix_comments.models import Chatroom, Message, MessageType, Profile, SenderFlag
+from flask_chatix_comments.models import Chatroom, Crowd, Forgotten, Message, MessageType, Profile, SenderFlag
 from flask_chatix_comments.operations import OPERATIONS
 
 if TYPE_CHECKING:
@@ -218,6 +218,16 @@ CALLS: dict[str, tuple[Call, str, str, dict[str, str], Any, Any, Any]] = {
         *("POST", "/visitor/update", {"visitorId": "v1"}),
         {"email": "e@x.test", "fields": {"a": 1}, "is_manager": False},
         *(VISITOR, A_PROFILE),
+    ),
+    "forget_visitor": (
+        lambda api: api.forget_visitor("v1"),
+        *("POST", "/visitor/forget", {"visitorId": "v1"}, None),
+        *({"messages": 2, "files": 1, "was_known": True}, Forgotten(2, 1, was_known=True)),
+    ),
+    "get_crowd": (
+        lambda api: api.get_crowd(),
+        *("GET", "/visitor/crowd", {}, None),
+        *({"connections": 3, "visitors": 2}, Crowd(3, 2)),
     ),
 }
 

@@ -82,7 +82,7 @@ METHODS_BY_HAND = [
     *("sweep", "unlink"),
 ]
 
-UPKEEP_METHODS = ["check", "export_registry", "import_registry", "move", "sync", "upgrade_registry"]
+UPKEEP_METHODS = ["check", "export_registry", "forget_visitor", "import_registry", "move", "sync", "upgrade_registry"]
 
 
 def test_what_the_extension_offers() -> None:
@@ -91,7 +91,12 @@ def test_what_the_extension_offers() -> None:
 
 
 def test_every_command_is_a_method_too() -> None:
-    longer = {"export": "export_registry", "import": "import_registry", "db": "upgrade_registry"}
+    longer = {
+        "export": "export_registry",
+        "import": "import_registry",
+        "db": "upgrade_registry",
+        "visitor": "forget_visitor",
+    }
     in_python = {longer.get(name, name.replace("-", "_")) for name in chatix.commands}
     # A server is not called, but run.
     assert in_python - {"list", "hub"} <= {*PUBLIC_METHODS, *METHODS_BY_HAND, *UPKEEP_METHODS, "show"}

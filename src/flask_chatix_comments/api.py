@@ -17,7 +17,7 @@ from . import wire
 from .api_answers import Changes, ChatroomPage
 from .api_http import ApiCaller
 from .errors import ApiError, ApiStatusError
-from .models import Chatroom, FieldValue, Message, MessageType, Profile, SenderFlag
+from .models import Chatroom, Crowd, FieldValue, Forgotten, Message, MessageType, Profile, SenderFlag
 from .operations import OPERATIONS, Operation, merge_operations
 
 __all__ = ["OPERATIONS", "Changes", "ChatixApi", "ChatroomPage", "Operation", "merge_operations"]
@@ -258,6 +258,14 @@ class ChatixApi:
             is_persistent=is_persistent,
             is_manager=is_manager,
         )
+
+    def forget_visitor(self, visitor_id: str) -> Forgotten:
+        """Delete all that a visitor has written, with its files, and what is known about it."""
+        return self._caller.call("forget_visitor", answers.read_forgotten, visitor_id=visitor_id)
+
+    def get_crowd(self) -> Crowd:
+        """Return who is at the hub now, by numbers."""
+        return self._caller.call("get_crowd", answers.read_crowd)
 
     # Messages
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import wire
-from .models import Chatroom, Message, Profile
+from .models import Chatroom, Crowd, Forgotten, Message, Profile
 
 MAX_ID_CHARS = 255
 # The SDK puts ids into URLs as they are; get-id may answer a whole ticket.
@@ -119,6 +119,16 @@ def read_is_online(data: Any) -> bool:
     if not isinstance(data["is_online"], bool):
         raise TypeError("neither online nor offline")
     return bool(data["is_online"])
+
+
+def read_forgotten(data: Any) -> Forgotten:
+    """Read what there was of a visitor."""
+    return Forgotten(int(data["messages"]), int(data["files"]), was_known=bool(data["was_known"]))
+
+
+def read_crowd(data: Any) -> Crowd:
+    """Read who is there, by numbers."""
+    return Crowd(int(data["connections"]), int(data["visitors"]))
 
 
 def read_visitor_id(data: Any) -> str:

@@ -19,6 +19,7 @@ from . import (  # noqa: F401 - to be imported is to add its commands
     cli_schema,
     cli_transfer,
     cli_upkeep,
+    cli_visitor,
 )
 from .backfill import BackfillResult, FileFormat, Outcome, backfill
 from .cli_posts import Failures, concurrency_option, from_file_options, posts_of

@@ -18,6 +18,7 @@ from . import setting_values as values
 from .errors import ConfigError
 from .file_settings import FileSettings
 from .limit_settings import LimitSettings
+from .retention_settings import RetentionSettings
 from .setting_values import SECRET_COMMAND
 
 T = TypeVar("T")
@@ -43,6 +44,10 @@ SETTINGS: tuple[str, ...] = (
     "CHATIX_HUB_DATABASE_URL",
     "CHATIX_HUB_FILES",
     "CHATIX_HUB_RESTORE_DAYS",
+    "CHATIX_HUB_COMMENT_DAYS",
+    "CHATIX_HUB_FILE_DAYS",
+    "CHATIX_HUB_ROOM_DAYS",
+    "CHATIX_HUB_VISITOR_DAYS",
     "CHATIX_HUB_ALLOWED_ORIGINS",
     "CHATIX_HUB_TRUSTED_PROXIES",
     "CHATIX_HUB_LIMITS",
@@ -135,6 +140,7 @@ class ChatixConfig:
     hub_database_url: str = field(repr=False)
     hub_lock_path: Path
     hub_restore_days: int
+    retention: RetentionSettings
     hub_allowed_origins: tuple[str, ...]
     hub_limits: LimitSettings
     ticket_keys: tuple[str, ...] = field(repr=False)
@@ -218,6 +224,7 @@ class ChatixConfig:
             hub_database_url=hub_database_url,
             hub_lock_path=hub_lock_path,
             hub_restore_days=read("CHATIX_HUB_RESTORE_DAYS", values.int_between(0, 3650), 30),
+            retention=RetentionSettings.of(read),
             hub_allowed_origins=read("CHATIX_HUB_ALLOWED_ORIGINS", values.origins, ()),
             hub_limits=LimitSettings.of(read),
             ticket_keys=read("CHATIX_TICKET_KEY", values.key_list, ()),

@@ -286,3 +286,31 @@ class Message:
     file_bytes: int | None = None
     width_px: int | None = None
     height_px: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What there was of a visitor who has been forgotten.
+
+    Attributes:
+        messages: Whispers, too.
+        files: Files and images, posted or not.
+        was_known: Whether there was anything else: a name, an e-mail address, a membership.
+    """
+
+    messages: int
+    files: int
+    was_known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Who is at the hub now.
+
+    Attributes:
+        connections: Open ones; a page has one.
+        visitors: Those who have one.
+    """
+
+    connections: int
+    visitors: int

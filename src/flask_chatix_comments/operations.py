@@ -111,6 +111,8 @@ _ROWS = (
     _get("new_visitor_id", "/visitor/get-id", _WEBSITE),
     _get("get_visitor", "/visitor/get", _VISITOR),
     _post("update_visitor", "/visitor/update", _VISITOR, "name", "email", "fields", "is_persistent", "is_manager"),
+    _post("forget_visitor", "/visitor/forget", _VISITOR),
+    _get("get_crowd", "/visitor/crowd", _WEBSITE),
 )
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType({row.name: row for row in _ROWS})

@@ -43,6 +43,28 @@ class RegistryVisitors(RegistryConnections):
         with self._transaction() as connection:
             return {str(visitor_id): str(key) for visitor_id, key in connection.execute(query)}
 
+    def find_visitor_id(self, visitor_key: str) -> str | None:
+        """Return the public id of the site's user, if there is one already."""
+        query = sa.select(visitors.c.visitor_id).where(visitors.c.visitor_key == visitor_key)
+        with self._transaction() as connection:
+            return connection.scalar(query)
+
+    def forget_visitor(self, visitor_id: str) -> int:
+        """Forget which of the site's users has this id, at the hub or at the hosted service; return how many rows."""
+        with self._transaction() as connection:
+            keys = [
+                key
+                for table, column in (
+                    (visitors, visitors.c.visitor_id),
+                    (hosted_visitors, hosted_visitors.c.service_id),
+                )
+                for key in connection.scalars(sa.select(table.c.visitor_key).where(column == visitor_id))
+            ]
+            return sum(
+                connection.execute(sa.delete(table).where(table.c.visitor_key.in_(keys))).rowcount
+                for table in (visitors, hosted_visitors)
+            )
+
     def find_service_id(self, visitor_key: str, browser_id: str) -> str | None:
         """Return the id by which the hosted service knows the user *visitor_key* in one browser, or ``None``.
 

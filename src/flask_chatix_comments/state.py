@@ -241,10 +241,10 @@ class AppState:
 
     def hub_config(self) -> HubConfig:
         """Return the settings of a hub that serves this site."""
-        from .hub.config import DAY_S, HubConfig, UploadConfig
+        from .hub.config import DAY_S, HubConfig, RetentionConfig, UploadConfig
         from .hub.rate_config import RateConfig
 
-        files, limits = self.config.files, self.config.hub_limits
+        files, limits, retention = self.config.files, self.config.hub_limits, self.config.retention
         uploads = UploadConfig(
             folder=files.folder,
             is_open=files.max_files > 0,
@@ -271,6 +271,12 @@ class AppState:
             public_url=self.config.hub_url,
             uploads=uploads,
             restore_s=self.config.hub_restore_days * DAY_S or None,
+            retention=RetentionConfig(
+                messages_s=retention.comment_days * DAY_S or None,
+                files_s=retention.file_days * DAY_S or None,
+                chatrooms_s=retention.room_days * DAY_S or None,
+                visitors_s=retention.visitor_days * DAY_S or None,
+            ),
         )
 
     def _make_own_hub(self) -> OwnHub:
@@ -318,6 +324,11 @@ class AppState:
     def _require_api(self) -> None:
         """Raise if a chatroom cannot be made now: there is no hub, or the API is left alone."""
         self.api().require_open_door("create_chatroom")
+
+    def forget_visitor(self, visitor_id: str) -> int:
+        """Forget which of the site's users a visitor is, and what the hub was told; return how many rows there were."""
+        self._announced.pop(visitor_id, None)
+        return self.registry.forget_visitor(visitor_id)
 
     def try_to_announce(self, identity: Identity, user: Visitor) -> None:
         """Tell the hub who a site's user is; a failure is logged only, since the ticket names the user as well."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from . import registry_schema
-from .models import Post, PostIdLike, normalize_post_id
+from .models import Forgotten, Post, PostIdLike, normalize_post_id
 from .registry_schema import SchemaState
 from .registry_transfer import RegistryImport, TransferResult, export_lines
 from .room_check import Inspector, unchanged
@@ -122,6 +123,23 @@ class UpkeepMethods:
         with RegistryImport(state.registry, website_id=state.config.website_id) as transfer:
             transfer.read(lines)
             return transfer.write()
+
+    def forget_visitor(self, visitor_id: str) -> Forgotten:
+        """Delete all that a visitor has written, with its files, and all that is known about it, also here.
+
+        Readers who are there see it go. Once more, it does no harm: it finds what came since, or was not deleted
+        because of a failure on the way.
+
+        Args:
+            visitor_id: The public id, as in messages; ``comments.visitor_id_for(user_key)`` tells that of a user.
+
+        Raises:
+            ApiError: The hub cannot do it. Nothing is forgotten here then.
+        """
+        state = get_state()
+        forgotten = state.api().forget_visitor(visitor_id)
+        rows = state.forget_visitor(visitor_id)
+        return replace(forgotten, was_known=forgotten.was_known or rows > 0)
 
     def upgrade_registry(self) -> SchemaState:
         """Bring the registry's tables up to date, or make them; needs Alembic, the extra ``migrations``.

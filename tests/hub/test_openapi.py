@@ -132,6 +132,8 @@ CASES: dict[str, list[tuple[Json, Json | None, int]]] = {
         ({"visitorId": "ada"}, {"is_manager": 1}, 400),
         ({"visitorId": "g-1"}, {"name": "BOSS"}, 409),
     ],
+    "forget_visitor": [({"visitorId": "eve"}, None, 200), ({}, None, 400)],
+    "get_crowd": [({}, None, 200)],
 }  # fmt: skip
 
 

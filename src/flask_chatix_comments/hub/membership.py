@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ..models import Profile
+from ..models import Crowd, Profile
 
 #: Stands for connections of which only the store knew.
 EARLIER = ""
@@ -57,6 +57,11 @@ class Membership:
         """Whether the visitor has an open connection."""
         present = self._present.get(visitor_id)
         return present is not None and bool(present.connection_ids)
+
+    def crowd(self) -> Crowd:
+        """Return how many connections are open, and of how many visitors."""
+        counts = [len(present.connection_ids) for present in self._present.values() if present.connection_ids]
+        return Crowd(sum(counts), len(counts))
 
     def profile(self, visitor_id: str) -> Profile | None:
         """Return who this is, when they are here."""

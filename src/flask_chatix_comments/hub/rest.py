@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Any
 
 from starlette.requests import Request
@@ -87,6 +88,8 @@ class RestApi:
             ("POST", "/chatroom/send-whisper", self._send_whisper),
             ("GET", "/visitor/get", self._get_visitor),
             ("POST", "/visitor/update", self._update_visitor),
+            ("POST", "/visitor/forget", self._forget_visitor),
+            ("GET", "/visitor/crowd", self._get_crowd),
         ]
         return [Route(path, self._endpoint(operation), methods=[method]) for method, path, operation in table]
 
@@ -228,6 +231,13 @@ class RestApi:
     async def _update_visitor(self, call: Call) -> Json:
         visitor_id = self._visitor_id(call.query.get("visitorId"))
         return _visitor(await self._service.update_visitor(visitor_id, ProfileUpdate.from_mapping(call.body)))
+
+    async def _forget_visitor(self, call: Call) -> Json:
+        visitor_id = self._visitor_id(call.query.get("visitorId"))
+        return asdict(await self._service.forgetting.forget_visitor(visitor_id))
+
+    async def _get_crowd(self, _: Call) -> Json:
+        return asdict(self._service.crowd())
 
 
 def _visitor(profile: Profile) -> Json:

@@ -11,9 +11,9 @@ import pytest
 
 from flask_chatix_comments.hub.config import RetentionConfig
 from flask_chatix_comments.hub.service import forgetting
-from flask_chatix_comments.hub.service.forgetting import Forgotten
 from flask_chatix_comments.hub.service.visitors import ProfileUpdate
 from flask_chatix_comments.hub.store.sql import SqlStore
+from flask_chatix_comments.models import Crowd, Forgotten
 from tests.hub.support import BASE_URL, Visit, World
 
 pytestmark = pytest.mark.anyio
@@ -104,6 +104,16 @@ async def test_a_forgotten_manager_is_none_and_whispers_go_too(world: World) -> 
     assert len(other.heard("OnDeleteChatroomMessage")) == 1
     assert boss.heard("OnManagerRightsChanged") == [["OnManagerRightsChanged", False]]
     assert await world.service.visitors.list_managers() == []
+
+
+async def test_how_many_are_here(world: World) -> None:
+    assert world.service.crowd() == Crowd(0, 0)
+    tabs = [await world.connect("ada"), await world.connect("ada"), await world.connect("bob")]
+    assert world.service.crowd() == Crowd(connections=3, visitors=2)
+    room = await world.room()
+    await tabs[2].join(room)
+    tabs[2].drop()
+    assert world.service.crowd() == Crowd(connections=2, visitors=1)
 
 
 # What is old

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ...models import Message, MessageType
+from ...models import Forgotten, Message, MessageType
 from .attendance import Attendance
 from .base import Context
 from .chatrooms import Chatrooms
@@ -23,20 +22,6 @@ BATCH = 100
 _BEGINNING = datetime.fromtimestamp(0, UTC)
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Forgotten:
-    """What there was of a visitor.
-
-    Attributes:
-        files: Files and images, posted or not.
-        was_known: Whether there was anything: a name, an e-mail address, a membership.
-    """
-
-    messages: int
-    files: int
-    was_known: bool
 
 
 class Forgetting:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from ...models import Profile
+from ...models import Crowd, Profile
 from .attendance import Attendance
 from .base import Context
 from .chatrooms import Chatrooms
@@ -46,6 +46,10 @@ class ChatService:
     def now(self) -> datetime:
         """Return the hub's time, by which the age of messages is told."""
         return self._context.now()
+
+    def crowd(self) -> Crowd:
+        """Return who is here now, by numbers."""
+        return self._context.membership.crowd()
 
     async def update_visitor(self, visitor_id: str, update: ProfileUpdate) -> Profile:
         """Change what the site says of a visitor, with what follows for where it may be; return all that is known.
