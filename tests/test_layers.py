@@ -195,7 +195,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli_schema": {"click", ".cli_support", ".registry_schema", ".state"},
     "cli_hub": {".cli_support", ".config", ".errors", ".setting_values", ".state", "click", "flask"},
     "cli_hub_data": {".cli_hub", ".cli_progress", ".cli_support", ".errors", "click"},
-    "cli_visitor": {".cli_support", ".models", ".state", ".upkeep_methods", "click"},
+    "cli_visitor": {".shell_words", ".cli_support", ".models", ".state", ".upkeep_methods", "click"},
     "cli": {
         *("click", ".cli_support", ".cli_rooms", ".cli_privacy", ".cli_hub", ".cli_posts", ".cli_upkeep", ".cli_check"),
         *(".cli_hub_data", ".cli_visitor"),
@@ -231,10 +231,12 @@ ALLOWED: dict[str, set[str]] = {
     "hub.config": {".hub.rate_config", ".hub.client_address", ".errors"},
     "hub.service": {*HUB_INNER, ".hub.store.base", ".hub.membership", ".hub.backplane.base", ".hub.config"},
     "hub.presenter": {".hub.service", ".hub.store.base", ".hub.addresses", ".models", ".wire"},
-    "hub.broadcast": {".hub.backplane.base", ".hub.membership", ".hub.signalr", *HUB_EDGE},
+    "hub.fanout": {".hub.membership"},
+    "hub.broadcast": {".hub.backplane.base", ".hub.fanout", ".hub.membership", ".hub.signalr", *HUB_EDGE},
     "hub.dispatcher": {
         ".hub.signalr",
         ".hub.broadcast",
+        ".hub.fanout",
         ".hub.arguments",
         ".hub.limiter",
         ".hub.metrics",

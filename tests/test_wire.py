@@ -222,4 +222,4 @@ def test_the_names_of_methods_and_events_are_the_vendors() -> None:
     assert str(wire.HubMethod.SAVE_CHATROOM_MESSAGE) == "SaveChatroomMessage"
     assert str(wire.HubEvent.MESSAGE_RECEIVED) == "ApplyChatroomMessage"
     assert len(set(wire.HubMethod)) == 28
-    assert len(set(wire.HubEvent)) == 15
+    assert len(set(wire.HubEvent)) == 16

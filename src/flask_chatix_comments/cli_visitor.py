@@ -6,8 +6,9 @@ import dataclasses
 
 import click
 
-from .cli_support import as_json_option, chatix, explained, one_line, print_json, require_api
+from .cli_support import as_json_option, chatix, explained, print_json, require_api
 from .models import Forgotten
+from .shell_words import one_line
 from .state import AppState, get_state
 from .upkeep_methods import UpkeepMethods
 

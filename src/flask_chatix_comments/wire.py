@@ -71,6 +71,7 @@ class HubEvent(enum.StrEnum):
     TYPING = "OnChatroomTyping"
     PRESENCE = "OnChatroomPresence"
     RIGHTS_CHANGED = "OnManagerRightsChanged"
+    COME_AGAIN = "OnComeAgain"
 
 
 def to_unix(moment: datetime) -> float:

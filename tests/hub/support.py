@@ -112,11 +112,13 @@ class Visit:
 
     def heard(self, *targets: str) -> list[list[Any]]:
         """Return target and arguments of the events heard so far, of these kinds or of all."""
+        self.world.broadcast.flush()
         events = [record for text in self._records for record in records_of(text)]
         assert all(event["type"] == 1 and "invocationId" not in event for event in events)
         return [[e["target"], *e["arguments"]] for e in events if not targets or e["target"] in targets]
 
     def forget_events(self) -> None:
+        self.world.broadcast.flush()
         self._records.clear()
 
     async def join(self, chatroom_id: str) -> None:
@@ -156,7 +158,7 @@ class World:
             self._remove_files,
         )
         self.service = ChatService(context)
-        broadcast = Broadcast(
+        self.broadcast = Broadcast(
             self.membership,
             website_id=config.website_id,
             is_manager=self.service.visitors.is_manager,
@@ -164,8 +166,8 @@ class World:
         )
         self.events: list[Event] = []
         self.backplane.listen(self.events.append)
-        self.backplane.listen(broadcast.deliver)
-        self.dispatcher = Dispatcher(self.service, broadcast, website_id=config.website_id)
+        self.backplane.listen(self.broadcast.deliver)
+        self.dispatcher = Dispatcher(self.service, self.broadcast, website_id=config.website_id)
         self._upload_numbers = itertools.count(1)
         self._connection_ids = (f"connection-{number}" for number in itertools.count(1))
 

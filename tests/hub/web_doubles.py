@@ -58,6 +58,7 @@ class Transport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
+        self.pieces: list[bytes] = []
         self._end: str | None = None
 
     def how_it_ended(self) -> str | None:
@@ -67,6 +68,7 @@ class Transport(asyncio.Transport):
         return default
 
     def write(self, data: Any) -> None:
+        self.pieces.append(data)
         self.written += bytes(data)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:

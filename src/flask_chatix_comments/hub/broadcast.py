@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from ..models import Manager, Message
@@ -23,13 +22,13 @@ from .backplane.base import (
     RightsChanged,
     Typing,
 )
+from .fanout import Fanout, SendRecord
 from .membership import Membership
 from .presenter import present_chatroom, present_member, present_message, present_person
 from .service import Caller
 from .signalr.json_protocol import serialize_message
 from .signalr.messages import Invocation
 
-SendRecord = Callable[[str], None]
 #: The arguments of an event, as this connection sees them (``None``: as everybody else does) from a base URL.
 Arguments = Callable[[Caller | None, str], list[Any]]
 
@@ -45,12 +44,6 @@ MOVE_TARGETS = {
     (Move.JOINED, True): HubEvent.MANAGER_JOINED,
     (Move.LEFT, True): HubEvent.MANAGER_LEFT,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Listener:
-    caller: Caller
-    send_record: SendRecord
 
 
 class Broadcast:
@@ -73,15 +66,26 @@ class Broadcast:
         self._website_id = website_id
         self._is_manager = is_manager
         self._private_pass = private_pass
-        self._listeners: dict[str, _Listener] = {}
+        self._fanout = Fanout(membership)
+        self._listeners: dict[str, Caller] = {}
 
     def add(self, caller: Caller, send_record: SendRecord) -> None:
         """Let a connection hear of events from now on."""
-        self._listeners[caller.connection_id] = _Listener(caller, send_record)
+        self._listeners[caller.connection_id] = caller
+        self._fanout.add(caller.connection_id, send_record)
 
     def remove(self, caller: Caller) -> None:
         """Forget a connection."""
         self._listeners.pop(caller.connection_id, None)
+        self._fanout.remove(caller.connection_id)
+
+    def catch_up(self, caller: Caller) -> None:
+        """Tell a connection what it is to be told, before it gets an answer."""
+        self._fanout.catch_up(caller.connection_id)
+
+    def flush(self) -> None:
+        """Tell all connections what they are to be told, without waiting for the end of this turn."""
+        self._fanout.flush()
 
     def deliver(self, event: Event) -> None:
         """Send an event to all who should hear of it."""
@@ -106,31 +110,48 @@ class Broadcast:
             case RightsChanged(visitor_id, is_manager):
                 self._send(self._of(visitor_id), HubEvent.RIGHTS_CHANGED, lambda *_: [is_manager])
             case Typing(chatroom_id, by_visitor_id):
-                audience = (one for one in self._in(chatroom_id) if one.caller.visitor_id != by_visitor_id)
+                audience = (one for one in self._in(chatroom_id) if one.visitor_id != by_visitor_id)
                 self._send(audience, HubEvent.TYPING, lambda *_: [chatroom_id])
 
     def _message_posted(self, event: MessagePosted) -> None:
         message = event.message
+        if not message.is_whisper and not has_paths(message):
+            self._tell_chatroom(message, event.by_connection_id)
+            return
         audience = (
             one
             for one in self._readers_of(message.chatroom_id, is_whisper=message.is_whisper)
             # The sender has it as the result of its call; the vendor's app would show it twice.
-            if one.caller.connection_id != event.by_connection_id
+            if one.connection_id != event.by_connection_id
         )
         if event.is_private and has_paths(message):
             self._send_each(audience, message)
         else:
             self._send_message(audience, HubEvent.MESSAGE_RECEIVED, message)
 
-    def _send_each(self, audience: Iterable[_Listener], message: Message) -> None:
+    def _tell_chatroom(self, message: Message, by_connection_id: str | None) -> None:
+        """Tell of a message that reads the same for all but its sender."""
+
+        def record_for(caller: Caller | None) -> str:
+            arguments = [present_message(message, caller, ""), message.chatroom_id]
+            return _record(HubEvent.MESSAGE_RECEIVED, arguments)
+
+        own = {
+            caller.connection_id: "" if caller.connection_id == by_connection_id else record_for(caller)
+            for caller in self._of(message.sender_id)
+        }
+        self._fanout.tell_chatroom(message.chatroom_id, record_for(None), own)
+
+    def _send_each(self, audience: Iterable[Caller], message: Message) -> None:
         """Tell of a message with files that each reader has to open in its own name."""
-        for listener in audience:
-            caller = listener.caller
+        records = {}
+        for caller in audience:
             own = with_pass(message, self._private_pass(message.chatroom_id, caller.visitor_id))
             arguments = [present_message(own, caller, caller.base_url), message.chatroom_id]
-            listener.send_record(_record(HubEvent.MESSAGE_RECEIVED, arguments))
+            records[caller.connection_id] = _record(HubEvent.MESSAGE_RECEIVED, arguments)
+        self._fanout.tell(records)
 
-    def _send_message(self, audience: Iterable[_Listener], target: HubEvent, message: Message) -> None:
+    def _send_message(self, audience: Iterable[Caller], target: HubEvent, message: Message) -> None:
         self._send(
             audience,
             target,
@@ -145,7 +166,7 @@ class Broadcast:
 
         target = MOVE_TARGETS[event.move, isinstance(event.who, Manager)]
         if event.is_known:
-            others = (one for one in self._in(event.chatroom_id) if one.caller.visitor_id != event.visitor_id)
+            others = (one for one in self._in(event.chatroom_id) if one.visitor_id != event.visitor_id)
             self._send(others, target, arguments)
         if event.was_taken:
             self._send(self._of(event.visitor_id), target, arguments, own_id=event.visitor_id)
@@ -155,25 +176,25 @@ class Broadcast:
         data: Any = present_chatroom(chatroom, self._website_id)
         if event.step is ChatroomStep.DELETED:
             data = chatroom.chatroom_id
-        audience = {one.caller.connection_id: one for one in self._in(chatroom.chatroom_id)}
-        audience |= {one.caller.connection_id: one for one in self._watchers(is_private=chatroom.is_private)}
+        audience = {one.connection_id: one for one in self._in(chatroom.chatroom_id)}
+        audience |= {one.connection_id: one for one in self._watchers(is_private=chatroom.is_private)}
         self._send(audience.values(), CHATROOM_TARGETS[event.step], lambda *_: [data])
 
-    def _watchers(self, *, is_private: bool) -> Iterator[_Listener]:
+    def _watchers(self, *, is_private: bool) -> Iterator[Caller]:
         """Yield those who follow the list of chatrooms.
 
         Pages with a site ticket show one chatroom each: telling them of all others, a thousand readers of
         each of a thousand new posts, would be of use to nobody.
         """
         for one in self._listeners.values():
-            if (one.caller.is_lasting and not is_private) or self._is_manager(one.caller.visitor_id):
+            if (one.is_lasting and not is_private) or self._is_manager(one.visitor_id):
                 yield one
 
     def _profile_changed(self, event: ProfileChanged) -> None:
         visitor_id = event.member.visitor_id
-        audience = {one.caller.connection_id: one for one in self._of(visitor_id)}
+        audience = {one.connection_id: one for one in self._of(visitor_id)}
         for chatroom_id in event.chatroom_ids:
-            audience |= {one.caller.connection_id: one for one in self._in(chatroom_id)}
+            audience |= {one.connection_id: one for one in self._in(chatroom_id)}
         self._send(
             audience.values(),
             HubEvent.VISITOR_CHANGED,
@@ -181,18 +202,18 @@ class Broadcast:
             own_id=visitor_id,
         )
 
-    def _readers_of(self, chatroom_id: str, *, is_whisper: bool) -> Iterator[_Listener]:
+    def _readers_of(self, chatroom_id: str, *, is_whisper: bool) -> Iterator[Caller]:
         for one in self._in(chatroom_id):
-            if not is_whisper or self._is_manager(one.caller.visitor_id):
+            if not is_whisper or self._is_manager(one.visitor_id):
                 yield one
 
-    def _in(self, chatroom_id: str) -> Iterator[_Listener]:
+    def _in(self, chatroom_id: str) -> Iterator[Caller]:
         return self._known(self._membership.connections_in(chatroom_id))
 
-    def _of(self, visitor_id: str) -> Iterator[_Listener]:
+    def _of(self, visitor_id: str) -> Iterator[Caller]:
         return self._known(self._membership.connections_of(visitor_id))
 
-    def _known(self, connection_ids: Iterable[str]) -> Iterator[_Listener]:
+    def _known(self, connection_ids: Iterable[str]) -> Iterator[Caller]:
         for connection_id in connection_ids:
             listener = self._listeners.get(connection_id)
             if listener is not None:
@@ -200,7 +221,7 @@ class Broadcast:
 
     def _send(
         self,
-        audience: Iterable[_Listener],
+        audience: Iterable[Caller],
         target: HubEvent,
         arguments: Arguments,
         *,
@@ -214,14 +235,17 @@ class Broadcast:
             has_paths: Whether it reads differently by each base URL.
         """
         common: dict[str, str] = {}
-        for listener in audience:
-            base_url = listener.caller.base_url if has_paths else ""
-            if listener.caller.visitor_id == own_id:
-                listener.send_record(_record(target, arguments(listener.caller, base_url)))
-                continue
-            if base_url not in common:
-                common[base_url] = _record(target, arguments(None, base_url))
-            listener.send_record(common[base_url])
+        records = {}
+        for caller in audience:
+            base_url = caller.base_url if has_paths else ""
+            if caller.visitor_id == own_id:
+                record = _record(target, arguments(caller, base_url))
+            else:
+                if base_url not in common:
+                    common[base_url] = _record(target, arguments(None, base_url))
+                record = common[base_url]
+            records[caller.connection_id] = record
+        self._fanout.tell(records)
 
 
 def _record(target: HubEvent, arguments: list[Any]) -> str:

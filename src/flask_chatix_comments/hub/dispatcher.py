@@ -20,7 +20,8 @@ from ..models import Message
 from ..tokens import VisitorTicket
 from ..wire import HubMethod
 from . import arguments as given
-from .broadcast import Broadcast, SendRecord
+from .broadcast import Broadcast
+from .fanout import SendRecord
 from .limiter import Limiter
 from .metrics import CALLS, NO_METRICS, OTHER, Metrics, outcome_of
 from .presenter import (
@@ -107,6 +108,7 @@ class Dispatcher:
     async def invoke(self, caller: Caller, invocation: Invocation) -> Completion | None:
         """Call a hub method; ``None`` when the client wants no answer."""
         outcome = await self._attempt(caller, invocation)
+        self._broadcast.catch_up(caller)
         if invocation.invocation_id is None:
             return None
         if isinstance(outcome, _Failure):

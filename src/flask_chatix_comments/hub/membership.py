@@ -38,9 +38,14 @@ class _Present:
 
 
 class Membership:
-    """Who is here, and in which chatrooms."""
+    """Who is here, and in which chatrooms.
+
+    Attributes:
+        version: Another number after each change of who is in a chatroom, and by which connections.
+    """
 
     def __init__(self) -> None:
+        self.version = 0
         self._present: dict[str, _Present] = {}
         self._visitor_of: dict[str, str] = {}
         self._members: dict[str, set[str]] = {}
@@ -87,6 +92,7 @@ class Membership:
 
     def connect(self, visitor_id: str, connection_id: str) -> None:
         """Add an open connection of a visitor who is here."""
+        self.version += 1
         self._present[visitor_id].connection_ids.add(connection_id)
         self._visitor_of[connection_id] = visitor_id
 
@@ -95,6 +101,7 @@ class Membership:
         visitor_id = self._visitor_of.pop(connection_id, None)
         if visitor_id is None:
             return
+        self.version += 1
         present = self._present[visitor_id]
         present.connection_ids.discard(connection_id)
         for holds in present.holds.values():
@@ -155,6 +162,7 @@ class Membership:
         present = self._present.get(visitor_id)
         if present is None:
             return
+        self.version += 1
         present.holds.pop(chatroom_id, None)
         members = self._members.get(chatroom_id, set())
         members.discard(visitor_id)
@@ -191,6 +199,10 @@ class Membership:
         """Return in how many chatrooms somebody is who has an open connection; it looks at each of them."""
         return sum(any(self.is_online(one) for one in members) for members in self._members.values())
 
+    def is_connected_to(self, connection_id: str, chatroom_id: str) -> bool:
+        """Whether an open connection is one of ``connections_in``."""
+        return self._visitor_of.get(connection_id, "") in self._members.get(chatroom_id, ())
+
     def connections_of(self, visitor_id: str) -> Iterable[str]:
         """Return the visitor's open connections."""
         present = self._present.get(visitor_id)
@@ -202,6 +214,7 @@ class Membership:
         return tuple(present.holds) if present else ()
 
     def _hold(self, visitor_id: str, chatroom_id: str, held_by: str, until: float) -> None:
+        self.version += 1
         self._present[visitor_id].holds.setdefault(chatroom_id, {})[held_by] = until
         self._members.setdefault(chatroom_id, set()).add(visitor_id)
         self._note_end(visitor_id, until)
@@ -218,6 +231,7 @@ class Membership:
         self._ending.discard(visitor_id)
         if present.connection_ids:
             return
+        self.version += 1
         for chatroom_id in list(present.holds):
             members = self._members[chatroom_id]
             members.discard(visitor_id)

@@ -29,21 +29,24 @@ IDLE_FRAMES = 100
 IDLE_FRAMES_PER_S = 10.0
 #: So long may the application take to say goodbye when the server shuts down.
 FAREWELL_S = 2.0
-#: The name in a scope's extensions: ``{"call": register}``, where *register* takes what to call at a shutdown.
+#: What a scope's extensions offer, see ``transports.server_extensions``: each a dict of one function, ``call``.
 SHUTDOWN_EXTENSION = "chatix.shutdown"
+SEND_EXTENSION = "chatix.send"
 
 
 class _Frames:
-    """Makes frames, and remembers the last: most texts go to many, one after the other."""
+    """Makes frames, and remembers the last: most texts go to many, one after the other.
+
+    Attributes:
+        last: A text, and its frame.
+    """
 
     def __init__(self) -> None:
-        self._last = ("", b"")
+        self.last = ("", b"")
 
     def frame_of(self, text: str) -> bytes:
-        last_text, frame = self._last
-        if text is not last_text:
-            frame = Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
-            self._last = text, frame
+        frame = Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
+        self.last = text, frame
         return frame
 
 
@@ -53,6 +56,8 @@ _frames = _Frames()
 class FramesProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSockets without compression, with bounds on frames, and with time for the last words."""
 
+    #: Whether nothing can be sent: the connection is not open, or the client is slow, or gone.
+    _is_held = True
     _unfed: bytearray | None = None
     _idle_frames_left: float = IDLE_FRAMES
     _idle_frames_at = 0.0
@@ -64,42 +69,62 @@ class FramesProtocol(WebSocketsSansIOProtocol):
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send, without a detour where nothing stands in the way."""
-        if message["type"] == "websocket.send" and self._is_clear():
-            text = message.get("text")
-            if text is not None:
-                self.transport.write(_frames.frame_of(text))
-                return
-        await super().send(message)
-        # Whoever closes reads on, to the client's answer.
-        self._feed()
+        text = message.get("text") if message["type"] == "websocket.send" else None
+        if text is None or not self.send_now(text):
+            await super().send(message)
+            self._note_state()
+            # Whoever closes reads on, to the client's answer.
+            self._feed()
 
-    def _is_clear(self) -> bool:
-        return (
-            self.writable.is_set()
-            and self.handshake_complete
-            and self.initial_response is None
-            and not self.close_sent
-            and not self.transport.is_closing()
-            and self.conn.state is State.OPEN
-        )
+    def send_now(self, text: str) -> bool:
+        """Send a text, unless something stands in the way: the client's slowness, the beginning or the end."""
+        if self._is_held:
+            return False
+        last_text, frame = _frames.last
+        self._write(frame if text is last_text else _frames.frame_of(text))
+        return True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin with a transport."""
+        super().connection_made(transport)
+        # It is asked for with each message for each member.
+        self._write = self.transport.write
+
+    def _note_state(self) -> None:
+        self._is_held = not self.writable.is_set() or self.conn.state is not State.OPEN
+
+    def pause_writing(self) -> None:
+        """Note that the client takes less than there is for it."""
+        super().pause_writing()
+        self._note_state()
+
+    def resume_writing(self) -> None:
+        """Note that the client has taken most of it."""
+        super().resume_writing()
+        self._note_state()
 
     # In
 
     def data_received(self, data: bytes) -> None:
         """Take what came, in pieces, and no further than the application follows."""
         if not self._unfed and len(data) <= BYTES_AT_ONCE:
-            super().data_received(data)
+            self._take(data)
             return
         if self._unfed is None:
             self._unfed = bytearray()
         self._unfed += data
         self._feed()
 
+    def _take(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self._is_held:
+            self._note_state()
+
     def _feed(self) -> None:
         while self._unfed and not self.read_paused and not self.transport.is_closing():
             piece = bytes(self._unfed[:BYTES_AT_ONCE])
             del self._unfed[:BYTES_AT_ONCE]
-            super().data_received(piece)
+            self._take(piece)
 
     async def receive(self) -> ASGIReceiveEvent:
         """Hand over a message; then there is room for more."""
@@ -111,8 +136,9 @@ class FramesProtocol(WebSocketsSansIOProtocol):
         """Note the end of the connection, behind what the client said before it."""
         if self._unfed and not self.transport.is_closing():
             late, self._unfed = bytes(self._unfed[:LATE_BYTES]), None
-            super().data_received(late)
+            self._take(late)
         self._unfed = None
+        self._is_held = True
         if self._farewell_timer is not None:
             self._farewell_timer.cancel()
         super().connection_lost(exc)
@@ -163,6 +189,11 @@ class FramesProtocol(WebSocketsSansIOProtocol):
             return False
         return True
 
+    def keepalive_timeout(self) -> None:
+        """Give up on a client that has not answered a ping."""
+        super().keepalive_timeout()
+        self._note_state()
+
     def _refuse(self, reason: str) -> None:
         if not self.close_sent:
             self.conn.fail(CloseCode.POLICY_VIOLATION, reason)
@@ -177,6 +208,7 @@ class FramesProtocol(WebSocketsSansIOProtocol):
             extensions = self.scope.get("extensions")
             assert extensions is not None
             extensions[SHUTDOWN_EXTENSION] = {"call": self._call_at_shutdown}
+            extensions[SEND_EXTENSION] = {"call": self.send_now}
 
     def _call_at_shutdown(self, farewell: Callable[[], None]) -> None:
         self._farewell = farewell
@@ -185,6 +217,7 @@ class FramesProtocol(WebSocketsSansIOProtocol):
         """Let the application say goodbye, for a time; then close."""
         farewell, self._farewell = self._farewell, None
         if farewell is None or self.close_sent or self.transport.is_closing():
+            self._is_held = True
             super().shutdown()
             return
         self._farewell_timer = self.loop.call_later(FAREWELL_S, self._shut_down)
@@ -192,4 +225,5 @@ class FramesProtocol(WebSocketsSansIOProtocol):
 
     def _shut_down(self) -> None:
         if not self.transport.is_closing():
+            self._is_held = True
             super().shutdown()

@@ -10,6 +10,7 @@ import copy
 import sys
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import h11
 import uvicorn
@@ -175,7 +176,7 @@ class WebSocketProtocol(FramesProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(_bounded(config), server_state, app_state, _loop)
+        super().__init__(_bounded_once(config), server_state, app_state, _loop)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Give every way to close a time limit."""
@@ -188,6 +189,17 @@ class WebSocketProtocol(FramesProtocol):
         """Note that the connection has ended, in time or not."""
         super().connection_lost(exc)
         self._closing.closed()
+
+
+_bounded_configs: WeakKeyDictionary[uvicorn.Config, uvicorn.Config] = WeakKeyDictionary()
+
+
+def _bounded_once(config: uvicorn.Config) -> uvicorn.Config:
+    """Return the same for all connections of a server: each would keep its copy."""
+    bounded = _bounded_configs.get(config)
+    if bounded is None:
+        bounded = _bounded_configs[config] = _bounded(config)
+    return bounded
 
 
 def _bounded(config: uvicorn.Config) -> uvicorn.Config:
@@ -209,6 +221,8 @@ class _ClosingInTime(asyncio.Transport):
         self._loop = loop
         self._limit_s = limit_s
         self._timer: asyncio.TimerHandle | None = None
+        # It is done for each member and message.
+        self.write = transport.write  # type: ignore[method-assign]  # the very method
 
     def close(self) -> None:
         if not self._transport.is_closing():
@@ -227,9 +241,6 @@ class _ClosingInTime(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self._transport.is_closing()
-
-    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
-        self._transport.write(data)
 
     def pause_reading(self) -> None:
         self._transport.pause_reading()

@@ -13,7 +13,7 @@ from flask_chatix_comments.hub.dispatcher import Dispatcher
 from flask_chatix_comments.hub.signalr.connection import Connection, ConnectionLimits
 from flask_chatix_comments.hub.signalr.messages import Ping
 from flask_chatix_comments.hub.transports import channels
-from flask_chatix_comments.hub.transports.shutdown import SHUTDOWN_EXTENSION
+from flask_chatix_comments.hub.transports.server_extensions import SHUTDOWN_EXTENSION
 from flask_chatix_comments.hub.transports.websocket import NORMAL_CLOSURE, SERVICE_RESTART
 from tests.hub.refusals.requests import ELSEWHERE, Site
 from tests.hub.refusals.rows import Rows, of_records, spelled

@@ -14,7 +14,7 @@ import pytest
 from flask_chatix_comments.hub.dispatcher import Dispatcher
 from flask_chatix_comments.hub.service import Caller
 from flask_chatix_comments.hub.signalr.messages import Completion, Invocation
-from flask_chatix_comments.hub.transports.shutdown import SHUTDOWN_EXTENSION
+from flask_chatix_comments.hub.transports.server_extensions import SHUTDOWN_EXTENSION
 from tests.hub.support import DEADLINE_S, Hub, records_of, sign_ticket, until
 
 HANDSHAKE = '{"protocol":"json","version":1}\x1e'

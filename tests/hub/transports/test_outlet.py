@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from flask_chatix_comments.hub.signalr.connection import ConnectionLimits
+from flask_chatix_comments.hub.signalr.messages import Ping
 from flask_chatix_comments.hub.signalr.negotiate import agree
 from flask_chatix_comments.hub.transports.channel import Channel
 from flask_chatix_comments.hub.transports.delivery import TOLD_AT_ONCE, Delivery
@@ -53,6 +54,12 @@ class Server:
         finally:
             self._is_busy = False
 
+    def send_now(self, text: str) -> bool:
+        assert not self._is_busy, "two sends at once"
+        if self.may_send.is_set():
+            self.sent.append(text)
+        return self.may_send.is_set()
+
     async def finish(self) -> None:
         self.finished += 1
 
@@ -60,12 +67,17 @@ class Server:
 class Line:
     """A channel, its outlet and the server that takes what it sends."""
 
-    def __init__(self, delivery: Delivery, limits: ConnectionLimits = LIMITS) -> None:
+    def __init__(self, delivery: Delivery, limits: ConnectionLimits = LIMITS, *, can_send_now: bool = False) -> None:
         negotiation = agree(1, connection_id="id", connection_token="token")
-        self.channel = Channel(negotiation, TICKET, "ticket", limits=limits, clock=Clock(), delivery=delivery)
+        self.clock = Clock()
+        self.channel = Channel(negotiation, TICKET, "ticket", limits=limits, clock=self.clock, delivery=delivery)
         self.server = Server()
         self.outlet = Outlet(
-            self.channel, self.server.send, wrap=lambda text: {"text": text}, finish=self.server.finish
+            self.channel,
+            self.server.send,
+            wrap=lambda text: {"text": text},
+            finish=self.server.finish,
+            send_now=self.server.send_now if can_send_now else None,
         )
         self.channel.attach()
         self.outlet.open()
@@ -128,6 +140,48 @@ async def test_all_who_get_the_same_get_the_very_same_text(delivery: Delivery) -
         line.channel.send_record("third\x1e")
     await turn()
     assert len({id(line.sent[-1]) for line in lines}) == 1
+
+
+async def test_a_server_of_ours_sends_at_once_while_nothing_waits(delivery: Delivery) -> None:
+    line = Line(delivery, can_send_now=True)
+    await turn()
+    line.channel.send_record("1\x1e")
+    assert line.sent == ["1\x1e"]
+    # Not past what waits.
+    line.channel.send(Ping())
+    line.channel.send_record("2\x1e")
+    assert line.sent == ["1\x1e"]
+    await turn()
+    assert line.sent == ["1\x1e", '{"type":6}\x1e2\x1e']
+    line.server.may_send.clear()
+    line.channel.send_record("3\x1e")
+    await turn()
+    line.channel.send_record("4\x1e")
+    line.server.may_send.set()
+    line.channel.send_record("5\x1e")
+    await until(lambda: len(line.sent) == 4, "what has waited")
+    assert line.sent[2:] == ["3\x1e", "4\x1e5\x1e"]
+    line.channel.send_record("6\x1e")
+    assert line.sent[4:] == ["6\x1e"]
+    line.channel.close()
+    line.channel.send_record("7\x1e")
+    await until(lambda: line.server.finished, "the end")
+    assert line.sent[5:] == ['{"type":7}\x1e']
+
+
+async def test_what_was_sent_at_once_counts_as_a_sign_of_life(delivery: Delivery) -> None:
+    line = Line(delivery, can_send_now=True)
+    await turn()
+    line.clock.advance(10)
+    line.channel.send_record("1\x1e")
+    line.clock.advance(10)
+    line.channel.tick()
+    await turn()
+    assert line.sent == ["1\x1e"]
+    line.clock.advance(5)
+    line.channel.tick()
+    await turn()
+    assert line.sent == ["1\x1e", '{"type":6}\x1e']
 
 
 async def test_a_slow_reader_delays_nobody(delivery: Delivery) -> None:

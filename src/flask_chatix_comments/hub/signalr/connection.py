@@ -75,6 +75,7 @@ class Connection:
 
     Attributes:
         state: Where the connection is in its life.
+        is_reading: Whether what the client sends is still looked at; otherwise the connection ends with what waits.
         failure: Why the hub closed it, when the client broke the protocol.
         may_come_again: Whether the hub closed it, and the client had better connect again.
         parting: What the hub said when it closed it; ``None``: nothing, it was not the hub.
@@ -89,6 +90,7 @@ class Connection:
         "_waiting",
         "_waiting_bytes",
         "failure",
+        "is_reading",
         "may_come_again",
         "parting",
         "state",
@@ -96,6 +98,7 @@ class Connection:
 
     def __init__(self, *, now: float, limits: ConnectionLimits) -> None:
         self.state = ConnectionState.HANDSHAKE
+        self.is_reading = True
         self.failure: ProtocolError | None = None
         self.may_come_again = False
         self.parting: str | None = None
@@ -109,11 +112,6 @@ class Connection:
     def has_news(self) -> bool:
         """Whether the transport has something to do: to send what waits, or to end."""
         return bool(self._waiting) or not self.is_reading
-
-    @property
-    def is_reading(self) -> bool:
-        """Whether what the client sends is still looked at; otherwise the connection ends with what waits."""
-        return self.state in (ConnectionState.HANDSHAKE, ConnectionState.OPEN)
 
     @property
     def is_behind(self) -> bool:
@@ -155,19 +153,23 @@ class Connection:
         if self.state is not ConnectionState.OPEN:
             return
         # A single answer may be larger than that: what counts is whether the client takes them.
-        if self._is_full():
+        if self._waiting and self._is_full():
             # The client lost records now, so it has to come again and ask for what it missed.
             self._drop_waiting()
             self.close(error=TOO_SLOW, allow_reconnect=True)
             return
         self._queue(record)
 
+    def note_sent(self, at: float) -> None:
+        """Note that something was sent past this, while nothing waited."""
+        self._last_sent = max(self._last_sent, at)
+
     def records_to_send(self, *, now: float) -> list[str]:
         """Return all that waits, and count it as sent."""
         records = self._waiting
         if records:
             self._last_sent = now
-            self._drop_waiting()
+            self._waiting, self._waiting_bytes = [], 0
         return records
 
     def tick(self, now: float) -> None:
@@ -187,14 +189,17 @@ class Connection:
         if self.state is ConnectionState.OPEN:
             self._queue(serialize_message(Close(error=error, allow_reconnect=allow_reconnect)))
         if self.is_reading:
-            self.state = ConnectionState.CLOSING
+            self._end(ConnectionState.CLOSING)
             self.may_come_again = allow_reconnect
             self.parting = error
 
     def connection_lost(self) -> None:
         """Note that the transport is gone."""
-        self.state = ConnectionState.CLOSED
+        self._end(ConnectionState.CLOSED)
         self._drop_waiting()
+
+    def _end(self, state: ConnectionState) -> None:
+        self.state, self.is_reading = state, False
 
     def _shake_hands(self, record: str) -> None:
         parse_handshake(record)
@@ -208,7 +213,7 @@ class Connection:
             case StreamInvocation(invocation_id=invocation_id):
                 self.send(Completion(invocation_id=invocation_id, error=NO_STREAMS))
             case Close():
-                self.state = ConnectionState.CLOSING
+                self._end(ConnectionState.CLOSING)
             case _:
                 # Pings have done their work by coming; the rest belongs to streams, and to calls of ours.
                 pass

@@ -38,7 +38,32 @@ class Channel:
             when the channel has ended: once for all that happened in a turn of the event loop. It must not wait, and
             what it takes by ``take_text`` must be sent before it takes more. What it leaves is joined with what
             comes, up to the bounds in ``ConnectionLimits``.
+        send_now: Sends a text without waiting, or returns false; set while nothing else is being sent.
     """
+
+    __slots__ = (
+        "_clock",
+        "_connection",
+        "_delivery",
+        "_given_back",
+        "_has_news",
+        "_has_room",
+        "_is_clear",
+        "_is_due",
+        "_passed_at",
+        "_was_heard",
+        "_limits",
+        "address",
+        "base_url",
+        "is_attached",
+        "negotiated_at",
+        "negotiation",
+        "on_news",
+        "send_now",
+        "ticket",
+        "ticket_text",
+        "transport",
+    )
 
     def __init__(
         self,
@@ -57,12 +82,16 @@ class Channel:
         self.is_attached = False
         self.base_url = ""
         self.on_news: Callable[[], None] | None = None
+        self.send_now: Callable[[str], bool] | None = None
         self.address: str | None = None
         self.transport = "websocket"
         self._limits = limits
         self._clock = clock
         self._delivery = delivery
         self._is_due = False
+        # Whether nothing waits, so that a record may be sent past the connection; and when the last one was.
+        self._is_clear = False
+        self._passed_at = 0.0
         # Made when somebody waits: most never do, and there may be ten thousand.
         self._has_news: asyncio.Event | None = None
         self._has_room: asyncio.Event | None = None
@@ -84,6 +113,11 @@ class Channel:
     def has_news(self) -> bool:
         """Whether something waits to be sent, or the channel has ended."""
         return bool(self._given_back) or self._connection.has_news
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the channel ends with what waits to be sent."""
+        return not self._connection.is_reading
 
     @property
     def may_come_again(self) -> bool:
@@ -137,9 +171,18 @@ class Channel:
         self._notice()
 
     def send_record(self, record: str) -> None:
-        """Queue a record for the client."""
+        """Send a record to the client, or queue it."""
+        if self._is_clear and self.send_now is not None and self.send_now(record):
+            self._passed_at = self._clock()
+            return
+        self._is_clear = False
         self._connection.send_record(record)
-        self._notice()
+        # Not by _notice(): it is done for each member and message.
+        if not self._is_due:
+            self._is_due = True
+            self._delivery.add(self)
+        if self._has_room is not None:
+            self._note_room()
 
     def close(self, *, error: str | None = None, allow_reconnect: bool = False) -> None:
         """Say goodbye."""
@@ -148,6 +191,7 @@ class Channel:
 
     def tick(self) -> None:
         """Let time pass."""
+        self._connection.note_sent(self._passed_at)
         self._connection.tick(self._clock())
         self._notice()
 
@@ -159,6 +203,7 @@ class Channel:
 
     def _notice(self) -> None:
         """Be told at the end of the turn, if there is something to send: most ticks bring nothing."""
+        self._is_clear = self._is_clear and not self.has_news
         if self.has_news and not self._is_due:
             self._is_due = True
             self._delivery.add(self)
@@ -184,11 +229,13 @@ class Channel:
         if text := self._given_back:
             self._given_back = ""
             return text
+        self._is_clear = self._connection.state is ConnectionState.OPEN
         records = self._connection.records_to_send(now=self._clock())
-        if records:
+        if not records:
+            return "" if self._connection.is_reading else None
+        if self._has_room is not None:
             self._note_room()
-            return self._delivery.join(records)
-        return "" if self._connection.is_reading else None
+        return records[0] if len(records) == 1 else self._delivery.join(records)
 
     def give_back(self, text: str) -> None:
         """Put what was taken and not sent before all that waits."""

@@ -45,7 +45,12 @@ class Delivery:
     def _tell(self) -> None:
         count = min(len(self._due), TOLD_AT_ONCE)
         for _ in range(count):
-            _tell_one(self._due[0])
+            hearer = self._due[0]
+            try:
+                hearer.tell()
+            except Exception:
+                logger.exception("A connection failed.")
+                hearer.lost()
             # Not before: it is the sign that this is going on.
             self._due.popleft()
         if self._due:
@@ -53,16 +58,6 @@ class Delivery:
 
     def join(self, records: list[str]) -> str:
         """Return the records as one text: as one and the same to all who get the same ones, one after the other."""
-        if len(records) == 1:
-            return records[0]
         if records != self._records:
             self._records, self._text = records, "".join(records)
         return self._text
-
-
-def _tell_one(hearer: Hearer) -> None:
-    try:
-        hearer.tell()
-    except Exception:
-        logger.exception("A connection failed.")
-        hearer.lost()

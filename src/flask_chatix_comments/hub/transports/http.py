@@ -18,7 +18,7 @@ from .http_messages import Receive, Scope, answer, refuse
 from .inbox import Inbox
 from .long_polling import Polls
 from .outlet import Send
-from .shutdown import call_at_shutdown
+from .server_extensions import call_at_shutdown
 
 METHODS = (b"allow", b"GET, POST, DELETE")
 

@@ -1,6 +1,7 @@
 """An outlet: what one connection sends, without a task as long as nothing has to wait.
 
-The transport's ``send`` is run to its first suspension by whoever has news, and mostly that is its end. If it must
+The transport's ``send`` is run to its first suspension by whoever has news, and mostly that is its end; a server of our
+own needs no coroutine for that. If it must
 wait, because the client reads slowly, a task of the connection's own goes on from there: it takes what has come to
 wait meanwhile, all in one piece, until nothing is left. So nobody waits for another's client, and nothing is sent
 before what was to be sent earlier.
@@ -33,7 +34,10 @@ class Outlet:
         send: The server's.
         wrap: Makes an ASGI message of records.
         finish: Ends the transport, when all has been sent or nothing can be sent any more.
+        send_now: Sends a text, or returns false where it would have to wait.
     """
+
+    __slots__ = ("_channel", "_finish", "_send", "_send_now", "_task", "_wrap")
 
     def __init__(
         self,
@@ -42,33 +46,38 @@ class Outlet:
         *,
         wrap: Callable[[str], Message],
         finish: Callable[[], Coroutine[Any, Any, None]],
+        send_now: Callable[[str], bool] | None = None,
     ) -> None:
         self._channel = channel
         self._send = send
         self._wrap = wrap
         self._finish = finish
+        self._send_now = send_now
         self._task: asyncio.Task[None] | None = None
 
     def open(self) -> None:
         """Send what the channel has, from now on."""
         self._channel.on_news = self._push
+        self._channel.send_now = self._send_now
         self._push()
 
     async def close(self) -> None:
         """Send nothing more, whatever is under way."""
-        self._channel.on_news = None
+        self._channel.on_news = self._channel.send_now = None
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
 
     def _push(self) -> None:
+        channel = self._channel
         while self._task is None:
-            text = self._channel.take_text()
-            if text:
+            text = channel.take_text()
+            if text is None:
+                self._start(self._finish())
+                return
+            if text and not (self._send_now and self._send_now(text)):
                 self._begin(self._send(self._wrap(text)))
-            elif text is None:
-                self._task = asyncio.create_task(self._finish())
-            else:
+            if not channel.has_ended:
                 return
 
     def _begin(self, sending: Coroutine[Any, Any, None]) -> None:
@@ -80,7 +89,11 @@ class Outlet:
         except (Exception, asyncio.CancelledError) as exc:
             self._fail(exc)
         else:
-            self._task = asyncio.create_task(self._go_on(_rest_of(sending, awaited)))
+            self._start(self._go_on(_rest_of(sending, awaited)))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        self._channel.send_now = None
+        self._task = asyncio.create_task(work)
 
     async def _go_on(self, sending: Awaitable[None]) -> None:
         try:
@@ -94,6 +107,7 @@ class Outlet:
                 raise
             self._fail(exc)
         self._task = None
+        self._channel.send_now = self._send_now
         self._push()
 
     def _fail(self, exc: BaseException) -> None:

@@ -18,7 +18,7 @@ from .channel import Channel
 from .channels import Channels
 from .http_messages import Receive, Scope
 from .outlet import SEND_S, Message, Outlet, Send
-from .shutdown import call_at_shutdown
+from .server_extensions import call_at_shutdown, find_send_now
 
 NORMAL_CLOSURE = 1000
 #: "Service restart", in the registry of close codes: whoever is told so comes again.
@@ -65,7 +65,8 @@ class WebSocketTransport:
         calls = CallQueue(channel, self._dispatcher)
         call_at_shutdown(scope, partial(calls.end_by, partial(self._say_goodbye, channel)))
         reader = asyncio.create_task(_read(receive, calls))
-        outlet = Outlet(channel, send, wrap=_frame_of, finish=partial(_finish, channel, send, reader, calls))
+        finish = partial(_finish, channel, send, reader, calls)
+        outlet = Outlet(channel, send, wrap=_frame_of, finish=finish, send_now=find_send_now(scope))
         outlet.open()
         try:
             await calls.serve(reader)
