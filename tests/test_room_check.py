@@ -64,6 +64,18 @@ def test_what_was_made_for_an_id_that_a_post_had_is_the_new_ones_duplicate(
     assert check.counts == (1, 2, 0)
 
 
+def test_a_private_post_with_a_public_chatroom_is_named(
+    registry: RoomRegistry, service: FakeService, check: Checker, room: str
+) -> None:
+    assert check(Post("7", is_private=True)) == [(TroubleKind.UNGUARDED, "7", room)]
+    assert check(Post("7", "Seven", is_private=False)) == []
+    registry.update("7", is_private=True)
+    service.rooms[room]["is_private"] = True
+    assert check(Post("7", "Seven", is_private=True)) == []
+    # What the site calls public may well be private still.
+    assert check(Post("7", "Seven")) == []
+
+
 @pytest.fixture
 def check(registry: RoomRegistry, api: ChatixApi) -> Checker:
     return Checker(registry, api)

@@ -245,7 +245,9 @@ class TestRoomList:
 
     def test_titles(self) -> None:
         with RoomList() as rooms:
-            rooms.add_titles([("a", "A"), ("b", "B"), ("a", "A again")])
+            rooms.add_titles([("a", "A", True), ("b", "B", False), ("a", "A again", False), ("c", "", True)])
+            assert [rooms.is_private(id) for id in "abcd"] == [False, False, True, False]
+            assert rooms.title_of("c") is None
             assert [rooms.title_of(post_id) for post_id in "abc"] == ["A again", "B", None]
 
     def test_deleted_chatrooms_are_nobodys(self, api: ChatixApi, rooms_of_service: int) -> None:

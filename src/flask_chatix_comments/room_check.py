@@ -98,7 +98,7 @@ class Inspector:
         """Fetch all chatrooms of the service, and what the site calls its posts.
 
         Args:
-            posts: The site's. Without them a title is what the registry has.
+            posts: The site's. Without them a title is what the registry has, and so is privacy.
             progress: Is told how many chatrooms have come, and of how many.
 
         Raises:
@@ -225,10 +225,15 @@ class Inspector:
         found = [
             _trouble_of_state(entry, state_now(chatroom, entry, is_hosted=self._is_hosted)),
             _trouble_of_privacy(entry, chatroom),
+            self._trouble_of_promise(entry, chatroom),
             self._trouble_of_title(entry, chatroom),
             self._trouble_of_name(entry, chatroom),
         ]
         return [kind for kind in found if kind is not None]
+
+    def _trouble_of_promise(self, entry: RegistryEntry, chatroom: Chatroom) -> TroubleKind | None:
+        is_open = not entry.is_private and not chatroom.is_private
+        return TroubleKind.UNGUARDED if is_open and self._list.is_private(entry.post_id) else None
 
     def _title_of(self, entry: RegistryEntry) -> str:
         return self._list.title_of(entry.post_id) or entry.title
@@ -280,18 +285,17 @@ def owner_of(chatroom: Chatroom) -> str | None:
         return None
 
 
-def _titles(posts: Iterable[Post]) -> Iterator[tuple[str, str]]:
+def _titles(posts: Iterable[Post]) -> Iterator[tuple[str, str, bool]]:
     for post in posts:
         try:
             post_id, title = normalize_post_id(post.id), normalize_title(post.title)
         except PostError:
             continue  # It can have no chatroom.
-        if title:
-            yield post_id, title
+        yield post_id, title, bool(post.is_private)
 
 
-def _batches(titles: Iterator[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    batch: list[tuple[str, str]] = []
+def _batches(titles: Iterator[tuple[str, str, bool]]) -> Iterator[list[tuple[str, str, bool]]]:
+    batch: list[tuple[str, str, bool]] = []
     for title in titles:
         batch.append(title)
         if len(batch) == _TITLES_AT_ONCE:

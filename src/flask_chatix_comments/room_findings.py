@@ -39,6 +39,8 @@ class TroubleKind(enum.StrEnum):
     """It is private in the registry, and public at the service."""
     HIDDEN = "hidden"
     """It is public in the registry, and private at the service: nobody gets in."""
+    UNGUARDED = "unguarded"
+    """It is public, and the site says that the post is private."""
     RETITLED = "retitled"
     """The post has another title than its chatroom."""
     MISNAMED = "misnamed"
@@ -88,6 +90,10 @@ _SENTENCES: dict[TroubleKind, tuple[str, str]] = {
     TroubleKind.HIDDEN: (
         "It is public in the registry, and private at the service: readers are not let in.",
         "Say which of the two it is to be: flask chatix make-public {post}, or make-private.",
+    ),
+    TroubleKind.UNGUARDED: (
+        "The site says that the post is private, and everybody can read its comments.",
+        "Say which of the two it is to be: flask chatix make-private, or let the site say that it is public.",
     ),
     TroubleKind.RETITLED: (
         "The post's title is {title!r}, the registry has {entry.title!r} and the service {chatroom.title!r}.",

@@ -25,7 +25,7 @@ _SCHEMA = f"""
 CREATE TABLE rooms (
     number INTEGER PRIMARY KEY, {_COLUMNS}, is_known NOT NULL DEFAULT 0, UNIQUE (chatroom_id)
 );
-CREATE TABLE titles (post_id PRIMARY KEY, title) WITHOUT ROWID;
+CREATE TABLE titles (post_id PRIMARY KEY, title, is_private) WITHOUT ROWID;
 CREATE TABLE marks (mark PRIMARY KEY, post_id) WITHOUT ROWID;
 """
 
@@ -85,11 +85,14 @@ class RoomList:
             database.executemany(f"INSERT OR IGNORE INTO rooms ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             return int(database.execute("SELECT count(*) FROM rooms").fetchone()[0])
 
-    def add_titles(self, titles: Sequence[tuple[str, str]]) -> None:
-        """Note what the site calls its posts, by normalised ID; the last title of a post counts."""
+    def add_titles(self, titles: Sequence[tuple[str, str, bool]]) -> None:
+        """Note what the site calls its posts, by normalised ID, and whether they are private; the last word counts.
+
+        An empty title is none.
+        """
         with self._transaction() as database:
-            database.executemany("INSERT OR REPLACE INTO titles VALUES (?, ?)", titles)
-        self.add_posts(post_id for post_id, _ in titles)
+            database.executemany("INSERT OR REPLACE INTO titles VALUES (?, ?, ?)", titles)
+        self.add_posts(post_id for post_id, *_ in titles)
 
     def add_posts(self, post_ids: Iterable[str]) -> None:
         """Note posts, so that they can be told by the mark in a title."""
@@ -107,7 +110,13 @@ class RoomList:
         """Return what the site calls the post, if it has said so."""
         with self._lock:
             row = self._database.execute("SELECT title FROM titles WHERE post_id = ?", (post_id,)).fetchone()
-        return None if row is None else str(row[0])
+        return str(row[0]) or None if row is not None else None
+
+    def is_private(self, post_id: str) -> bool:
+        """Return whether the site has said that the post is private."""
+        with self._lock:
+            query = "SELECT 1 FROM titles WHERE post_id = ? AND is_private"
+            return self._database.execute(query, (post_id,)).fetchone() is not None
 
     def find(self, chatroom_id: str) -> Chatroom | None:
         """Return a chatroom as it was when it was fetched."""
