@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from flask_chatix_comments import database
 from flask_chatix_comments.errors import RegistryError
 from flask_chatix_comments.registry import Claim, RegistryEntry, RoomRegistry, RoomState, create_registry_engine
-from tests.databases import KINDS
+from tests.databases import KINDS, Kind
 
 if TYPE_CHECKING:
     from tests.databases import DatabaseServers
@@ -167,15 +167,16 @@ def test_who_claims_while_the_post_moves_finds_it_moved(registry: RoomRegistry, 
 
 
 @pytest.mark.parametrize("deed", ["record", "rename", "claim_many", "record_many"])
+@pytest.mark.parametrize(
+    ("kind", "statement"),
+    [("postgresql", "SET lock_timeout = '50ms'"), ("mariadb", "SET innodb_lock_wait_timeout = 1")],
+)
 def test_a_row_that_is_locked_for_too_long_is_asked_for_again(
-    deed: str, database_url: str, other: RoomRegistry
+    deed: str, kind: Kind, statement: str, database_servers: DatabaseServers
 ) -> None:
-    waits = {"postgresql": "SET lock_timeout = '50ms'", "mariadb": "SET innodb_lock_wait_timeout = 1"}
-    engine = create_registry_engine(database_url)
-    statement = waits.get(engine.dialect.name)
-    if statement is None:
-        engine.dispose()
-        return  # SQLite locks files, and waits for them by itself.
+    """SQLite locks files, and waits for them by itself."""
+    url = database_servers.get(kind).fresh_url()
+    engine, other = create_registry_engine(url), RoomRegistry(create_registry_engine(url))
 
     def be_quick(connection: Any, _: object) -> None:
         connection.cursor().execute(statement)
@@ -204,6 +205,7 @@ def test_a_row_that_is_locked_for_too_long_is_asked_for_again(
     assert deeds[deed]()
     assert len(pauses) == 1
     registry.close()
+    other.close()
 
 
 def test_one_that_answers_after_a_minute_is_not_asked_all_day(database_url: str) -> None:
