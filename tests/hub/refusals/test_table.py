@@ -20,13 +20,14 @@ from tests.hub.refusals.connections import ANSWERED, FRAMES, UPGRADES
 from tests.hub.refusals.methods import METHODS, Talk
 from tests.hub.refusals.requests import ENTRANCE, FILES, REST, Site
 from tests.hub.refusals.rows import Rows
+from tests.hub.refusals.transports import REQUESTS
 from tests.hub.support import Clock, World
 
 pytestmark = pytest.mark.anyio
 
 DOCUMENT = Path(__file__).parents[3] / "docs/hub-refusals.md"
 HUB = Path(hub_package.__file__).parent
-ON_SITES = (ENTRANCE, UPGRADES, FRAMES, ANSWERED, FILES, REST)
+ON_SITES = (ENTRANCE, UPGRADES, REQUESTS, FRAMES, ANSWERED, FILES, REST)
 ERRORS = {
     *("RequestRefusedError", "InvalidArgumentError", "NotAllowedError", "NotFoundError", "ChatroomNotFoundError"),
     *("UnknownMethodError", "NameTakenError", "ProtocolError", "HandshakeError"),
