@@ -27,6 +27,7 @@ from flask_chatix_comments.hub.store.base import Batch
 from flask_chatix_comments.hub.transports.channels import Channels
 from flask_chatix_comments.tokens import VisitorTicket
 from tests.hub.support import API_KEY, DEADLINE_S, Clock, Hub, records_of, sign_ticket
+from tests.hub.transports.support import Client, EventsClient, PollingClient, negotiated, query_of
 
 pytestmark = pytest.mark.anyio
 
@@ -165,6 +166,22 @@ async def test_each_of_them_is_there_from_the_start(hub: Hub) -> None:
     assert Reading(text)("database_bytes") > 0
     assert Reading(text)("database_free_bytes") > 0
     assert Reading(text)("files_free_bytes") > 0
+
+
+@pytest.mark.parametrize(("kind", "transport"), [(EventsClient, "sse"), (PollingClient, "long_polling")])
+async def test_the_other_transports_are_counted_by_name(hub: Hub, kind: type[Client], transport: str) -> None:
+    ticket = sign_ticket(hub.clock, "ada")
+    ada = kind(hub, query_of(ticket, await negotiated(hub, ticket)))
+    await ada.open()
+    during = await read(hub)
+    assert await EventsClient(hub, ada.query).connect() == 409
+    await ada.vanish()
+    after = await read(hub)
+    assert (during("connections", transport=transport), after("connections")) == (1, 0)
+    assert after("connections_closed_total", transport=transport, reason="client") == 1
+    assert after("connections_refused_total", status="409") == 1
+    # How long these take says nothing of how fast the hub is.
+    assert after("request_seconds_count", operation="/chat") == 0
 
 
 async def test_messages_calls_requests_and_commits_are_counted(hub: Hub) -> None:

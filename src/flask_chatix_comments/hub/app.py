@@ -122,7 +122,7 @@ def create_hub(
     requests = HttpTransport(
         dispatcher,
         channels,
-        admit=entrance.admit,
+        admit=admit,
         recognize=entrance.recognize,
         say_goodbye=farewell.say,
         max_body_bytes=config.max_record_bytes,
