@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from flask_chatix_comments import cli_hub
 from flask_chatix_comments.errors import HubPortError
 from flask_chatix_comments.hub import log_setup, server
 from flask_chatix_comments.hub.service import ChatService
+from flask_chatix_comments.hub.store.sql import SqlStore
+from flask_chatix_comments.models import Chatroom, Message, MessageType, Post, SenderFlag
 from tests.flask_support import Site
 
 BLOG = """
@@ -300,3 +304,68 @@ def test_the_hosted_service_keeps_its_data_itself(make_site: Callable[..., Site]
     result = run(site, command, str(tmp_path / "backup.tar"))
     assert result.exit_code == 1
     assert "The site uses the hosted service" in result.stderr
+
+
+# How much there is, and one chatroom
+
+
+@pytest.fixture
+def full_site(make_site: Callable[..., Site], tmp_path: Path) -> Site:
+    """A site whose hub does not run, and has a chatroom of the post "swifts" with two comments."""
+    url = f"sqlite:///{tmp_path / 'hub.sqlite3'}"
+    site = make_site(CHATIX_HUB_DATABASE_URL=url)
+    site.api.fail("/visitor/crowd", httpx.ConnectError("nobody"))
+    room = site.state.rooms.ensure(Post("swifts", "Swifts")).chatroom_id
+    assert room is not None
+
+    async def fill() -> None:
+        store = SqlStore(url)
+        store.open()
+        now = datetime(2026, 1, 2, tzinfo=UTC)
+        await store.create_chatroom(Chatroom(room, "Swifts"), now=now)
+        for number in (1, 2):
+            draft = Message(f"m{number}", room, MessageType.TEXT, SenderFlag.VISITOR, "ada", now, f"Comment {number}")
+            await store.append_message(draft, now=now)
+        await store.close()
+
+    asyncio.run(fill())
+    return site
+
+
+def test_what_there_is_is_counted(full_site: Site) -> None:
+    figures = json.loads(run(full_site, "stats", "--json").stdout)
+    counted = {name: figures[name] for name in ("chatrooms", "messages", "files", "is_running", "connections")}
+    assert counted == {"chatrooms": 1, "messages": 2, "files": 0, "is_running": False, "connections": None}
+    assert figures["database_bytes"] > 0 and figures["free_bytes"] > 0
+    full_site.api.faults["/visitor/crowd"] = lambda: httpx.Response(200, json={"connections": 3, "visitors": 2})
+    lines = dict(line.split(maxsplit=1) for line in run(full_site, "stats").stdout.splitlines())
+    assert (lines["messages"], lines["is_running"], lines["connections"], lines["online_visitors"]) == (
+        *("2", "yes"),
+        *("3", "2"),
+    )
+    assert lines["database_bytes"].endswith(" MB")
+    assert lines["files_free_bytes"] == "?"
+
+
+def test_a_chatroom_is_printed_in_full(full_site: Site) -> None:
+    result = run(full_site, "export-room", "swifts")
+    assert (result.exit_code, result.stderr) == (0, "")
+    head, *comments, end = map(json.loads, result.stdout.splitlines())
+    assert (head["kind"], head["post_id"], head["title"]) == ("chatroom", "swifts", "Swifts")
+    assert [(one["kind"], one["content"], one["seq"]) for one in comments] == [
+        ("message", "Comment 1", 1),
+        ("message", "Comment 2", 2),
+    ]
+    assert end == {"kind": "end", "messages": 2}
+    document = json.loads(run(full_site, "export-room", "swifts", "--json").stdout)
+    assert document["chatroom"] | {"kind": "chatroom", "post_id": "swifts"} == head
+    assert [one["content"] for one in document["messages"]] == ["Comment 1", "Comment 2"]
+
+
+def test_a_chatroom_that_is_not_there(full_site: Site) -> None:
+    unknown = run(full_site, "export-room", "nothing")
+    assert (unknown.exit_code, unknown.stdout) == (1, "")
+    full_site.state.rooms.ensure(Post("only-registered"))
+    missing = run(full_site, "export-room", "only-registered")
+    assert missing.exit_code == 1
+    assert "Error: The hub has no chatroom " in missing.stderr

@@ -24,7 +24,7 @@ from ..errors import BackupError
 from .config import HubConfig
 from .folder import UploadFolder
 from .store import messages, uploads
-from .store.sql import open_file
+from .store.sql import open_database
 
 #: Of what the archive is made; another number would be read in another way.
 FORMAT = 1
@@ -159,7 +159,8 @@ def _delete_lost(copy: Path, lost: list[str]) -> None:
     """Delete in the copy what has been deleted since it was made, as can be seen by the files that are gone."""
     if not lost:
         return
-    with open_file(copy) as engine, engine.begin() as connection:
+    url = sa.URL.create("sqlite", database=str(copy))
+    with open_database(url, begin="BEGIN IMMEDIATE") as engine, engine.begin() as connection:
         for upload_id in lost:
             message_id = uploads.message_id_of(connection, upload_id)
             message = messages.find_anywhere(connection, message_id) if message_id is not None else None

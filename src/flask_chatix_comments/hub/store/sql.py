@@ -380,9 +380,13 @@ def _size_bytes(file: Path) -> int:
 
 
 @contextlib.contextmanager
-def open_file(file: Path) -> Iterator[sa.Engine]:
-    """Open a database that no hub has."""
-    engine = _create_engine(sa.URL.create("sqlite", database=str(file)), begin="BEGIN IMMEDIATE")
+def open_database(url: sa.URL, *, begin: str) -> Iterator[sa.Engine]:
+    """Open a database beside a hub that may have it.
+
+    Args:
+        begin: How a transaction begins: ``BEGIN`` is for those who only read.
+    """
+    engine = _create_engine(url, begin=begin)
     try:
         yield engine
     finally:
