@@ -60,6 +60,7 @@ HUB = """
 import sys
 from pathlib import Path
 from flask_chatix_comments.hub.config import HubConfig
+from flask_chatix_comments.hub.rate_config import RateConfig
 from flask_chatix_comments.hub.server import run_hub
 
 folder = Path(sys.argv[1])
@@ -68,6 +69,7 @@ config = HubConfig(
     database_url=f"sqlite:///{folder / 'hub.sqlite3'}",
     ticket_keys=(b"k" * 32,),
     api_keys=(sys.argv[2],),
+    rates=RateConfig.same(1_000_000),
 )
 run_hub(config, host="127.0.0.1", port=int(sys.argv[3]), lock_path=folder / "hub.lock")
 """
