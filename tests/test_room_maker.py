@@ -267,6 +267,7 @@ class TestObtain:
             with pytest.raises(RoomNotReadyError) as caught:
                 maker.obtain(Post(str(number)))
         assert caught.value.retry_after_s == 3
+        service.wait_until_busy(AT_ONCE)
         service.gate.set()
         maker.join()
         assert len(service.asked) == 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -29,7 +30,7 @@ from flask_chatix_comments.api import ChatixApi
 from flask_chatix_comments.hub.config import HubConfig, UploadConfig
 from flask_chatix_comments.hub.rate_config import RateConfig
 from flask_chatix_comments.hub.server import HubThread
-from flask_chatix_comments.state import get_state
+from flask_chatix_comments.state import AppState, get_state
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -137,14 +138,30 @@ class Site:
         assert answer.returncode == 0, answer.stderr
         return json.loads(answer.stdout)
 
-    def api(self) -> ChatixApi:
-        """Return the REST client that the site itself would use, with its keys."""
+    @contextlib.contextmanager
+    def _state(self) -> Iterator[AppState]:
         with mock.patch.dict(os.environ, self.environment):
             app = create_app()
-        state = get_state(app)
-        with contextlib.closing(state), app.app_context():
+        with contextlib.closing(get_state(app)) as state, app.app_context():
+            yield state
+
+    def api(self) -> ChatixApi:
+        """Return the REST client that the site itself would use, with its keys."""
+        with self._state() as state:
             assert state.api_url is not None
             return ChatixApi(state.api_url, website_id=state.config.website_id, api_key=state.keys.hub_api[0])
+
+    @contextlib.contextmanager
+    def hub_apart(self, **changes: Any) -> Iterator[HubThread]:
+        """Run the site's hub apart from it, with a configuration that differs; the site is yet to be started."""
+        with self._state() as state:
+            config = dataclasses.replace(state.hub_config(), **changes)
+        self.settings["CHATIX_HUB_URL"] = f"http://127.0.0.1:{self.hub_port}/v1"
+        hub = HubThread(config, host="127.0.0.1", port=self.hub_port, lock_path=self.data / "hub-apart.lock")
+        hub.start()
+        assert hub.wait_ready(20), hub.error
+        yield hub
+        hub.stop()
 
 
 @contextlib.contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect
@@ -153,14 +155,18 @@ def test_the_next_start_leaves_what_a_crash_left(
     wait_for_count(count, slug, 0)
 
 
-def test_the_hub_drops_a_crashed_reader_by_itself(
-    site: Site, slug: str, count: Callable[[str], int], new_reader: NewReader
-) -> None:
-    page = new_reader().open(site.post_url(slug))
-    reach_section(page)
-    wait_for_count(count, slug, 1)
-    crash(page)
-    wait_for_count(count, slug, 0, deadline_s=90)
+def test_the_hub_drops_a_crashed_reader_by_itself(tmp_path: Path, new_reader: NewReader) -> None:
+    site = Site(tmp_path / "data")
+    with site.hub_apart(grace_s=2.0), contextlib.closing(site.api()) as api:
+        site.start()
+        slug = site.slugs()[0]
+        page = new_reader().open(site.post_url(slug))
+        reach_section(page)
+        room = site.chatix("show", slug)["chatroom_id"]
+        assert api.get_chatroom(room).number_of_visitors == 1
+        crash(page)
+        wait_until(lambda: api.get_chatroom(room).number_of_visitors == 0, "the reader to be out")
+        site.stop()
 
 
 @pytest.fixture
