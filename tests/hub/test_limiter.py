@@ -160,6 +160,23 @@ async def test_a_socket_by_address(config: HubConfig, clock: Clock) -> None:
     assert json.loads(body["body"])["error"].startswith("There were too many connections from here.")
 
 
+async def test_polls_are_not_counted_but_for_the_first(config: HubConfig, clock: Clock) -> None:
+    strict = dataclasses.replace(config, rates=rates(connecting=Rates(Rate(2, 60), Rate(2, 60))))
+    async with hub_from(strict, clock) as hub:
+        ticket = sign_ticket(clock, "ada")
+        query = {"websiteId": "local", "visitorId": ticket, "negotiateVersion": "1"}
+        token = (await hub.client.post("/chat/negotiate", params=query)).json()["connectionToken"]
+        query = {"websiteId": "local", "visitorId": ticket, "id": token}
+        assert (await hub.client.get("/chat", params=query)).status_code == 200
+        for content in ('{"protocol":"json","version":1}\x1e', *['{"type":6}\x1e'] * 5):
+            assert (await hub.client.post("/chat", params=query, content=content)).status_code == 200
+        assert (await hub.client.get("/chat", params=query)).text == "{}\x1e"
+        await hub.client.delete("/chat", params=query)
+        told_to_wait(
+            await hub.client.get("/visitor/get-id?websiteId=local"), "There were too many connections from here."
+        )
+
+
 async def open_socket(app: Any) -> list[dict[str, Any]]:
     """Ask for a socket that nobody has negotiated; return the answer's two messages."""
     sent: list[dict[str, Any]] = []
