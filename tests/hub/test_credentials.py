@@ -38,6 +38,13 @@ class Party:
 
 
 @pytest.fixture
+async def hub(config: HubConfig, clock: Clock) -> AsyncIterator[Hub]:
+    """A hub with every door there is."""
+    async with Hub.running(dataclasses.replace(config, metrics_keys=("a-key-of-the-metrics",)), clock) as hub:
+        yield hub
+
+
+@pytest.fixture
 async def party(hub: Hub, clock: Clock) -> Party:
     room = (await hub.post("/chatroom/create", {"title": "Private", "is_private": True})).json()["id"]
     get_id_ticket = (await hub.client.get("/visitor/get-id?websiteId=local")).json()
@@ -96,16 +103,14 @@ async def doors(party: Party, value: str) -> AsyncIterator[tuple[str, Any]]:
         for method in ("GET", "POST", "DELETE"):
             answer = await client.request(method, f"/chat?{socket_query}")
             yield f"{method} of a line, as the {what}", answer.status_code
+    bearer = {"Authorization": f"Bearer {value}"}
+    yield "metrics", (await client.get("/metrics", headers=bearer)).status_code
     for method, path in routes():
         query = {"websiteId": "local", "chatroomId": party.room, "visitorId": value}
         answer = await client.request(method, path, params=query, headers={"X-Api-Key": value})
         yield f"REST {path}", answer.status_code
-        yield (
-            f"REST {path} as a bearer",
-            (
-                await client.request(method, path, params=query, headers={"Authorization": f"Bearer {value}"})
-            ).status_code,
-        )
+        answer = await client.request(method, path, params=query, headers=bearer)
+        yield f"REST {path} as a bearer", answer.status_code
 
 
 async def test_nothing_that_is_public_opens_any_door(party: Party) -> None:
