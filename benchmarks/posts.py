@@ -34,6 +34,7 @@ from flask_chatix_comments.hub.broadcast import Broadcast
 from flask_chatix_comments.hub.config import HubConfig
 from flask_chatix_comments.hub.dispatcher import Dispatcher
 from flask_chatix_comments.hub.membership import Membership
+from flask_chatix_comments.hub.rate_config import RateConfig
 from flask_chatix_comments.hub.service import Caller, ChatService, Context
 from flask_chatix_comments.hub.signalr.messages import Invocation
 from flask_chatix_comments.hub.store.sql import SqlStore
@@ -175,6 +176,7 @@ class Service:
             database_url=f"sqlite:///{folder / 'service.sqlite3'}",
             ticket_keys=(TICKET_KEY,),
             api_keys=(API_KEY,),
+            rates=RateConfig.same(1_000_000),
         )
         self.store = SqlStore(config.database_url)
         membership, backplane = Membership(), LocalBackplane()
