@@ -275,6 +275,7 @@ ALLOWED: dict[str, set[str]] = {
         *(".hub.metrics", ".hub.meters"),
     },
     "hub.safe_answers": {"starlette"},
+    "hub.front": {"starlette"},
     "hub.entrance": {
         *("starlette", ".hub.origins", ".hub.rest_call", ".hub.signalr"),
         *(".hub.transports.channel", ".hub.transports.channels"),

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route, Router, WebSocketRoute
+from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp
 
 from ..errors import InvocationError, RequestRefusedError, StoreError
@@ -25,6 +25,7 @@ from .dispatcher import Dispatcher
 from .entrance import Entrance
 from .farewell import Farewell
 from .folder import UploadFolder
+from .front import Front, scope_below
 from .intake import Intake
 from .limiter import Limiter
 from .membership import Membership
@@ -127,12 +128,14 @@ def create_hub(
         say_goodbye=farewell.say,
         max_body_bytes=config.max_record_bytes,
     )
+    websockets = WebSocketTransport(
+        dispatcher, channels, admit=lambda scope: admit(scope_below(scope, BASE_PATH)), say_goodbye=farewell.say
+    )
     routes = [
         *vitals.routes(),
         *MetricsApi(exposed, config.metrics_keys, count=entrance.count).routes(),
         Route("/visitor/get-id", entrance.get_id),
         Route("/chat/negotiate", entrance.negotiate, methods=["POST"]),
-        WebSocketRoute("/chat", WebSocketTransport(dispatcher, channels, admit=admit, say_goodbye=farewell.say)),
         Route("/chat", requests),
         *api.routes(),
     ]
@@ -166,8 +169,9 @@ def create_hub(
     app.router.redirect_slashes = False
     served = SafeAnswers(CorsMiddleware(app, policy), files_path=f"{BASE_PATH}/file/")
     paths = {route.path for route in routes if isinstance(route, Route) and "{" not in route.path} | {"/chat", "/file/"}
+    front = Front(served, websockets, base_path=BASE_PATH, path="/chat")
     return WatchedRequests(
-        served, metrics, base_path=BASE_PATH, paths=paths, lasting={"/chat"}, logs=config.logs_requests
+        front, metrics, base_path=BASE_PATH, paths=paths, lasting={"/chat"}, logs=config.logs_requests
     )
 
 

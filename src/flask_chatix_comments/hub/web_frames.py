@@ -73,6 +73,8 @@ class FramesProtocol(WebSocketsSansIOProtocol):
         if text is None or not self.send_now(text):
             await super().send(message)
             self._note_state()
+            if message["type"] == "websocket.accept":
+                self._forget_handshake()
             # Whoever closes reads on, to the client's answer.
             self._feed()
 
@@ -92,6 +94,11 @@ class FramesProtocol(WebSocketsSansIOProtocol):
 
     def _note_state(self) -> None:
         self._is_held = not self.writable.is_set() or self.conn.state is not State.OPEN
+
+    def _forget_handshake(self) -> None:
+        """Free what nobody asks for any more: the largest part of what a connection holds."""
+        self.request = self.response = None  # type: ignore[assignment]  # not after the handshake
+        self.conn.handshake_exc = None
 
     def pause_writing(self) -> None:
         """Note that the client takes less than there is for it."""

@@ -22,6 +22,8 @@ MAX_WAITING_FRAMES = 8
 #: A page that says what it has to say (leave, post) and closes at once is meant to be heard; a flood is not.
 MAX_LATE_CALLS = 10
 
+_Frame = list[Invocation] | Callable[[], None] | None
+
 
 class CallQueue:
     """The calls of one channel; what came in one go, a frame of a socket or the body of a request, is one entry.
@@ -30,13 +32,17 @@ class CallQueue:
         is_over: Whether the client is gone: nothing more is taken.
     """
 
+    __slots__ = ("_channel", "_dispatcher", "_frames", "_late_calls_left", "_news", "_places", "is_over")
+
     def __init__(self, channel: Channel, dispatcher: Dispatcher) -> None:
         self.is_over = False
         self._channel = channel
         self._dispatcher = dispatcher
         self._places = asyncio.Semaphore(MAX_WAITING_FRAMES)
         # What can be called is to be done in its turn; None is the end.
-        self._frames: asyncio.Queue[list[Invocation] | Callable[[], None] | None] = asyncio.Queue()
+        self._frames: list[_Frame] = []
+        # Somebody waits for a frame. A queue of asyncio's takes as much memory as all the rest of a connection's.
+        self._news: asyncio.Future[None] | None = None
         self._late_calls_left = MAX_LATE_CALLS
 
     async def take(self, text: str) -> bool:
@@ -45,7 +51,7 @@ class CallQueue:
         is_taken = False
         try:
             if not self.is_over:
-                self._frames.put_nowait(self._channel.receive_text(text))
+                self._put(self._channel.receive_text(text))
                 is_taken = True
         finally:
             if not is_taken:
@@ -57,12 +63,12 @@ class CallQueue:
         if not self.is_over:
             self.is_over = True
             self._channel.lost()
-            self._frames.put_nowait(None)
+            self._put(None)
 
     def end_by(self, say_goodbye: Callable[[], None]) -> None:
         """Say goodbye to the client, behind the answers to all that it has called so far."""
         if not self.is_over:
-            self._frames.put_nowait(say_goodbye)
+            self._put(say_goodbye)
 
     def give_up(self) -> None:
         """In an exception's handler: log it, and send the client away to come again."""
@@ -95,11 +101,23 @@ class CallQueue:
             await _cancel(helpers)
 
     async def _next(self) -> list[Invocation] | None:
-        while callable(frame := await self._frames.get()):
+        while callable(frame := await self._get()):
             frame()
         # At the end, too: who still waits for a place is to learn of it.
         self._places.release()
         return frame
+
+    def _put(self, frame: _Frame) -> None:
+        self._frames.append(frame)
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+    async def _get(self) -> _Frame:
+        while not self._frames:
+            self._news = asyncio.get_running_loop().create_future()
+            await self._news
+        self._news = None
+        return self._frames.pop(0)
 
     async def _connect(self) -> Caller:
         channel = self._channel

@@ -20,7 +20,7 @@ from .channel import Channel
 logger = logging.getLogger(__name__)
 
 Message = MutableMapping[str, Any]
-Send = Callable[[Message], Coroutine[Any, Any, None]]
+Send = Callable[[Message], Awaitable[None]]
 
 #: So long may one piece take to be sent. A server whose pings stay unanswered drops its client, but may go on
 #: waiting for what it has written to be taken, without a word to the application.
@@ -76,14 +76,14 @@ class Outlet:
                 self._start(self._finish())
                 return
             if text and not (self._send_now and self._send_now(text)):
-                self._begin(self._send(self._wrap(text)))
+                self._begin(self._send(self._wrap(text)).__await__())
             if not channel.has_ended:
                 return
 
-    def _begin(self, sending: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, sending: Generator[Any, Any, None]) -> None:
         """Run *sending* to its first suspension; a task takes over there."""
         try:
-            awaited = sending.send(None)
+            awaited = next(sending)
         except StopIteration:
             pass
         except (Exception, asyncio.CancelledError) as exc:
@@ -128,8 +128,8 @@ def _is_cancelled() -> bool:
 
 
 @coroutine
-def _rest_of(sending: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
-    """Go on with a coroutine that was begun elsewhere, and waits for *awaited* there (PEP 380)."""
+def _rest_of(sending: Generator[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
+    """Go on with what was begun elsewhere, and waits for *awaited* there (PEP 380)."""
     try:
         while True:
             try:
