@@ -155,6 +155,7 @@ bench: .venv/.demo $(BUNDLE)
 	$(BIN)/python benchmarks/upload.py
 	$(BIN)/python benchmarks/upkeep.py 10000
 	$(BIN)/python benchmarks/rooms.py
+	$(BIN)/python benchmarks/fanout.py
 	$(BIN)/python benchmarks/posts.py
 
 screenshots: .venv/.dev $(BUNDLE) chromium
