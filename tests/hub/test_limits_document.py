@@ -67,6 +67,7 @@ HOW_MUCH: dict[str, int] = {
 HOW_LONG: dict[str, float] = {
     "from negotiate to the connection": channels.NEGOTIATED_KEPT_S,
     "for the handshake on a connection": CONNECTION.handshake_timeout_s,
+    "from the beginning of a message to its end": CONNECTION.record_timeout_s,
     "for the head of a request": web_protocols.REQUEST_S,
     "from one piece of an upload to the next": FILES.idle_s,
     "for an answer to a WebSocket's ping": HUB.ping_timeout_s,

@@ -16,6 +16,7 @@ from flask_chatix_comments.hub.web_frames import (
     IDLE_FRAMES,
     IDLE_FRAMES_PER_S,
     MAX_FRAGMENTS,
+    MESSAGE_S,
     SHUTDOWN_EXTENSION,
 )
 from flask_chatix_comments.hub.web_protocols import WebSocketProtocol
@@ -174,6 +175,35 @@ async def test_floods_of_frames_end_the_connection(line: Line, kind: str, is_in_
     assert line.protocol.queue.qsize() <= BYTES_AT_ONCE
     # Pongs, if any, and the close frame: nothing for what came behind.
     assert len(line.transport.written) <= IDLE_FRAMES * len(flood) + BYTES_AT_ONCE + 100
+
+
+@pytest.mark.parametrize("drip", [frame(PONG), frame(CONTINUATION, b"x", is_last=False)], ids=["pongs", "pieces"])
+async def test_a_message_that_does_not_come_to_its_end(line: Line, drip: bytes) -> None:
+    line.come(frame(TEXT, b"x", is_last=False))
+    for _ in range(int(MESSAGE_S)):
+        line.come(drip)
+        assert line.close_code() is None
+        line.loop.advance(1)
+    line.loop.advance(0.1)
+    line.come(drip)
+    assert line.close_code() == REFUSED
+
+
+async def test_each_message_has_its_own_time(line: Line) -> None:
+    def pass_time() -> None:
+        line.loop.advance(MESSAGE_S * 0.6)
+        payload = line.protocol.pending_ping_payload
+        line.come(frame(PONG, payload or b""))
+
+    for _ in range(3):
+        line.come(frame(TEXT, b"<", is_last=False))
+        pass_time()
+        line.come(frame(CONTINUATION, b">"))
+        assert (await line.take())["text"] == "<>"
+        pass_time()
+        line.come(frame(TEXT, b"whole"))
+        assert (await line.take())["text"] == "whole"
+    assert line.close_code() is None
 
 
 async def test_who_pings_each_second_may_do_so_for_ever(line: Line) -> None:

@@ -24,6 +24,8 @@ BYTES_AT_ONCE = 2048
 LATE_BYTES = 16_384
 #: So many pieces may a message have.
 MAX_FRAGMENTS = 1024
+#: So long may it take from its first piece to its last.
+MESSAGE_S = 30.0
 #: Pings, pongs and frames of nothing: so many at once, and so many a second. Clients that ping do so each few seconds.
 IDLE_FRAMES = 100
 IDLE_FRAMES_PER_S = 10.0
@@ -62,6 +64,7 @@ class FramesProtocol(WebSocketsSansIOProtocol):
     _idle_frames_left: float = IDLE_FRAMES
     _idle_frames_at = 0.0
     _fragments = 0
+    _message_began_at: float | None = None
     _farewell: Callable[[], None] | None = None
     _farewell_timer: asyncio.TimerHandle | None = None
 
@@ -151,24 +154,34 @@ class FramesProtocol(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     def handle_cont(self, event: Frame) -> None:
-        """Keep a piece of a message, unless it has too many."""
+        """Keep a piece of a message, unless it has too many, or takes too long."""
         self._fragments += 1
         if self._fragments > MAX_FRAGMENTS:
             self._refuse("too many fragments")
+        elif self._is_late():
+            self._refuse("a message without an end")
         elif event.data or self._may_be_idle():
+            self._message_began_at = None if event.fin else self._message_began_at
             super().handle_cont(event)
 
     def handle_text(self, event: Frame) -> None:
         """Take a text, or its first piece."""
-        self._fragments = 1
+        self._begin_message(event)
         if event.data or self._may_be_idle():
             super().handle_text(event)
 
     def handle_bytes(self, event: Frame) -> None:
         """Take a binary message, or its first piece."""
-        self._fragments = 1
+        self._begin_message(event)
         if event.data or self._may_be_idle():
             super().handle_bytes(event)
+
+    def _begin_message(self, first: Frame) -> None:
+        self._fragments = 1
+        self._message_began_at = None if first.fin else self.loop.time()
+
+    def _is_late(self) -> bool:
+        return self._message_began_at is not None and self.loop.time() - self._message_began_at > MESSAGE_S
 
     def handle_ping(self) -> None:
         """Answer, unless the client takes none of what waits for it already (RFC 6455, 5.5.3: the latest will do)."""
@@ -187,6 +200,10 @@ class FramesProtocol(WebSocketsSansIOProtocol):
     def _may_be_idle(self) -> bool:
         """Count a frame that brings nothing; who sends too many is sent away."""
         if self.close_sent:
+            return False
+        # Whoever lives answers our pings, so that this is looked at however little comes.
+        if self._is_late():
+            self._refuse("a message without an end")
             return False
         now = self.loop.time()
         grown = self._idle_frames_left + (now - self._idle_frames_at) * IDLE_FRAMES_PER_S

@@ -224,6 +224,14 @@ async def _(_: Site) -> str:
     return of_records(records_of("".join(connection.records_to_send(now=120))))
 
 
+@FRAMES.row("a message that does not come to its end in time")
+async def _(_: Site) -> str:
+    connection = open_connection(record_timeout_s=30)
+    connection.receive_text("{", now=0)
+    connection.tick(30)
+    return of_records(records_of("".join(connection.records_to_send(now=30))))
+
+
 @FRAMES.row("a client that does not take what is sent")
 async def _(_: Site) -> str:
     connection = open_connection(max_waiting_bytes=10)

@@ -28,6 +28,8 @@ pytestmark = pytest.mark.anyio
 DOCUMENT = Path(__file__).parents[3] / "docs/hub-refusals.md"
 HUB = Path(hub_package.__file__).parent
 ON_SITES = (ENTRANCE, UPGRADES, REQUESTS, FRAMES, ANSWERED, FILES, REST)
+#: What refuses something to the command line only.
+COMMANDS = {"outside", "backup", "restore"}
 ERRORS = {
     *("RequestRefusedError", "InvalidArgumentError", "NotAllowedError", "NotFoundError", "ChatroomNotFoundError"),
     *("UnknownMethodError", "NameTakenError", "ProtocolError", "HandshakeError"),
@@ -86,13 +88,9 @@ async def test_hub_methods(make_config: Callable[..., HubConfig], clock: Clock, 
 # Nothing is refused in the code that is not in the document
 
 
-#: What only commands ask, and print.
-FOR_COMMANDS = {HUB / "outside.py"}
-
-
 def refusals() -> Iterator[tuple[str, str]]:
     """Yield where something is refused, and a pattern of its sentence."""
-    for path in sorted(set(HUB.rglob("*.py")) - FOR_COMMANDS):
+    for path in sorted(path for path in HUB.rglob("*.py") if path.stem not in COMMANDS):
         module = path.relative_to(HUB.parent).with_suffix("")
         for node in ast.walk(ast.parse(path.read_text())):
             sentence = _sentence_of(node)

@@ -95,6 +95,34 @@ def test_a_late_handshake() -> None:
     assert text_of(connection, now=115.0) == '{"error":"The handshake did not come in time."}\x1e'
 
 
+def test_a_message_that_does_not_come_to_its_end() -> None:
+    connection = open_connection()
+    late = 101.0 + LIMITS.record_timeout_s
+    connection.receive_text(INVOKE[:5], now=101.0)
+    # More of it does not make it younger.
+    connection.receive_text(INVOKE[5:-1], now=late - 1)
+    connection.tick(late - 0.1)
+    assert_state(connection, ConnectionState.OPEN)
+    connection.tick(late)
+    assert_state(connection, ConnectionState.CLOSING)
+    assert '"error":"The message did not come to its end in time."' in text_of(connection, now=late)
+
+
+def test_each_message_has_its_own_time() -> None:
+    connection = open_connection()
+    now = 101.0
+    for _ in range(5):
+        connection.receive_text(INVOKE[:5], now=now)
+        now += LIMITS.record_timeout_s - 1
+        # One ends and another begins.
+        assert len(connection.receive_text(INVOKE[5:] + INVOKE[:5], now=now)) == 1
+        now += LIMITS.record_timeout_s - 1
+        assert len(connection.receive_text(INVOKE[5:], now=now)) == 1
+        now += LIMITS.record_timeout_s + 1
+        connection.tick(now)
+    assert_state(connection, ConnectionState.OPEN)
+
+
 def test_a_broken_message_ends_the_connection_with_its_reason() -> None:
     connection = open_connection()
     assert connection.receive_text(INVOKE + "{nonsense\x1e" + INVOKE, now=101.0) == [

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flask_chatix_comments.errors import MessageTooLargeError
-from flask_chatix_comments.hub.signalr.framing import RECORD_SEPARATOR, RecordReader, frame
+from flask_chatix_comments.hub.signalr.framing import MAX_PARTS, RECORD_SEPARATOR, RecordReader, frame
 
 TWO_RECORDS = '{"type":6}\x1e{"type":1,"target":"Hellö 😀","arguments":[]}\x1e'
 
@@ -67,3 +67,14 @@ def test_any_records_in_any_pieces(records: list[str], cuts: list[int]) -> None:
     reader = RecordReader(limit_bytes=10_000)
     pieces = [text[start:end] for start, end in zip(ends, ends[1:], strict=False)]
     assert [record for piece in pieces for record in reader.feed(piece)] == records
+
+
+def test_a_record_in_very_many_pieces_is_kept_as_few() -> None:
+    """A text of one character costs many times its length."""
+    reader = RecordReader(limit_bytes=10_000)
+    for _ in range(5000):
+        assert list(reader.feed("ю")) == []
+        assert len(reader._parts) <= MAX_PARTS
+    assert reader.is_amid
+    assert list(reader.feed("\x1e")) == ["ю" * 5000]
+    assert not reader.is_amid

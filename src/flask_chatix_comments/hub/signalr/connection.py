@@ -51,6 +51,7 @@ class ConnectionLimits:
         max_waiting_records: How many records may wait, likewise.
         max_unread_bytes: While more than this waits, no further call of the client's should be begun.
         handshake_timeout_s: How long a client may take for its handshake.
+        record_timeout_s: How long a client may take for a record that it has begun.
         keep_alive_s: After so long a silence of ours we send a ping; the clients' default is to give up
             on a hub that is silent for 30 s.
         client_timeout_s: How long a client may be silent; ``None``: for ever. Clients ping each 15 s, but
@@ -63,6 +64,7 @@ class ConnectionLimits:
     max_waiting_records: int = 4096
     max_unread_bytes: int = 262_144
     handshake_timeout_s: float = 15.0
+    record_timeout_s: float = 30.0
     keep_alive_s: float = 15.0
     client_timeout_s: float | None = 150.0
 
@@ -82,6 +84,7 @@ class Connection:
     """
 
     __slots__ = (
+        "_amid_since",
         "_last_received",
         "_last_sent",
         "_limits",
@@ -107,6 +110,7 @@ class Connection:
         self._waiting: list[str] = []
         self._waiting_bytes = 0
         self._opened = self._last_received = self._last_sent = now
+        self._amid_since: float | None = None
 
     @property
     def has_news(self) -> bool:
@@ -132,6 +136,7 @@ class Connection:
         if not self.is_reading:
             return invocations
         self._last_received = now
+        number = 0
         try:
             for number, record in enumerate(self._reader.feed(text), start=1):
                 if number > self._limits.max_records_per_text:
@@ -142,7 +147,15 @@ class Connection:
                     invocations += self._receive(parse_message(record))
         except ProtocolError as exc:
             self._fail(exc)
+        self._note_part(is_new=number > 0, now=now)
         return invocations
+
+    def _note_part(self, *, is_new: bool, now: float) -> None:
+        """Note since when a record has begun that is not whole."""
+        if not self._reader.is_amid:
+            self._amid_since = None
+        elif is_new or self._amid_since is None:
+            self._amid_since = now
 
     def send(self, message: Message) -> None:
         """Queue *message* for the client; without effect unless the connection is open."""
@@ -178,6 +191,9 @@ class Connection:
             if now - self._opened >= self._limits.handshake_timeout_s:
                 self._fail(HandshakeError("The handshake did not come in time."))
         elif self.state is ConnectionState.OPEN:
+            if self._amid_since is not None and now - self._amid_since >= self._limits.record_timeout_s:
+                self._fail(ProtocolError("The message did not come to its end in time."))
+                return
             timeout_s = self._limits.client_timeout_s
             if timeout_s is not None and now - self._last_received >= timeout_s:
                 self.close(error=SILENT, allow_reconnect=True)

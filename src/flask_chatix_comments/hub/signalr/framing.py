@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from ...errors import MessageTooLargeError
 
 RECORD_SEPARATOR = "\x1e"
+#: So many pieces of a record are kept apart: each small text costs many times its length.
+MAX_PARTS = 256
 
 
 class RecordReader:
@@ -25,6 +27,11 @@ class RecordReader:
         self._limit_bytes = limit_bytes
         self._parts: list[str] = []
         self._size_bytes = 0
+
+    @property
+    def is_amid(self) -> bool:
+        """Whether a record has begun and is not whole."""
+        return bool(self._parts)
 
     def feed(self, text: str) -> Iterator[str]:
         """Yield the records that *text* completes, without their separators.
@@ -48,6 +55,8 @@ class RecordReader:
         if self._size_bytes > self._limit_bytes:
             raise MessageTooLargeError(size_bytes=self._size_bytes, limit_bytes=self._limit_bytes)
         self._parts.append(part)
+        if len(self._parts) > MAX_PARTS:
+            self._parts = ["".join(self._parts)]
 
 
 def frame(text: str) -> str:
