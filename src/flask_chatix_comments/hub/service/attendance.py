@@ -46,13 +46,14 @@ class Attendance:
         visitor_id = ticket.visitor_id
         async with self._turn_of(visitor_id):
             before, profile = await self._visitors.load(ticket)
+            is_new = not self._membership.is_online(visitor_id)
             if self._membership.is_present(visitor_id):
                 self._membership.set_profile(profile)
             else:
                 await self._enter(profile)
             self._membership.connect(visitor_id, connection_id)
-            if profile.is_persistent or self._membership.chatrooms_of(visitor_id):
-                # On a full disk it will be noted another day.
+            if is_new and (profile.is_persistent or ticket.kind == "get-id"):
+                # Of others nothing lasts. On a full disk it will be noted another day.
                 with suppress(StoreFullError):
                     await self._store.note_visit(visitor_id, now=self._context.now())
             if before.is_manager != profile.is_manager:

@@ -12,6 +12,8 @@ from ..addresses import THUMB_SIDES_PX, file_path, thumb_path
 from ..limits import check_url
 from ..store.base import Upload
 
+_TYPES = {int(type): type for type in MessageType}
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -45,9 +47,11 @@ def draft_from(data: Mapping[str, Any], *, default_type: MessageType | None = No
 
 def type_of(draft: Draft) -> MessageType:
     """Return what kind of message is wanted."""
-    if not isinstance(draft.type, int) or isinstance(draft.type, bool) or draft.type not in tuple(MessageType):
+    is_number = isinstance(draft.type, int) and not isinstance(draft.type, bool)
+    found = _TYPES.get(draft.type) if is_number else None
+    if found is None:
         raise InvalidArgumentError("type is 0 for text, 4 for an image, 5 for a file.")
-    return MessageType(draft.type)
+    return found
 
 
 def url_of(draft: Draft) -> str:

@@ -9,7 +9,7 @@ import asyncio
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ...errors import ChatroomNotFoundError, InvalidArgumentError, NotAllowedError, NotFoundError
 from ...models import Chatroom, Message, MessageType, Profile, SenderFlag
@@ -226,20 +226,22 @@ class Messages:
 
     def _checked(self, chatroom_id: str, draft: Draft, upload: Upload | None) -> Message:
         """Return a message by nobody in particular, about an upload or about what the draft says."""
-        client_key = draft.client_key
-        message = Message(
+        client_key, type = draft.client_key, type_of(draft)
+        said: dict[str, Any]
+        if type is MessageType.TEXT:
+            said = {"content": check_content(draft.content, max_chars=self._context.config.max_message_chars)}
+        else:
+            said = links_of(draft) if upload is None else facts_of(upload, type)
+        return Message(
             message_id=self._context.new_id(),
             chatroom_id=chatroom_id,
-            type=type_of(draft),
+            type=type,
             sender_flag=SenderFlag.VISITOR,
             sender_id="",
             sent_at=self._context.now(),
             client_key=None if client_key is None else check_id(client_key, name="The message's uuid"),
+            **said,
         )
-        if message.type is MessageType.TEXT:
-            limit = self._context.config.max_message_chars
-            return replace(message, content=check_content(draft.content, max_chars=limit))
-        return replace(message, **(links_of(draft) if upload is None else facts_of(upload, message.type)))
 
     async def _append(
         self, message: Message, upload: Upload | None, room: Chatroom, *, by_connection_id: str | None
