@@ -24,7 +24,7 @@ from ..errors import BackupError
 from .config import HubConfig
 from .folder import UploadFolder
 from .store import messages, uploads
-from .store.sql import open_database
+from .store.database import open_database
 
 #: Of what the archive is made; another number would be read in another way.
 FORMAT = 1

@@ -17,8 +17,8 @@ from ..errors import ChatroomNotFoundError, StoreError
 from .addresses import located
 from .config import HubConfig
 from .store import chatrooms
+from .store.database import open_database
 from .store.reports import Counts, count, messages_in_order
-from .store.sql import open_database
 from .store.writer import database_reason
 
 Json = dict[str, Any]

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from flask_chatix_comments.errors import StoreError
 from flask_chatix_comments.hub.store.base import Batch
-from flask_chatix_comments.hub.store.sql import _create_engine
+from flask_chatix_comments.hub.store.database import _create_engine
 from flask_chatix_comments.hub.store.writer import DatabaseThreads
 
 pytestmark = pytest.mark.anyio
