@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame, Opcode
@@ -55,6 +55,37 @@ class _Frames:
 _frames = _Frames()
 
 
+class _Events:
+    """What the application has not taken yet; as much of ``asyncio.Queue`` as uvicorn uses, for one who takes.
+
+    A queue of asyncio's takes 3 kB, for each connection.
+    """
+
+    __slots__ = ("_events", "_news")
+
+    def __init__(self) -> None:
+        self._events: list[ASGIReceiveEvent] = []
+        self._news: asyncio.Future[None] | None = None
+
+    def put_nowait(self, event: ASGIReceiveEvent) -> None:
+        self._events.append(event)
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+    async def get(self) -> ASGIReceiveEvent:
+        while not self._events:
+            self._news = asyncio.get_running_loop().create_future()
+            await self._news
+        self._news = None
+        return self._events.pop(0)
+
+    def empty(self) -> bool:
+        return not self._events
+
+    def qsize(self) -> int:
+        return len(self._events)
+
+
 class FramesProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSockets without compression, with bounds on frames, and with time for the last words."""
 
@@ -67,6 +98,10 @@ class FramesProtocol(WebSocketsSansIOProtocol):
     _message_began_at: float | None = None
     _farewell: Callable[[], None] | None = None
     _farewell_timer: asyncio.TimerHandle | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.queue = _Events()  # type: ignore[assignment]  # as much of it as is used
 
     # Out
 
@@ -138,7 +173,11 @@ class FramesProtocol(WebSocketsSansIOProtocol):
 
     async def receive(self) -> ASGIReceiveEvent:
         """Hand over a message; then there is room for more."""
-        message = await super().receive()
+        # As uvicorn does it, without another coroutine for each connection.
+        message = await self.queue.get()
+        if self.read_paused and self.queue.empty():
+            self.read_paused = False
+            self.transport.resume_reading()
         self._feed()
         return message
 

@@ -101,7 +101,15 @@ class CallQueue:
             await _cancel(helpers)
 
     async def _next(self) -> list[Invocation] | None:
-        while callable(frame := await self._get()):
+        while True:
+            # Here, and not in a function of its own: each that waits takes memory, for each connection.
+            while not self._frames:
+                self._news = asyncio.get_running_loop().create_future()
+                await self._news
+            self._news = None
+            frame = self._frames.pop(0)
+            if not callable(frame):
+                break
             frame()
         # At the end, too: who still waits for a place is to learn of it.
         self._places.release()
@@ -111,13 +119,6 @@ class CallQueue:
         self._frames.append(frame)
         if self._news is not None and not self._news.done():
             self._news.set_result(None)
-
-    async def _get(self) -> _Frame:
-        while not self._frames:
-            self._news = asyncio.get_running_loop().create_future()
-            await self._news
-        self._news = None
-        return self._frames.pop(0)
 
     async def _connect(self) -> Caller:
         channel = self._channel

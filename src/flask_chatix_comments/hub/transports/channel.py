@@ -150,11 +150,11 @@ class Channel:
             keep_alive_s: After so long a silence of ours there is a ping, if not as in the limits.
             client_timeout_s: So long may the client be silent, if not as in the limits.
         """
-        limits = replace(
-            self._limits,
-            keep_alive_s=self._limits.keep_alive_s if keep_alive_s is None else keep_alive_s,
-            client_timeout_s=self._limits.client_timeout_s if client_timeout_s is None else client_timeout_s,
-        )
+        limits = self._limits
+        if keep_alive_s is not None:
+            limits = replace(limits, keep_alive_s=keep_alive_s)
+        if client_timeout_s is not None:
+            limits = replace(limits, client_timeout_s=client_timeout_s)
         self.is_attached, self.transport = True, transport
         self._connection = Connection(now=self._clock(), limits=limits)
 

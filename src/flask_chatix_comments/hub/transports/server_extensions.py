@@ -27,5 +27,6 @@ def find_send_now(scope: MutableMapping[str, Any]) -> Callable[[str], bool] | No
 
 
 def _find(scope: MutableMapping[str, Any], name: str) -> Callable[..., Any] | None:
-    extension = (scope.get("extensions") or {}).get(name)
+    # Out of it: a scope is in memory for as long as its connection lasts.
+    extension = (scope.get("extensions") or {}).pop(name, None)
     return extension["call"] if extension else None
