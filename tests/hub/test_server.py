@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import json
 import logging
 import os
@@ -25,6 +26,7 @@ from uvicorn.logging import TRACE_LOG_LEVEL
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from flask_chatix_comments.errors import HubLockedError, HubPortError, HubStartError
+from flask_chatix_comments.hub import garbage
 from flask_chatix_comments.hub.config import HubConfig
 from flask_chatix_comments.hub.server import HubThread, run_hub
 from flask_chatix_comments.tokens import VisitorTickets
@@ -703,6 +705,27 @@ def test_a_hub_in_the_foreground_ends_when_it_is_told(
 
     status, errors = asyncio.run(connect_and_end(run_process()))
     assert (status, errors) == (0, "")
+
+
+TELL_OF_GARBAGE = """
+import atexit, gc, sys
+
+atexit.register(lambda: print(gc.get_threshold()[0], gc.get_freeze_count() > 50_000, file=sys.stderr))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM")
+def test_a_process_of_its_own_has_its_own_way_with_garbage(run_process: Callable[..., HubProcess]) -> None:
+    _, errors = run_process(TELL_OF_GARBAGE).wait().end(signal.SIGTERM)
+    assert errors == f"{garbage.YOUNG_OBJECTS} True\n"
+
+
+def test_a_hub_in_a_thread_leaves_the_garbage_to_others(make_hub_thread: Callable[..., HubThread]) -> None:
+    before = gc.get_threshold(), gc.get_freeze_count()
+    hub = make_hub_thread()
+    hub.start()
+    assert hub.wait_ready(20), hub.error
+    assert (gc.get_threshold(), gc.get_freeze_count()) == before
 
 
 def test_a_second_process_is_refused(hub_thread: HubThread, tmp_path: Path, config: HubConfig) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from ..errors import HubStartError
+from . import garbage
 from .app import create_hub
 from .config import HubConfig
 from .startup import ready_to_serve
@@ -121,13 +122,19 @@ def run_hub(
     """
     with _told_to_end(), ready_to_serve(config, host, port, lock_path) as (listener, store):
         url = _url(host, listener.getsockname()[1])
-        announce = when_listening and partial(when_listening, url)
-        server = make_server(create_hub(config, store=store), config, when_started=announce)
+        when_started = partial(_begin, partial(when_listening, url) if when_listening is not None else None)
+        server = make_server(create_hub(config, store=store), config, when_started=when_started)
         try:
             asyncio.run(server.serve(sockets=[listener]))
         except SystemExit as exc:
             # uvicorn ends the program in its own way when the application cannot start; it has logged why.
             raise HubStartError("The built-in hub has failed. The log has the details.") from exc
+
+
+def _begin(announce: Callable[[], None] | None) -> None:
+    garbage.settle()
+    if announce is not None:
+        announce()
 
 
 @contextlib.contextmanager
