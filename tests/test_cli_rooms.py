@@ -14,7 +14,6 @@ from typing import Any
 
 import httpx
 import pytest
-from click.testing import Result
 from websockets.asyncio.client import connect
 
 from flask_chatix_comments import (
@@ -34,28 +33,11 @@ from flask_chatix_comments import (
 from flask_chatix_comments.api import ChatixApi
 from flask_chatix_comments.models import MessageType, SenderFlag
 from flask_chatix_comments.testing import HubForTests
+from tests.cli_commands import error_of, run, run_json
 from tests.flask_support import Site
 
 BY_POST = ["unlink", "close", "reopen", "delete", "restore", "messages"]
 ALL = [*([name, "p"] for name in BY_POST), ["link", "p", "room"], ["delete-message", "m"], ["sweep"]]
-
-
-def run(site: Site, *arguments: str, **options: Any) -> Result:
-    return site.app.test_cli_runner().invoke(args=["chatix", *arguments], **options)
-
-
-def run_json(site: Site, *arguments: str) -> Any:
-    """Run a command that succeeds and return its one JSON document."""
-    result = run(site, *arguments, "--json")
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
-
-
-def error_of(result: Result) -> str:
-    """Return the error of a command that failed: one line on stderr, and nothing on stdout."""
-    assert (result.exit_code, result.stdout) == (1, "")
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
-    return line.removeprefix("Error: ")
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 
 from flask_chatix_comments import (
     ApiConnectionError,
@@ -31,25 +30,8 @@ from flask_chatix_comments.api import ChatixApi
 from flask_chatix_comments.models import SenderFlag
 from flask_chatix_comments.room_marks import with_mark
 from flask_chatix_comments.testing import HubForTests
+from tests.cli_commands import error_of, run, run_json
 from tests.flask_support import Site
-
-
-def run(site: Site, *arguments: str, **options: Any) -> Result:
-    return site.app.test_cli_runner().invoke(args=["chatix", *arguments], **options)
-
-
-def run_json(site: Site, *arguments: str, status: int = 0) -> Any:
-    """Run a command and return its one JSON document."""
-    result = run(site, *arguments, "--json")
-    assert result.exit_code == status, result.output
-    return json.loads(result.stdout)
-
-
-def error_of(result: Result) -> str:
-    """Return the error of a command that failed: one line on stderr, and nothing on stdout."""
-    assert (result.exit_code, result.stdout) == (1, "")
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
-    return line.removeprefix("Error: ")
 
 
 @pytest.fixture
