@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 import pytest
-from click.testing import Result
 from flask import Flask, session
 
 from flask_chatix_comments import ChatixComments, HubError, Post, RoomChange, RoomState, Visitor
 from flask_chatix_comments.api import ChatixApi
 from flask_chatix_comments.testing import HubForTests
 from flask_chatix_comments.testing_reader import Visit
+from tests.cli_commands import run, run_json
 from tests.flask_support import Site
-
-
-def run(site: Site, *arguments: str) -> Result:
-    return site.app.test_cli_runner().invoke(args=["chatix", *arguments])
-
-
-def run_json(site: Site, *arguments: str) -> Any:
-    """Run a command that succeeds and return its one JSON document."""
-    result = run(site, *arguments, "--json")
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
 
 
 @pytest.fixture
