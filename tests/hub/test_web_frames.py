@@ -7,8 +7,6 @@ import struct
 from typing import Any
 
 import pytest
-import uvicorn
-from uvicorn.server import ServerState
 
 from flask_chatix_comments.hub.web_frames import (
     BYTES_AT_ONCE,
@@ -19,75 +17,13 @@ from flask_chatix_comments.hub.web_frames import (
     MESSAGE_S,
     SHUTDOWN_EXTENSION,
 )
-from flask_chatix_comments.hub.web_protocols import WebSocketProtocol
-from tests.hub.support import DEADLINE_S
-from tests.hub.web_doubles import UPGRADE, Loop, Transport
+from tests.hub.web_doubles import Loop
+from tests.hub.web_line import BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, Line, frame
 
 pytestmark = pytest.mark.anyio
 
-FIN = 0x80
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 #: "Policy violation" and "service restart" (RFC 6455, 7.4.1, and the registry of close codes).
 REFUSED, RESTART = 1008, 1012
-
-
-def frame(opcode: int, data: bytes = b"", *, is_last: bool = True) -> bytes:
-    """Return a client's frame (RFC 6455, 5.2) under the mask that changes nothing."""
-    assert len(data) < 126
-    return bytes([opcode | (FIN if is_last else 0), 0x80 | len(data)]) + bytes(4) + data
-
-
-class Line:
-    """One connection to an application that is driven by hand."""
-
-    def __init__(self, loop: Loop) -> None:
-        config = uvicorn.Config(self._app, interface="asgi3", ws=WebSocketProtocol, log_config=None)
-        config.load()
-        self.loop = loop
-        self.protocol = WebSocketProtocol(config, ServerState(), {}, _loop=loop)  # type: ignore[arg-type]  # the part used
-        self.transport = Transport()
-        self._accepted = asyncio.Event()
-        self._ended = asyncio.Event()
-
-    async def _app(self, scope: Any, receive: Any, send: Any) -> None:
-        self.scope, self._receive, self.send = scope, receive, send
-        assert (await receive())["type"] == "websocket.connect"
-        await send({"type": "websocket.accept"})
-        self._accepted.set()
-        await self._ended.wait()
-
-    async def open(self) -> Line:
-        self.protocol.connection_made(self.transport)
-        self.protocol.data_received(UPGRADE)
-        await asyncio.wait_for(self._accepted.wait(), DEADLINE_S)
-        self.transport.written = b""
-        return self
-
-    def come(self, data: bytes) -> None:
-        """Let the client say something."""
-        self.protocol.data_received(data)
-
-    async def take(self) -> dict[str, Any]:
-        message: dict[str, Any] = await asyncio.wait_for(self._receive(), DEADLINE_S)
-        return message
-
-    async def say(self, text: str) -> bytes:
-        """Let the application say something; return what is written."""
-        before = len(self.transport.written)
-        await self.send({"type": "websocket.send", "text": text})
-        return self.transport.written[before:]
-
-    def close_code(self) -> int | None:
-        """Return the code in a close frame, when it is the last that was written."""
-        if not self.transport.how_it_ended():
-            return None
-        at = self.transport.written.rindex(bytes([FIN | CLOSE]))
-        return int(struct.unpack_from("!H", self.transport.written, at + 2)[0])
-
-    async def end(self) -> None:
-        self._ended.set()
-        self.protocol.connection_lost(None)
-        await asyncio.sleep(0)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from flask_chatix_comments import hub as hub_package
 from flask_chatix_comments.hub.config import HubConfig
 from flask_chatix_comments.hub.store.sql import SqlStore
 from tests.hub.refusals.connections import ANSWERED, FRAMES, UPGRADES
+from tests.hub.refusals.frames import SOCKET_FRAMES
 from tests.hub.refusals.methods import METHODS, Talk
 from tests.hub.refusals.requests import ENTRANCE, FILES, REST, Site
 from tests.hub.refusals.rows import Rows
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.anyio
 
 DOCUMENT = Path(__file__).parents[3] / "docs/hub-refusals.md"
 HUB = Path(hub_package.__file__).parent
-ON_SITES = (ENTRANCE, UPGRADES, REQUESTS, FRAMES, ANSWERED, FILES, REST)
+ON_SITES = (ENTRANCE, UPGRADES, REQUESTS, SOCKET_FRAMES, FRAMES, ANSWERED, FILES, REST)
 #: What refuses something to the command line only.
 COMMANDS = {"outside", "backup", "restore"}
 ERRORS = {
