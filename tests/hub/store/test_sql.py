@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ import sqlalchemy as sa
 from flask_chatix_comments.errors import ConfigError, StoreError
 from flask_chatix_comments.hub.store import messages
 from flask_chatix_comments.hub.store.base import Cursor, Hold
+from flask_chatix_comments.hub.store.database import MAX_LOG_BYTES
 from flask_chatix_comments.hub.store.sql import SqlStore
 from flask_chatix_comments.models import Chatroom, Message, MessageType, Profile, SenderFlag
 
@@ -466,14 +468,36 @@ async def test_what_was_stored_is_there_after_closing(database_url: str) -> None
 
 
 def pragmas(connection: sa.Connection) -> list[object]:
-    names = ("journal_mode", "synchronous", "foreign_keys")
+    names = ("journal_mode", "synchronous", "foreign_keys", "journal_size_limit")
     return [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
 
 
 async def test_commits_are_flushed_to_the_disk(store: SqlStore) -> None:
     """Asked on the very connections that the hub writes and reads with."""
-    assert await store._write(pragmas) == ["wal", 2, 1]
-    assert await store._read(pragmas) == ["wal", 2, 1]
+    expected = ["wal", 2, 1, MAX_LOG_BYTES]
+    assert await store._write(pragmas) == expected
+    assert await store._read(pragmas) == expected
+
+
+async def test_the_log_that_grew_while_somebody_read_is_small_again(
+    store: SqlStore, room: str, database_url: str
+) -> None:
+    """A backup reads for long: meanwhile nothing of the log can be taken over into the database."""
+    log = Path(f"{database_url.removeprefix('sqlite:///')}-wal")
+    limit = 100_000
+    await store._write(lambda connection: connection.exec_driver_sql(f"PRAGMA journal_size_limit = {limit}"))
+    with closing(sqlite3.connect(database_url.removeprefix("sqlite:///"), isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM chatrooms").fetchall()
+        number = 0
+        # More than SQLite's 1,000 pages, after which it takes over what it can.
+        while log.stat().st_size < 6_000_000:
+            number += 1
+            await append(store, number, content="x" * 100_000)
+        reader.execute("COMMIT")
+    await append(store, number + 1)
+    await append(store, number + 2)
+    assert log.stat().st_size <= limit
 
 
 @pytest.mark.parametrize(

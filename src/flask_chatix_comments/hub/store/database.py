@@ -30,6 +30,10 @@ READER_THREADS = 2
 #: So many writes that wait share one commit.
 MAX_BATCH = 200
 
+#: The log grows while somebody reads for long, such as a backup, and is cut to this size afterwards.
+MAX_LOG_BYTES = 64 * 1024 * 1024
+PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"journal_size_limit={MAX_LOG_BYTES}")
+
 #: By this SQLAlchemy's log tells our engines from those of the site.
 LOGGING_NAME = "chatix-hub"
 
@@ -178,7 +182,7 @@ def _create_engine(url: sa.URL, *, begin: str) -> sa.Engine:
     @sa.event.listens_for(engine, "connect")
     def _configure(dbapi_connection: Any, _record: object) -> None:
         dbapi_connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in PRAGMAS:
             dbapi_connection.execute(f"PRAGMA {pragma}")
 
     @sa.event.listens_for(engine, "begin")
