@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from flask_chatix_comments.hub import restore
 from flask_chatix_comments.hub.config import HubConfig, UploadConfig
 from flask_chatix_comments.hub.folder import UploadFolder
 from flask_chatix_comments.hub.store.writer import DatabaseThreads
@@ -166,8 +167,17 @@ def act_and_die(folder: str, deed: str, point: str, *arguments: str) -> None:
     asyncio.run(run())
 
 
+def restore_and_die(folder: str, source: str, before: bool) -> None:
+    """Put a backup back, and die just before or just after the database takes its place."""
+    warnings.simplefilter("error")
+    (_before if before else _after)(restore, "_swap_database")
+    config = config_of(Path(folder))
+    restore.restore_backup(config, Path(source), lock_path=Path(folder) / "hub.lock", overwrites=True)
+    os._exit(NEVER_REACHED)
+
+
 def storm(folder: str, room: str, seed: int) -> None:
-    """Post, attach, delete and join, many at once, and note what was acknowledged, until somebody ends it."""
+    """Post, attach, delete and join, several at once, and note what was acknowledged, until somebody ends it."""
     warnings.simplefilter("error")
     notes = os.open(Path(folder) / "notes", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
@@ -187,7 +197,7 @@ def storm(folder: str, room: str, seed: int) -> None:
 
     async def run() -> None:
         async with Hub.running(config_of(Path(folder)), Clock()) as hub:
-            await asyncio.gather(*(work(hub, number) for number in range(6)))
+            await asyncio.gather(*(work(hub, number) for number in range(4)))
 
     asyncio.run(run())
 

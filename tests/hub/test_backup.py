@@ -6,7 +6,9 @@ import asyncio
 import io
 import json
 import shutil
+import signal
 import sqlite3
+import sys
 import tarfile
 from collections.abc import Callable
 from contextlib import closing
@@ -23,8 +25,9 @@ from flask_chatix_comments.hub.config import HubConfig
 from flask_chatix_comments.hub.folder import INCOMING, UploadFolder
 from flask_chatix_comments.hub.restore import restore_backup
 from flask_chatix_comments.process_lock import ProcessLock
-from tests.hub.dying_hubs import FILE, config_of, delete, send, upload
+from tests.hub.dying_hubs import FILE, config_of, delete, restore_and_die, send, upload
 from tests.hub.support import Clock, Hub, Json
+from tests.room_processes import context, join
 
 pytestmark = pytest.mark.anyio
 
@@ -205,6 +208,41 @@ async def test_data_is_not_replaced_unless_one_says_so(old: HubConfig, new: HubC
         assert (await hub.get("/chatroom/get", chatroomId=other)).status_code == 404
     # Nothing of what was there is left.
     assert len([path for path in (tmp_path / "new" / "hub.files").iterdir() if path.name != INCOMING]) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+async def test_who_dies_leaves_the_old_data_or_the_new_whole(
+    old: HubConfig, new: HubConfig, tmp_path: Path, before: bool
+) -> None:
+    room = await small_backup(old, tmp_path / "backup.tar")
+    other = await small_backup(new, tmp_path / "other.tar")
+    arguments = (str(tmp_path / "new"), str(tmp_path / "backup.tar"), before)
+    process = context().Process(target=restore_and_die, args=arguments)
+    process.start()
+    assert join(process) == -signal.SIGKILL
+    async with Hub.running(new, Clock()) as hub:
+        (message,) = await messages_in(hub, other if before else room)
+        assert (await hub.client.get(message["file_url"])).content == FILE
+        gone = await hub.get("/chatroom/get", chatroomId=room if before else other)
+        assert gone.status_code == 404
+    # The same again ends what was begun.
+    restore(new, tmp_path / "backup.tar", tmp_path / "new", overwrites=True)
+    async with Hub.running(new, Clock()) as hub:
+        (message,) = await messages_in(hub, room)
+        assert (await hub.client.get(message["file_url"])).content == FILE
+    assert len([path for path in (tmp_path / "new" / "hub.files").iterdir() if path.name != INCOMING]) == 1
+
+
+async def test_a_file_that_was_damaged_is_whole_again(old: HubConfig, tmp_path: Path) -> None:
+    room = await small_backup(old, tmp_path / "backup.tar")
+    assert old.uploads is not None
+    (folder,) = (path for path in old.uploads.folder.iterdir() if path.name != INCOMING)
+    (folder / "original").write_bytes(b"damaged")
+    restore(old, tmp_path / "backup.tar", tmp_path / "old", overwrites=True)
+    async with Hub.running(old, Clock()) as hub:
+        (message,) = await messages_in(hub, room)
+        assert (await hub.client.get(message["file_url"])).content == FILE
 
 
 async def test_an_empty_hub_is_no_data(old: HubConfig, new: HubConfig, tmp_path: Path) -> None:

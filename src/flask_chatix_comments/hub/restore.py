@@ -1,6 +1,7 @@
 """What ``backup`` has written becomes a hub's data: all of it or nothing.
 
-Everything is unpacked beside its place and looked at first. Only then does it take the place of what is there.
+Everything is unpacked beside its place and looked at first. Then its files are put beside those that are there, and
+its database takes the place of the old one in one step: whoever dies at any point leaves the one or the other, whole.
 """
 
 from __future__ import annotations
@@ -75,8 +76,11 @@ def restore_backup(
                 manifest = _unpack(source, Path(work), Path(files_work), progress)
                 _check(manifest, source, Path(work) / DATABASE, Path(files_work) / FILES, config.website_id)
                 _skip_changes(Path(work) / DATABASE)
-                _swap_files(Path(files_work), files)
+                kept = kept_uploads(Path(work) / DATABASE)
+                _add_files(Path(files_work) / FILES, Path(files_work), files)
+                # Up to here, all is as it was. From here on, all is as it is in the backup.
                 _swap_database(Path(work) / DATABASE, database)
+                _remove_other_files(kept, files)
         except (OSError, sqlite3.Error) as exc:
             reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
             raise BackupError(f"The backup {source} cannot be restored: {reason}.") from exc
@@ -183,11 +187,29 @@ def _skip_changes(database: Path) -> None:
 # Taking its place
 
 
-def _swap_files(work: Path, files: Path) -> None:
-    if files.exists():
-        files.rename(work / "old")
-    (work / FILES).rename(files)
+def _add_files(new: Path, work: Path, files: Path) -> None:
+    """Put the files of a backup beside those that are there: for whoever has the old database, all is as it was."""
+    files.mkdir(mode=0o700, exist_ok=True)
+    for folder in list(new.iterdir()):
+        place = files / folder.name
+        if place.exists():
+            if _sizes_in(place) == _sizes_in(folder):
+                # An upload never changes.
+                continue
+            place.rename(work / f"old-{folder.name}")
+        folder.rename(place)
+    flush_folder(files)
     flush_folder(files.parent)
+
+
+def _sizes_in(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in folder.iterdir()}
+
+
+def _remove_other_files(kept: list[str], files: Path) -> None:
+    for folder in list(files.iterdir()):
+        if folder.name != INCOMING and folder.name not in kept:
+            shutil.rmtree(folder)
 
 
 def _swap_database(new: Path, database: Path) -> None:
