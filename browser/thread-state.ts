@@ -41,6 +41,8 @@ export class ThreadState {
   readonly #byId = new Map<string, ThreadMessage>();
   /** Deleted ids stay known, so that an answer which was under way does not bring a message back. */
   readonly #deleted = new Set<string>();
+  /** Edits of messages that are on no page so far: one that is under way may bring an older version. */
+  readonly #edits = new Map<string, ThreadMessage>();
   #hasOlder = false;
   #takesWhispers = true;
 
@@ -79,13 +81,15 @@ export class ThreadState {
     this.#sort();
   }
 
-  /** Show an edit; an unknown message is one of a page that is not loaded. */
+  /** Show an edit; an unknown message is one of a page that is not loaded, or not yet. */
   update(message: ThreadMessage): void {
     if (this.has(message.id)) this.add(message);
+    else this.#noteEdit(message);
   }
 
   remove(id: string): void {
     this.#deleted.add(id);
+    this.#edits.delete(id);
     if (this.#byId.delete(id)) this.#messages = this.#messages.filter((message) => message.id !== id);
   }
 
@@ -101,7 +105,8 @@ export class ThreadState {
     const oldest = this.#messages[0];
     for (const change of changes) {
       if ("deletedId" in change) this.remove(change.deletedId);
-      else if (!this.#isBefore(change.message, oldest)) this.#put(change.message);
+      else if (this.#isBefore(change.message, oldest)) this.#noteEdit(change.message);
+      else this.#put(change.message);
     }
     this.#sort();
   }
@@ -142,8 +147,16 @@ export class ThreadState {
     return !isKnown && this.#hasOlder && oldest !== undefined && compare(message, oldest) < 0;
   }
 
-  #put(message: ThreadMessage): void {
-    if (this.#deleted.has(message.id) || (message.isWhisper && !this.#takesWhispers)) return;
+  #noteEdit(message: ThreadMessage): void {
+    const noted = this.#edits.get(message.id);
+    if (message.editedAt && !(noted && isOlderVersion(message, noted))) this.#edits.set(message.id, message);
+  }
+
+  #put(given: ThreadMessage): void {
+    if (this.#deleted.has(given.id) || (given.isWhisper && !this.#takesWhispers)) return;
+    const edit = this.#edits.get(given.id);
+    const message = edit && isOlderVersion(given, edit) ? edit : given;
+    this.#edits.delete(given.id);
     const known = this.#byId.get(message.id);
     if (known && isOlderVersion(message, known)) return;
     if (known && isSame(known, message)) return;

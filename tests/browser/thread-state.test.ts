@@ -61,6 +61,28 @@ describe("merging", () => {
     expect(ids(state)).toEqual(["m2"]);
   });
 
+  test("an edit that overtakes the page with its message is not lost", () => {
+    const state = stateOf(3);
+    state.update(message(2, { text: "second", editedAt: new Date(2) }));
+    state.update(message(2, { text: "first", editedAt: new Date(1) }));
+    state.addPage([message(1), message(2)], false);
+    expect(state.messages.map((it) => it.text)).toEqual(["text 1", "second", "text 3"]);
+
+    const caughtUp = stateOf(1);
+    caughtUp.update(message(2, { text: "edited", editedAt: new Date(1) }));
+    caughtUp.applyChanges([{ message: message(2) }]);
+    expect(caughtUp.messages[1]?.text).toBe("edited");
+  });
+
+  test("a page that comes late does not undo a change before the first loaded message", () => {
+    const state = new ThreadState();
+    state.addPage([message(3)], true);
+    state.applyChanges([{ message: message(2, { text: "edited", editedAt: new Date(1) }) }]);
+    expect(ids(state)).toEqual(["m3"]);
+    state.addPage([message(1), message(2)], false);
+    expect(state.messages[1]?.text).toBe("edited");
+  });
+
   test("a deleted message does not come back with an answer that was under way", () => {
     const state = stateOf(1, 2);
     state.remove("m1");
