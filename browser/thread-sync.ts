@@ -48,7 +48,10 @@ export class ThreadSync {
   }
 
   async #loadNewest(chat: Chat, pageSize: number): Promise<void> {
-    this.#cursor = await this.#loadPage(chat, null, pageSize);
+    const state = this.#state;
+    const cursor = await this.#loadPage(chat, null, pageSize);
+    if (state !== this.#state) return;
+    this.#cursor = cursor;
     this.#hasLoaded = true;
   }
 
@@ -66,11 +69,14 @@ export class ThreadSync {
   }
 
   async #applyChanges(chat: Chat): Promise<void> {
+    const state = this.#state;
     for (;;) {
       const { changes, cursor, hasMore } = await chat.changes(this.#cursor);
+      // Forgotten meanwhile: this is of another thread than what is known now.
+      if (state !== this.#state) return;
       // A service that says "more" without getting on would be asked for ever.
       const getsOn = JSON.stringify(cursor) !== JSON.stringify(this.#cursor);
-      this.#state.applyChanges(changes);
+      state.applyChanges(changes);
       this.#cursor = cursor;
       if (!hasMore || !getsOn) return;
     }

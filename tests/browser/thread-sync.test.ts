@@ -90,3 +90,32 @@ test("a thread that became empty is empty", async () => {
   await sync.catchUp(chat, 20);
   expect(numbers()).toEqual([]);
 });
+
+test("what was under way when the thread was forgotten goes with it", async () => {
+  const answers: ((answer: unknown) => void)[] = [];
+  const under = () => new Promise((resolve) => answers.push(resolve));
+  const changes = vi.fn().mockImplementation(under);
+  chat = { isGapProof: true, history, changes } as unknown as Chat;
+  history.mockImplementation(under);
+  const page = (number: number, cursor: string) => ({ messages: [message(number)], cursor, hasMore: false });
+
+  const first = sync.catchUp(chat, 20);
+  sync.forget();
+  answers.shift()?.(page(1, "old"));
+  await first;
+  expect(sync.hasLoaded).toBe(false);
+
+  const second = sync.catchUp(chat, 20);
+  answers.shift()?.(page(2, "2"));
+  await second;
+  const late = sync.catchUp(chat, 20);
+  sync.forget();
+  const third = sync.catchUp(chat, 20);
+  answers.splice(1)[0]?.(page(3, "3"));
+  await third;
+  answers.shift()?.({ changes: [{ message: message(9) }], cursor: "9", hasMore: true });
+  await late;
+  expect(numbers()).toEqual([3]);
+  void sync.catchUp(chat, 20);
+  expect(changes.mock.lastCall).toEqual(["3"]);
+});
