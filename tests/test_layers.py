@@ -290,7 +290,15 @@ ALLOWED: dict[str, set[str]] = {
     "hub.app": {"starlette", ".hub", *BASE},
     "hub.outside": {"sqlalchemy", ".hub.addresses", ".hub.config", ".hub.store", ".wire", ".errors"},
     "hub.backup": {"sqlalchemy", ".hub.config", ".hub.folder", ".hub.store", ".errors"},
-    "hub.restore": {".hub.backup", ".hub.config", ".hub.folder", ".hub.startup", ".hub.store.migrations", ".errors"},
+    "hub.restore": {
+        ".hub.backup",
+        ".hub.config",
+        ".hub.folder",
+        ".hub.startup",
+        ".hub.store.migrations",
+        ".hub.store.tables",
+        ".errors",
+    },
     "hub.startup": {".hub.config", ".hub.folder", ".hub.store.sql", ".process_lock", ".errors"},
     "hub.mounted": {
         "starlette",

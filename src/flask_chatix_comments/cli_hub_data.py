@@ -63,6 +63,7 @@ def restore_command(file: Path, force: bool, as_json: bool) -> None:
                 file,
                 lock_path=state.config.hub_lock_path,
                 overwrites=force,
+                now=datetime.now(UTC),
                 progress=progress,
             )
         except HubLockedError as exc:

@@ -12,7 +12,7 @@ import sys
 import tarfile
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,10 @@ def back_up(config: HubConfig, target: Path, *, overwrites: bool = False, **more
     return make_backup(config, target, overwrites=overwrites, now=NOW, **more)
 
 
-def restore(config: HubConfig, source: Path, folder: Path, *, overwrites: bool = False) -> Manifest:
-    return restore_backup(config, source, lock_path=folder / "hub.lock", overwrites=overwrites)
+def restore(
+    config: HubConfig, source: Path, folder: Path, *, overwrites: bool = False, now: datetime = NOW
+) -> Manifest:
+    return restore_backup(config, source, lock_path=folder / "hub.lock", overwrites=overwrites, now=now)
 
 
 async def new_room(hub: Hub) -> str:
@@ -93,6 +95,21 @@ async def test_all_comes_back(old: HubConfig, new: HubConfig, tmp_path: Path) ->
             changes = (await hub.get("/chatroom/changes", chatroomId=room, cursor=known)).json()
             assert [item["uuid"] for item in changes["items"]] == [sent["uuid"]]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["backup.tar", "new", "old"]
+
+
+async def test_what_is_restored_again_has_numbers_of_its_own(old: HubConfig, new: HubConfig, tmp_path: Path) -> None:
+    """Who has seen what came after the first time hears of what comes after the second."""
+    async with Hub.running(old, Clock()) as hub:
+        room = await new_room(hub)
+    back_up(old, tmp_path / "backup.tar")
+    for again, moment in enumerate((NOW, NOW + timedelta(seconds=1))):
+        restore(new, tmp_path / "backup.tar", tmp_path / "new", overwrites=bool(again), now=moment)
+        async with Hub.running(new, Clock()) as hub:
+            sent = await send(hub, room, {"content": "new"})
+            query = {"cursor": known} if again else {}
+            changes = (await hub.get("/chatroom/changes", chatroomId=room, **query)).json()
+            assert [item["uuid"] for item in changes["items"]] == [sent["uuid"]]
+            known = changes["cursor"]
 
 
 async def test_what_is_deleted_in_the_middle_is_deleted_in_the_copy(

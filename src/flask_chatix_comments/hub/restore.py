@@ -15,6 +15,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
@@ -35,8 +36,10 @@ from .config import HubConfig
 from .folder import INCOMING, ORIGINAL
 from .startup import hold_lock
 from .store.migrations import SCHEMA_VERSION
+from .store.tables import to_ms
 
-#: Readers know how far they know a chatroom's changes. What is new after a restore has numbers that none of them knows.
+#: Readers know how far they know a chatroom's changes. What is new after a restore has numbers that none of them knows:
+#: so many more than the backup's, and at least that of the time in milliseconds, since it may be restored again.
 CHANGES_SKIPPED = 1_000_000
 _FILE = re.compile(rf"{FILES}/([A-Za-z0-9_-]{{1,100}})/([a-z0-9-]{{1,40}})")
 NOT_WHOLE = "is not whole, or no backup of a hub. Take another one."
@@ -48,6 +51,7 @@ def restore_backup(
     *,
     lock_path: Path,
     overwrites: bool,
+    now: datetime,
     progress: Progress = lambda done, total: None,
 ) -> Manifest:
     """Make a backup the data of a hub that does not run.
@@ -75,7 +79,7 @@ def restore_backup(
             ):
                 manifest = _unpack(source, Path(work), Path(files_work), progress)
                 _check(manifest, source, Path(work) / DATABASE, Path(files_work) / FILES, config.website_id)
-                _skip_changes(Path(work) / DATABASE)
+                _skip_changes(Path(work) / DATABASE, now)
                 kept = kept_uploads(Path(work) / DATABASE)
                 _add_files(Path(files_work) / FILES, Path(files_work), files)
                 # Up to here, all is as it was. From here on, all is as it is in the backup.
@@ -176,11 +180,12 @@ def _check(manifest: Manifest, source: Path, database: Path, files: Path, websit
         raise BackupError(f"{source} {NOT_WHOLE} {len(missing)} of its files are missing.")
 
 
-def _skip_changes(database: Path) -> None:
+def _skip_changes(database: Path, now: datetime) -> None:
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute(
-            "UPDATE chatrooms SET last_change = last_change + ?, last_whisper_change = last_whisper_change + ?",
-            (CHANGES_SKIPPED, CHANGES_SKIPPED),
+            "UPDATE chatrooms SET last_change = MAX(last_change + :skipped, :now_ms),"
+            " last_whisper_change = MAX(last_whisper_change + :skipped, :now_ms)",
+            {"skipped": CHANGES_SKIPPED, "now_ms": to_ms(now)},
         )
 
 
