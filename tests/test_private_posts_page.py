@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 from flask_chatix_comments import Visitor
 from flask_chatix_comments.cli import chatix
@@ -16,12 +17,24 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_the_loader_works_as_it_stands(site: Site) -> None:
-    (code,) = blocks(PAGE, "python")
+    code, _ = blocks(PAGE, "python")
     members = {("7", "inner")}
     run(code, comments=site.comments, Visitor=Visitor, is_member=lambda key, post_id: (key, post_id) in members)
     assert site.state.access.may_read(Visitor(7, "Ada"), "inner")
     assert not site.state.access.may_read(Visitor(8, "Ben"), "inner")
     assert not site.state.access.may_read(None, "inner")
+
+
+def test_what_backfill_is_told_as_it_stands(site: Site) -> None:
+    _, code = blocks(PAGE, "python")
+    posts = [
+        SimpleNamespace(id=1, title="All", members_only=False),
+        SimpleNamespace(id=2, title="Few", members_only=True),
+    ]
+    run(code, comments=site.comments, load_posts=lambda: posts)
+    with site.app.app_context():
+        assert all(result.error is None for result in site.comments.backfill())
+    assert {entry.post_id: entry.is_private for entry in site.state.registry.entries()} == {"1": False, "2": True}
 
 
 def test_the_commands_and_methods_exist(site: Site) -> None:

@@ -85,7 +85,9 @@ OURS_FIRST = tuple(
 def test_migrations_make_our_tables_and_then_find_nothing_to_do(blog: Blog) -> None:
     assert OURS_FIRST != WITH_MIGRATE
     blog.write(*OURS_FIRST)
-    commands = block("Flask-Migrate", language="console").splitlines()
+    lines = block("Flask-Migrate", language="console").splitlines()
+    once, *commands = [line.partition("#")[0].strip() for line in lines]
+    assert once == "flask db init"
     blog.flask("db", "init")
     missing = blog.flask("chatix", "show", "7", fails=True)
     assert "lacks chatix_chatrooms, chatix_visitors and chatix_hosted_visitors. " in missing

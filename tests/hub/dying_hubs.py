@@ -13,6 +13,7 @@ import random
 import signal
 import warnings
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,8 @@ def restore_and_die(folder: str, source: str, before: bool) -> None:
     warnings.simplefilter("error")
     (_before if before else _after)(restore, "_swap_database")
     config = config_of(Path(folder))
-    restore.restore_backup(config, Path(source), lock_path=Path(folder) / "hub.lock", overwrites=True)
+    now = datetime.now(UTC)
+    restore.restore_backup(config, Path(source), lock_path=Path(folder) / "hub.lock", now=now, overwrites=True)
     os._exit(NEVER_REACHED)
 
 

@@ -102,6 +102,7 @@ async def test_what_is_restored_again_has_numbers_of_its_own(old: HubConfig, new
     async with Hub.running(old, Clock()) as hub:
         room = await new_room(hub)
     back_up(old, tmp_path / "backup.tar")
+    known = ""
     for again, moment in enumerate((NOW, NOW + timedelta(seconds=1))):
         restore(new, tmp_path / "backup.tar", tmp_path / "new", overwrites=bool(again), now=moment)
         async with Hub.running(new, Clock()) as hub:
