@@ -301,6 +301,33 @@ async def test_changes_come_once_each_in_order(store: SqlStore, room: str) -> No
     assert (await store.changes_since(room, cursor, limit=2, with_whispers=False)).messages == []
 
 
+async def test_who_knows_more_than_there_is_begins_again(store: SqlStore, room: str) -> None:
+    """The database was put back to an earlier state by other means than ours."""
+    await append(store, 1)
+    whisper = await store.append_message(draft(2, is_whisper=True), now=NOW)
+    assert whisper is not None
+    for ahead, with_whispers, found in (
+        (Cursor(2), False, ["m1"]),
+        (Cursor(1, 2), True, ["m2"]),
+        (Cursor(2, 2), True, ["m1", "m2"]),
+        # A visitor that was a manager once is ahead of nothing.
+        (Cursor(1, 2), False, []),
+    ):
+        changes = await store.changes_since(room, ahead, limit=5, with_whispers=with_whispers)
+        assert [message.message_id for message in changes.messages] == found
+        again = await store.changes_since(room, changes.cursor, limit=5, with_whispers=with_whispers)
+        assert again.messages == []
+
+
+async def test_an_edit_is_later_than_the_one_before_whatever_the_clock_says(store: SqlStore, room: str) -> None:
+    """Readers keep the version with the later time."""
+    await append(store, 1)
+    first = await store.edit_message(room, "m1", "first", now=NOW)
+    second = await store.edit_message(room, "m1", "second", now=NOW - timedelta(hours=1))
+    assert first is not None and first.edited_at == NOW
+    assert second is not None and second.edited_at == NOW + timedelta(milliseconds=1)
+
+
 async def test_a_managers_changes_are_paged_whispers_last(store: SqlStore, room: str) -> None:
     await append(store, 1, 2)
     await append(store, 3, 4, 5, is_whisper=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -159,7 +159,13 @@ def find_anywhere(connection: sa.Connection, message_id: str) -> Message | None:
 
 def edit(connection: sa.Connection, chatroom_id: str, message_id: str, content: str, now: datetime) -> Message | None:
     """Change the text."""
-    return _alter(connection, chatroom_id, message_id, {"content": content, "edited_ms": to_ms(now)}, is_end=False)
+
+    def change(known: Message) -> dict[str, Any]:
+        # Readers keep the version with the later time, and clocks are set.
+        earliest_ms = 0 if known.edited_at is None else to_ms(known.edited_at) + 1
+        return {"content": content, "edited_ms": max(to_ms(now), earliest_ms)}
+
+    return _alter(connection, chatroom_id, message_id, change, is_end=False)
 
 
 def delete(connection: sa.Connection, chatroom_id: str, message_id: str) -> Message | None:
@@ -177,25 +183,32 @@ def delete(connection: sa.Connection, chatroom_id: str, message_id: str) -> Mess
         "sender_name": None,
         "is_deleted": True,
     }
-    deleted = _alter(connection, chatroom_id, message_id, emptied, is_end=True)
+    deleted = _alter(connection, chatroom_id, message_id, lambda _: emptied, is_end=True)
     if deleted is not None:
         uploads.condemn_of_message(connection, message_id)
     return deleted
 
 
 def _alter(
-    connection: sa.Connection, chatroom_id: str, message_id: str, values: dict[str, Any], *, is_end: bool
+    connection: sa.Connection,
+    chatroom_id: str,
+    message_id: str,
+    change: Callable[[Message], dict[str, Any]],
+    *,
+    is_end: bool,
 ) -> Message | None:
     room = _Room.lock(connection, chatroom_id)
     row = _living_by_id.first(connection, {"room": chatroom_id, "key": message_id})
     if room is None or row is None:
         return None
-    is_whisper = message_from_row(row).is_whisper
+    known = message_from_row(row)
+    is_whisper = known.is_whisper
     room = room.changed(is_whisper=is_whisper)
     if is_end and not is_whisper:
         room = room._replace(message_count=room.message_count - 1)
     room.save(connection, chatroom_id)
-    connection.execute(_change, {"key": message_id, **values, "change": room.change_number(is_whisper=is_whisper)})
+    number = room.change_number(is_whisper=is_whisper)
+    connection.execute(_change, {"key": message_id, **change(known), "change": number})
     return find(connection, chatroom_id, message_id)
 
 
@@ -228,7 +241,8 @@ def changes_since(
     connection: sa.Connection, chatroom_id: str, cursor: Cursor, limit: int, with_whispers: bool
 ) -> Changes:
     """Return what happened after *cursor*: what all may see first, then whispers."""
-    _, is_closed = _read_state(connection, chatroom_id, with_whispers)
+    newest, is_closed = _read_state(connection, chatroom_id, with_whispers)
+    cursor = _not_ahead(cursor, newest, with_whispers)
     # One more than wanted: its presence tells that there is more.
     found = _changed(connection, chatroom_id, cursor.change, limit + 1, is_whisper=False)
     if with_whispers:
@@ -238,6 +252,15 @@ def changes_since(
         kind = "whisper_change" if message.is_whisper else "change"
         cursor = replace(cursor, **{kind: message.change})
     return Changes(page, cursor, has_more=len(page) < len(found), is_closed=is_closed)
+
+
+def _not_ahead(cursor: Cursor, newest: Cursor, with_whispers: bool) -> Cursor:
+    """Begin again for who knows more than there is: the database was put back to an earlier state."""
+    if cursor.change > newest.change:
+        cursor = replace(cursor, change=0)
+    if with_whispers and cursor.whisper_change > newest.whisper_change:
+        cursor = replace(cursor, whisper_change=0)
+    return cursor
 
 
 def _cut(found: list[Message]) -> list[Message]:
