@@ -39,6 +39,8 @@ export class Section {
   readonly #notice = make("p", { class: "chatix-notice", role: "alert", hidden: true });
   readonly #closedNote = make("p", { class: "chatix-note", hidden: true });
   readonly #isClosedByPage: boolean;
+  /** Keeps the room of the form free until it is known what comes there. */
+  #place: Element | null = null;
   #isClosed = false;
   /** Whether we were told no: there is nothing to write to. */
   #isRefused = false;
@@ -167,6 +169,9 @@ export class Section {
       host.querySelector("section") ??
       make("section", { class: "chatix-section", "aria-label": entryStrings.region });
     if (!region.isConnected) host.append(region);
+    this.#place = region.querySelector(".chatix-place");
+    const rendered = region.querySelector(".chatix-thread");
+    if (rendered) this.#view.adopt(rendered);
     for (const old of region.querySelectorAll(".chatix-note, .chatix-body, .chatix-status")) old.remove();
     this.#composer.element.hidden = true;
     const body = make(
@@ -176,6 +181,7 @@ export class Section {
       this.#view.element,
       this.#closedNote,
       this.#composer.element,
+      this.#place ?? "",
     );
     region.append(this.#status, body);
   }
@@ -325,6 +331,7 @@ export class Section {
   }
 
   #arrangeForm(): void {
+    this.#place?.remove();
     const isReadOnly = this.#isGone || this.#isClosed || this.#isClosedByPage;
     // What somebody is writing stays on the page, even if it cannot be posted any more.
     this.#composer.element.hidden = (isReadOnly || this.#isRefused) && !this.#composer.hasContent;

@@ -36,6 +36,8 @@ export class ThreadView {
   );
   readonly #trouble = make("p", { class: "chatix-error", role: "alert", hidden: true });
   readonly #entries = new Map<string, Entry>();
+  /** What the site has put on the page, by the ids of its elements, until it is known what the thread is. */
+  readonly #rendered = new Map<string, Element>();
   readonly #tools: ArticleTools;
   #selfId: string | null = null;
   #ages: ReturnType<typeof setInterval> | undefined;
@@ -56,6 +58,16 @@ export class ThreadView {
     this.#earlier.addEventListener("click", () => {
       if (this.#earlier.getAttribute("aria-disabled") !== "true") void this.#showEarlier(loadEarlier);
     });
+  }
+
+  /** Take over what the site has put on the page: it stays where it is, and comes alive with the first `render`. */
+  adopt(thread: Element): void {
+    this.#earlier.hidden = !thread.querySelector(".chatix-earlier");
+    for (const article of thread.querySelectorAll("article")) {
+      this.#rendered.set(article.id, article);
+      this.#list.append(article);
+    }
+    this.#empty.hidden = this.#rendered.size > 0;
   }
 
   /** Say whether the thread is read-only: then nobody is invited to write. */
@@ -79,12 +91,15 @@ export class ThreadView {
       if (this.#tools.detach(id)) article.classList.add("chatix-gone");
       else this.#remove(article);
     }
+    const wantedHere = new Set(state.messages.map(elementId));
+    for (const [id, article] of this.#rendered) if (!wantedHere.has(id)) article.remove();
     let next = skipGone(this.#list.firstElementChild);
     for (const message of state.messages) {
       const article = this.#articleFor(message);
       if (article === next) next = skipGone(next.nextElementSibling);
       else this.#list.insertBefore(article, next);
     }
+    this.#rendered.clear();
     this.#earlier.hidden = !state.hasOlder;
     this.#empty.hidden = state.messages.length > 0;
   }
@@ -122,7 +137,7 @@ export class ThreadView {
   #articleFor(message: ThreadMessage): HTMLElement {
     const known = this.#entries.get(message.id);
     if (known?.message === message) return known.article;
-    const article = known?.article ?? newArticle();
+    const article = known?.article ?? this.#take(elementId(message)) ?? newArticle(message);
     this.#entries.set(message.id, { message, article });
     fillArticle(article, message);
     this.#fillByline(article, message);
@@ -130,13 +145,18 @@ export class ThreadView {
     return article;
   }
 
+  #take(id: string): HTMLElement | null {
+    const article = this.#rendered.get(id);
+    return article instanceof HTMLElement ? article : null;
+  }
+
   #fillByline(article: HTMLElement, message: ThreadMessage): void {
     const isOwn = message.senderId === this.#selfId;
     article.classList.toggle("chatix-own", isOwn);
-    const parts: Node[] = [make("bdi", { class: "chatix-author" }, authorOf(message))];
+    const parts: Node[] = [authorNode(message)];
     if (message.isFromManager) parts.push(managerBadge());
     if (isOwn) parts.push(make("span", { class: "chatix-you" }, strings.you));
-    parts.push(timeOf(message));
+    parts.push(permalink(message));
     if (message.editedAt) parts.push(editedMark(message.editedAt));
     if (message.isWhisper) parts.push(whisperMark());
     article.setAttribute("aria-label", strings.commentBy(authorOf(message)));
@@ -175,14 +195,37 @@ export class ThreadView {
   }
 }
 
-function newArticle(): HTMLElement {
+/** What each element is says schema.org, and so does templates/chatix_comments/thread.html, word for word. */
+function newArticle(message: ThreadMessage): HTMLElement {
   return make(
     "article",
-    { class: "chatix-comment" },
+    {
+      class: "chatix-comment",
+      id: elementId(message),
+      itemscope: true,
+      itemtype: "https://schema.org/Comment",
+    },
     make("span", { class: "chatix-avatar", "aria-hidden": "true" }),
     make("p", { class: "chatix-byline" }),
-    make("div", { class: "chatix-text", dir: "auto" }),
+    make("div", { class: "chatix-text", dir: "auto", itemprop: "text" }),
   );
+}
+
+const elementId = (message: ThreadMessage): string => `comment-${message.id}`;
+
+function authorNode(message: ThreadMessage): HTMLElement {
+  const attributes = {
+    class: "chatix-author",
+    itemprop: "author",
+    itemscope: true,
+    itemtype: "https://schema.org/Person",
+  };
+  return make("bdi", attributes, make("span", { itemprop: "name" }, authorOf(message)));
+}
+
+function permalink(message: ThreadMessage): HTMLElement {
+  const href = `#comment-${encodeURIComponent(message.id)}`;
+  return make("a", { class: "chatix-permalink", itemprop: "url", href }, timeOf(message));
 }
 
 /** Articles that stay though their comments are gone keep their place between the others. */
@@ -207,6 +250,7 @@ const authorOf = (message: ThreadMessage): string => message.senderName?.trim() 
 function timeOf(message: ThreadMessage): HTMLElement {
   const attributes = {
     class: "chatix-time",
+    itemprop: "dateCreated",
     datetime: message.sentAt.toISOString(),
     title: formatFully(message.sentAt),
   };

@@ -52,6 +52,8 @@ class FakeApi:
     timeouts: list[float] = field(default_factory=list)
     number_of_visitors: int = 0
     members: dict[str, list[str]] = field(default_factory=dict)
+    messages: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    cursors: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -109,6 +111,16 @@ class FakeApi:
                 return {"uuid": query["visitorId"], "name": body.get("name")}
             case "/chatroom/update":
                 return self.rooms[query["chatroomId"]] | body
+            case "/chatroom/messages":
+                return self._history(query)
+            case "/chatroom/changes":
+                cursor = self.cursors.get(query["chatroomId"], 0)
+                items = [{"uuid": "m", "is_deleted": True}] if str(cursor) != query["cursor"] else []
+                return {"items": items, "cursor": str(cursor), "has_more": False}
+            case "/chatroom/counts":
+                return {"counts": {room: len(self.messages.get(room, [])) for room in body["chatroom_ids"]}}
+            case "/chatroom/send-message":
+                return self._send(query["chatroomId"], body)
             case "/chatroom/connect-visitor":
                 self.members.setdefault(query["chatroomId"], []).append(query["visitorId"])
                 return {"is_success": True}
@@ -118,6 +130,34 @@ class FakeApi:
                     members.remove(query["visitorId"])
                 return {"is_success": True}
         raise AssertionError(f"no such path: {path}")
+
+    def write(self, room: str, content: str, **more: Any) -> dict[str, Any]:
+        """Put a message into a chatroom, as somebody would."""
+        number = next(self._numbers)
+        message = {"uuid": f"m{number}", "type": 0, "content": content, "sender_flag": 0, "sender_id": "somebody"}
+        message |= {"sender_name": "Robin", "sent_at": 1_767_225_600 + number, "seq": number} | more
+        self.messages.setdefault(room, []).append(message)
+        self.cursors[room] = number
+        return message
+
+    def delete(self, room: str, message: dict[str, Any]) -> None:
+        """Take a message out of a chatroom, as a manager would."""
+        self.messages[room].remove(message)
+        self.cursors[room] = next(self._numbers)
+
+    def _history(self, query: dict[str, str]) -> dict[str, Any]:
+        room = query["chatroomId"]
+        found = self.messages.get(room, [])
+        ids = [message["uuid"] for message in found]
+        end = ids.index(query["lastMessageId"]) if "lastMessageId" in query else len(found)
+        first = max(0, end - int(query["count"]))
+        page: dict[str, Any] = {"items": found[first:end], "has_more": first > 0, "is_closed": False}
+        return page | {"cursor": str(self.cursors.get(room, 0))}
+
+    def _send(self, room: str, body: dict[str, Any]) -> dict[str, Any]:
+        key = body.pop("uuid", None)
+        same = [message for message in self.messages.get(room, []) if key and message.get("client_key") == key]
+        return same[0] if same else self.write(room, **body, client_key=key)
 
 
 @dataclass

@@ -560,7 +560,7 @@ def test_the_example_of_a_template_renders_the_section(make_site: Callable[..., 
     site = make_site()
     with site.app.test_request_context():
         post = SimpleNamespace(id=7, title="Swifts & more")
-        assert render_template_string(prefetch, posts=[post]).strip() == ""
+        assert render_template_string(prefetch, posts=[post]).strip() == "Swifts &amp; more:"
         page = render_template_string(template, post=post)
     (section,) = BeautifulSoup(page, "html.parser").select("chatix-comments")
     claim = site.state.post_tokens.check(str(section["data-post"]))

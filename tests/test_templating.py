@@ -15,9 +15,9 @@ from flask import Flask, render_template, render_template_string
 from jinja2 import DictLoader, StrictUndefined, UndefinedError
 from markupsafe import Markup
 
-from flask_chatix_comments import PostError, RoomState, templating
+from flask_chatix_comments import PostError, RegistryError, RoomState, templating
+from flask_chatix_comments.bundle import Manifest
 from flask_chatix_comments.models import Visitor
-from flask_chatix_comments.templating import Manifest
 from flask_chatix_comments.tokens import PostClaim
 from tests.flask_support import Site, queries
 
@@ -246,7 +246,7 @@ class TestAssets:
             soup = page.soup(MACROS + "{{ assets() }}{{ comments(1) }}")
             assert self.links(soup) == []
             assert len(soup.find_all("chatix-comments")) == 1
-        (record,) = [record for record in caplog.records if record.name == "flask_chatix_comments.templating"]
+        (record,) = [record for record in caplog.records if record.name == "flask_chatix_comments.bundle"]
         assert record.levelno == logging.ERROR
         assert "Run: node browser/build.mjs" in record.getMessage()
 
@@ -277,11 +277,21 @@ class TestCaching:
         one, other = (Page(make_site(), bundle).html("{{ chatix_comments(1, title='A') }}") for _ in range(2))
         assert one == other
 
-    def test_rendering_asks_neither_the_api_nor_a_database(self, page: Page, tmp_path: Path) -> None:
+    def test_a_post_without_a_chatroom_is_no_business_of_the_api(self, page: Page) -> None:
         page.site.api.fail("/chatroom/create", 500)
-        page.html("{{ chatix_comments('new') }}{{ chatix_comment_count('new') }}")
+        page.html("{{ chatix_prefetch(['new']) }}{{ chatix_comments('new') }}{{ chatix_comment_count('new') }}")
+        page.site.state.background.join()
         assert page.site.api.calls == []
-        assert not list((tmp_path / "site-1").glob("*.sqlite3"))
+
+    def test_a_page_is_rendered_though_the_registry_cannot_be_read(
+        self, page: Page, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*ignored: object) -> None:
+            raise RegistryError("no database", post_id="1")
+
+        monkeypatch.setattr(page.site.state.registry, "find_many", fail)
+        source = "{{ chatix_prefetch([1]) }}{{ chatix_comments(1) }}[{{ chatix_comment_count(1) }}]"
+        assert page.html(source).endswith("[]")
 
 
 def test_whose_sdk_is_used_is_said_where_it_is_not_ours(make_site: Callable[..., Site], bundle: Path) -> None:
@@ -302,12 +312,6 @@ def test_prefetch_looks_a_list_up_and_prints_nothing(page: Page) -> None:
     assert len(sent) == 1
     with pytest.raises(PostError):
         page.html("{{ chatix_prefetch([none]) }}")
-
-
-def test_comment_count_says_nothing_yet(page: Page) -> None:
-    assert page.html(MACROS + "[{{ comment_count(7) }}{{ chatix_comment_count('x') }}]") == "[]"
-    with pytest.raises(PostError):
-        page.html("{{ chatix_comment_count(none) }}")
 
 
 def test_the_sites_own_templates_win(page: Page) -> None:

@@ -14,13 +14,13 @@ import httpx
 
 from . import api_answers as answers
 from . import wire
-from .api_answers import Changes, ChatroomPage
+from .api_answers import Changes, ChatroomPage, HistoryPage
 from .api_http import ApiCaller
 from .errors import ApiError, ApiStatusError
 from .models import Chatroom, Crowd, FieldValue, Forgotten, Message, MessageType, Profile, SenderFlag
 from .operations import OPERATIONS, Operation, merge_operations
 
-__all__ = ["OPERATIONS", "Changes", "ChatixApi", "ChatroomPage", "Operation", "merge_operations"]
+__all__ = ["OPERATIONS", "Changes", "ChatixApi", "ChatroomPage", "HistoryPage", "Operation", "merge_operations"]
 
 
 class ChatixApi:
@@ -279,6 +279,16 @@ class ChatixApi:
             limit=limit,
         )
 
+    def history(self, chatroom_id: str, *, before_id: str | None = None, limit: int = 50) -> HistoryPage:
+        """Return the same as ``list_messages``, with what our hub says beside it."""
+        return self._caller.call(
+            "list_messages",
+            lambda data: answers.read_history(data, chatroom_id),
+            chatroom_id=chatroom_id,
+            before_id=before_id,
+            limit=limit,
+        )
+
     def list_changes(self, chatroom_id: str, *, cursor: str | None = None, limit: int = 100) -> Changes:
         """Return what is new, edited or deleted since *cursor* (our hub)."""
         return self._caller.call(
@@ -310,8 +320,13 @@ class ChatixApi:
         thumb_300_url: str | None = None,
         original_url: str | None = None,
         file_url: str | None = None,
+        client_key: str | None = None,
     ) -> Message:
-        """Post a message in somebody's name; live readers get it at once."""
+        """Post a message in somebody's name; live readers get it at once.
+
+        Args:
+            client_key: What was stored under this key before is returned, and not stored again (our hub).
+        """
         return self._message(
             "send_message",
             chatroom_id=chatroom_id,
@@ -323,6 +338,7 @@ class ChatixApi:
             thumb_300_url=thumb_300_url,
             original_url=original_url,
             file_url=file_url,
+            client_key=client_key,
         )
 
     def update_message(self, chatroom_id: str, message_id: str, *, content: str) -> Message:

@@ -45,6 +45,20 @@ class Changes:
     has_more: bool
 
 
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """A page of a chatroom's history.
+
+    Attributes:
+        cursor: From where changes can be asked for later; ``None`` where the service has none.
+        has_more: Whether there are older ones, where the service says so.
+    """
+
+    messages: tuple[Message, ...]
+    cursor: str | None
+    has_more: bool
+
+
 def items_of(data: Any) -> list[Any]:
     """Return the items of a list, in its envelope or bare."""
     items = data["items"] if isinstance(data, Mapping) else data
@@ -84,6 +98,14 @@ def read_chatroom_page(data: Any) -> ChatroomPage:
 def read_messages(data: Any, chatroom_id: str) -> list[Message]:
     """Read a page of messages."""
     return [wire.message_from_wire(item, chatroom_id=chatroom_id) for item in items_of(data)]
+
+
+def read_history(data: Any, chatroom_id: str) -> HistoryPage:
+    """Read a page of messages, with what our hub says beside them."""
+    beside = data if isinstance(data, Mapping) else {}
+    cursor = beside.get("cursor")
+    messages = tuple(read_messages(data, chatroom_id))
+    return HistoryPage(messages, None if cursor is None else str(cursor), beside.get("has_more") is True)
 
 
 def read_found_message(data: Any) -> Message:

@@ -35,6 +35,7 @@ SETTINGS: tuple[str, ...] = (
     "CHATIX_CREATE_TABLES",
     "CHATIX_CREATE",
     "CHATIX_LOOKUP_AGE",
+    "CHATIX_RENDER_WAIT",
     "CHATIX_SDK",
     "CHATIX_URL_PREFIX",
     "CHATIX_HUB_PORT",
@@ -132,6 +133,7 @@ class ChatixConfig:
     creates_tables: bool | None
     create: Literal["reach", "render"]
     lookup_age_s: float
+    render_wait_s: float
     sdk: Literal["bundled", "widget"]
     url_prefix: str
     hub_port: int
@@ -216,6 +218,7 @@ class ChatixConfig:
             creates_tables=read("CHATIX_CREATE_TABLES", values.boolean, None),
             create=read("CHATIX_CREATE", values.create_when, "reach"),
             lookup_age_s=read("CHATIX_LOOKUP_AGE", values.number_between(0, 3600), 5.0),
+            render_wait_s=read("CHATIX_RENDER_WAIT", values.number_between(0, 5), 0.15),
             sdk=read("CHATIX_SDK", values.sdk_source, "bundled"),
             url_prefix=read("CHATIX_URL_PREFIX", values.url_prefix, "/chatix-comments"),
             hub_port=read("CHATIX_HUB_PORT", values.int_between(0, 65535), 5001),

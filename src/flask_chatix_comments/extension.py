@@ -182,7 +182,7 @@ class ChatixComments(RoomMethods, UpkeepMethods):
         Raises:
             PostError: There can be no such post.
         """
-        get_state().room_lookup.prefetch(post_ids)
+        get_state().comment_counts.prefetch(post_ids)
 
     def lookup(self, post_id: PostIdLike) -> RoomInfo | None:
         """Return what the registry said of a post's chatroom at most ``CHATIX_LOOKUP_AGE`` seconds ago.

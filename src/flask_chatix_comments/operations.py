@@ -67,6 +67,10 @@ _MESSAGE = _ROOM | {"message_id": "messageId"}
 _VISITOR = _WEBSITE | {"visitor_id": "visitorId"}
 _PAGE = {"page": "page", "items_per_page": "itemsPerPage"}
 
+_MESSAGE_PARTS = (
+    *("type", "content", "thumb_100_url", "thumb_300_url", "original_url", "file_url", "sender_flag", "sender_id"),
+)
+
 
 def _get(name: str, path: str, query: Mapping[str, str]) -> Operation:
     return Operation(name, "GET", path, query)
@@ -97,12 +101,12 @@ _ROWS = (
     _get("list_messages", "/chatroom/messages", _ROOM | {"before_id": "lastMessageId", "limit": "count"}),
     _get("list_changes", "/chatroom/changes", _ROOM | {"cursor": "cursor", "limit": "count"}),
     _get("find_message", "/chatroom/find-message", _WEBSITE | {"message_id": "messageId"}),
-    _post(
+    Operation(
         "send_message",
+        "POST",
         "/chatroom/send-message",
         _ROOM,
-        *("type", "content", "thumb_100_url", "thumb_300_url", "original_url", "file_url", "sender_flag", "sender_id"),
-        is_idempotent=False,
+        {key: key for key in _MESSAGE_PARTS} | {"client_key": "uuid"},
     ),
     _post("update_message", "/chatroom/update-message", _MESSAGE, "content"),
     _post("delete_message", "/chatroom/delete-message", _MESSAGE),
@@ -117,8 +121,8 @@ _ROWS = (
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType({row.name: row for row in _ROWS})
 
-#: What is part of a reader's first visit, and what no service but our hub has promised to take.
-_EXTRA_QUERY = {"list_chatrooms": ("external_id",)}
+#: What no service but our hub has promised to take: in the query of these rows, and in the body of those.
+_EXTRAS = (("query", "list_chatrooms", "external_id"), ("body", "send_message", "client_key"))
 
 
 def merge_operations(overrides: Mapping[str, Mapping[str, Any]], *, is_hosted: bool = False) -> Mapping[str, Operation]:
@@ -129,7 +133,7 @@ def merge_operations(overrides: Mapping[str, Mapping[str, Any]], *, is_hosted: b
 
     Args:
         is_hosted: Whether the service is another than our hub. It is then asked for chatrooms by their
-            external ID only if *overrides* says so.
+            external ID, and told a message's key, only if *overrides* says so.
 
     Raises:
         ConfigError: A row or a part of one is unknown or malformed.
@@ -144,10 +148,11 @@ def merge_operations(overrides: Mapping[str, Mapping[str, Any]], *, is_hosted: b
             raise ConfigError(SETTING, f"{name}: what differs is a table such as {{'path': '/rooms/create'}}.")
         table[name] = _changed(table[name], changes)
     if is_hosted:
-        for name, extras in _EXTRA_QUERY.items():
-            wanted = overrides.get(name, {}).get("query", {})
-            query = {ours: theirs for ours, theirs in table[name].query.items() if ours not in extras or ours in wanted}
-            table[name] = replace(table[name], query=query)
+        for part, name, extra in _EXTRAS:
+            if extra not in overrides.get(name, {}).get(part, {}):
+                names = {ours: theirs for ours, theirs in getattr(table[name], part).items() if ours != extra}
+                narrowed: dict[str, Any] = {part: names}
+                table[name] = replace(table[name], **narrowed)
     return MappingProxyType(table)
 
 

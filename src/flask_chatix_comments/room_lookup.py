@@ -52,7 +52,7 @@ class RoomLookup:
             RegistryError: It is not in memory, and the registry cannot be read.
         """
         # As it comes: this is what a warm page does for each of its posts.
-        kept = self._kept.get(post_id if type(post_id) is str else _key(post_id))
+        kept = self._kept.get(post_id if type(post_id) is str else spelling(post_id))
         if kept is not None and kept[0] >= self._clock():
             return kept[1]
         key = normalize_post_id(post_id)
@@ -66,15 +66,25 @@ class RoomLookup:
         Raises:
             PostError: There can be no such post.
         """
+        self.look_up([post_id if type(post_id) is str else spelling(post_id) for post_id in post_ids])
+
+    def look_up(self, keys: Sequence[str]) -> dict[str, RegistryEntry | None]:
+        """Do as ``prefetch`` does with posts as they are spelt here; return what was not in memory and is found."""
         now, kept = self._clock(), self._kept.get
-        keys = [post_id if type(post_id) is str else _key(post_id) for post_id in post_ids]
         unknown = {key: None for key in keys if (known := kept(key)) is None or known[0] < now}
         missing = list(map(normalize_post_id, unknown))
+        found: dict[str, RegistryEntry | None] = {}
         try:
             for first in range(0, len(missing), POSTS_PER_QUERY):
-                self._read(missing[first : first + POSTS_PER_QUERY])
+                found |= self._read(missing[first : first + POSTS_PER_QUERY])
         except RegistryError as exc:
             logger.warning("Chatrooms could not be looked up: %s", exc)
+        return found
+
+    def recall(self, key: str) -> RegistryEntry | None:
+        """Return what is in memory of a post and recent enough; the registry is not asked."""
+        kept = self._kept.get(key)
+        return kept[1] if kept is not None and kept[0] >= self._clock() else None
 
     def forget(self, post_id: str) -> None:
         """Take what is known of a post, whose ID is normalised, for outdated."""
@@ -93,7 +103,7 @@ class RoomLookup:
         return found
 
 
-def _key(post_id: PostIdLike) -> str:
+def spelling(post_id: PostIdLike) -> str:
     """Return the spelling by which a post is kept that is no text; text is its own, and looked at when it is new."""
     kind = type(post_id)
     try:

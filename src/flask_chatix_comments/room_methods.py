@@ -101,13 +101,15 @@ class RoomMethods:
             RoomError: There is no such comment under a post of the registry.
         """
         state = get_state()
-        return delete_message(
+        deleted = delete_message(
             state.registry,
             state.api(),
             message_id,
             post_id=None if post_id is None else normalize_post_id(post_id),
             is_hosted=state.config.is_hosted,
         )
+        state.forget_post(deleted.post_id)
+        return deleted
 
     def sweep(self, *, limit: int = LIMIT, grace_s: float = GRACE_S, time_limit_s: float = TIME_LIMIT_S) -> SweepResult:
         """Take visitors who are offline out of the posts' chatrooms; sleeps *grace_s* if there are any.

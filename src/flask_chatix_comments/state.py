@@ -13,9 +13,11 @@ from flask import Flask, current_app
 
 from . import wire
 from .access import AccessGate, AccessLoader
+from .background import Background
+from .comment_counts import CommentCounts
 from .config import ChatixConfig
 from .dev_hub import DevHub, hub_api_url
-from .errors import ApiError, ConfigError, HubStartError, RegistryError
+from .errors import ApiError, ApiPausedError, ConfigError, HubStartError, RegistryError
 from .hosted_visitors import HostedVisitors
 from .keys import Keys
 from .missing_hub import MissingHub
@@ -25,11 +27,13 @@ from .operations import merge_operations
 from .own_hub import OwnHub
 from .private_rooms import PrivateRooms
 from .registry import RegistryEntry, RoomRegistry, RoomState
+from .registry_upkeep import follow_moves
 from .room_keeper import RoomKeeper
 from .room_lookup import RoomLookup
 from .room_maker import RoomMaker
 from .room_watch import RoomWatch
 from .rooms import RoomService
+from .thread_cache import ThreadCache
 from .tokens import BrowserCookies, GuestCookies, PostTokens, VisitorTickets
 from .visitors import Identity, Visitors
 
@@ -53,6 +57,8 @@ READER_WAIT_S = 1.0
 TEST_WAIT_S = 10.0
 #: How long to wait for another process that makes the same chatroom; its readers ask again.
 OTHERS_WAIT_S = 0.3
+#: What threads fetch for pages takes so long at most, all tries together.
+PAGE_FETCH_S = 5.0
 
 VisitorLoader = Callable[[], Visitor | None]
 PostsLoader = Callable[[], Iterable[Post]]
@@ -126,6 +132,10 @@ class AppState:
         # A test's client does not come back by itself.
         wait_s = TEST_WAIT_S if config.is_testing else READER_WAIT_S
         self.room_maker = RoomMaker(self._make_room, require=self._require_api, wait_s=wait_s)
+        self.background = Background()
+        self.threads = self._make_thread_cache()
+        self.comment_counts = self._make_comment_counts()
+        self.registry.on_change = self.forget_post
         # Seconds that never go back, for deadlines; tests put their own clock here.
         self.monotonic: Callable[[], float] = time.monotonic
         self._transport = transport
@@ -152,6 +162,56 @@ class AppState:
             new_id=lambda: self.reader_api().new_visitor_id(),
             clock=clock,
         )
+
+    def _make_thread_cache(self) -> ThreadCache:
+        return ThreadCache(
+            find_entry=lambda post_id: follow_moves(self.room_lookup.find, post_id)[1],
+            api=self._page_api,
+            background=self.background,
+            is_up=self._is_api_up,
+            wait_s=self.config.render_wait_s,
+            page_size=self.config.page_size,
+            clock=lambda: self.monotonic(),
+        )
+
+    def _make_comment_counts(self) -> CommentCounts:
+        def known_count(post_id: str) -> int | None:
+            thread = self.threads.peek(post_id)
+            return thread.count if thread is not None else None
+
+        # The hosted service has promised no such operation; a site may know of one.
+        can_count = not self.config.is_hosted or "counts" in self.config.api_operations
+        return CommentCounts(
+            self.room_lookup,
+            api=self._page_api if can_count else None,
+            known_count=known_count,
+            background=self.background,
+            is_up=self._is_api_up,
+            wait_s=self.config.render_wait_s,
+            clock=lambda: self.monotonic(),
+        )
+
+    def forget_post(self, post_id: str) -> None:
+        """Take what pages show of a post, whose ID is normalised, for outdated."""
+        self.room_lookup.forget(post_id)
+        self.threads.forget(post_id)
+        self.comment_counts.forget(post_id)
+
+    def _page_api(self) -> ChatixApi:
+        """Return the client for what pages show; called in threads of our own only."""
+        self.wait_for_hub()
+        return self.api().sharing(PAGE_FETCH_S)
+
+    def _is_api_up(self) -> bool:
+        """Whether it makes sense that a page waits for the API."""
+        if self.own_hub is not None and self.own_hub.is_missing:
+            return False
+        if self._api is not None:
+            try:
+                self._api.require_open_door("list_messages")
+            except ApiPausedError:
+                return False
+        return True
 
     def api(self) -> ChatixApi:
         """Return the client of the REST API; it is made on first use, and anew when the hub has moved.
@@ -310,6 +370,7 @@ class AppState:
 
     def close(self) -> None:
         """Stop the hub that this process runs and close idle connections; for tests, and before an app is dropped."""
+        self.background.stop()
         if self.own_hub is not None:
             self.own_hub.stop()
         with self._api_lock:

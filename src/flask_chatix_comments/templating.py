@@ -1,60 +1,38 @@
 """The template names ``chatix_comments``, ``chatix_assets``, ``chatix_prefetch`` and ``chatix_comment_count``.
 
-Rendering touches no network and nothing that differs between readers: the page may be cached for all of them. A
-section needs no database either; only what lists of posts show of each is looked up.
+Rendering touches no network and nothing that differs between readers: the page may be cached for all of them. What
+comments and counts it shows are fetched by other threads, for which it waits a moment at most.
 """
 
 from __future__ import annotations
 
 import functools
-import json
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, ParamSpec
+from typing import ParamSpec
 
 from flask import Flask, has_request_context, request
 from flask.templating import Environment
 from jinja2 import Template
 from markupsafe import Markup, escape
 
-from .models import MAX_TITLE_CHARS, Post, PostIdLike, normalize_post_id, normalize_title
+from .bundle import Manifest
+from .models import MAX_TITLE_CHARS, MessageType, Post, PostIdLike, normalize_post_id, normalize_title
+from .plain_words import WORDS
+from .reader_urls import locator
+from .shown_comments import Locate, ShownThread, show_thread
 from .state import AppState
+from .thread_cache import Thread
 from .tokens import PostClaim, PostTokens
 
-STATIC_FOLDER = Path(__file__).parent / "static" / "chatix_comments"
 MAX_KEPT = 4096
 _OWN_FOLDER = Path(__file__).parent / "templates" / "chatix_comments"
-_OWN_FILES = frozenset(str(_OWN_FOLDER / name) for name in ("comments.html", "assets.html"))
+_OWN_FILES = frozenset(str(_OWN_FOLDER / name) for name in ("comments.html", "thread.html", "assets.html"))
+#: What pages have made of one thread: the same for all readers, but for the host by which they came.
+MAX_KEPT_OF_THREAD = 8
 _ASSETS_TAKEN = "chatix_comments.assets_taken"
 
-logger = logging.getLogger(__name__)
 Arguments = ParamSpec("Arguments")
-
-
-class Manifest:
-    """Which file the browser bundle's ``comments.js`` and ``comments.css`` are, by their hashed names."""
-
-    def __init__(self, folder: Path = STATIC_FOLDER) -> None:
-        self._path = folder / "manifest.json"
-        self._names: Mapping[str, str] = {}
-        self._is_logged = False
-
-    def names(self) -> Mapping[str, str]:
-        """Return the hashed names; empty, with one error in the log, while the bundle has not been built."""
-        if not self._names:
-            self._read()
-        return self._names
-
-    def _read(self) -> None:
-        try:
-            names = json.loads(self._path.read_text("utf-8"))
-            self._names = {name: str(names[name]) for name in ("comments.js", "comments.css")}
-        except (OSError, ValueError, LookupError, TypeError) as exc:
-            if not self._is_logged:
-                self._is_logged = True
-                message = "The comment section has no script: %s cannot be used (%s). Run: node browser/build.mjs"
-                logger.error(message, self._path, exc)
 
 
 class SectionRenderer:
@@ -63,9 +41,11 @@ class SectionRenderer:
     Args:
         url_prefix: Where the views are, below the application's root.
         outer_root: Where that is outside of a request.
-        sdk: Whose SDK object the section uses, so that it need not load another.
+        facts: What templates get of the site's settings.
         want_room: Is told of each post that is rendered; ``None`` when rooms are made only on demand.
         prefetch: Looks posts up.
+        read_thread: Returns the comments of a post, if they are known.
+        locator: Returns where this reader finds files, and what makes addresses there.
     """
 
     def __init__(
@@ -75,18 +55,21 @@ class SectionRenderer:
         *,
         url_prefix: str,
         outer_root: str = "",
-        sdk: Literal["bundled", "widget"] = "bundled",
+        facts: Mapping[str, object],
         want_room: Callable[[Post], None] | None = None,
         prefetch: Callable[[Iterable[PostIdLike]], None] = lambda post_ids: None,
-        manifest: Manifest | None = None,
+        read_thread: Callable[[str], Thread | None] = lambda post_id: None,
+        locator: Callable[[], tuple[str, Locate]] = lambda: ("", lambda url: None),
     ) -> None:
         self._environment = environment
         self._url_prefix = url_prefix
         self._outer_root = outer_root
-        self._sdk = sdk
+        self._facts = facts
         self._want_room = want_room
         self._prefetch = prefetch
-        self.manifest = manifest or Manifest()
+        self._read_thread = read_thread
+        self._locator = locator
+        self.manifest = Manifest()
 
         # Typed: True, 1 and 1.0 are one key otherwise, but only 1 is a post ID.
         @functools.lru_cache(MAX_KEPT, typed=True)
@@ -132,14 +115,15 @@ class SectionRenderer:
             "post_token": token,
             "endpoint": endpoint,
             "is_closed": bool(closed),
-            "sdk": self._sdk,
+            **self._facts,
             # Escaped here: as keys, text and markup of the same letters would be one.
             "heading": escape("Comments" if heading is True else heading or ""),
         }
         names = ["chatix_comments/comments.html"]
         if assets := self._missing_assets(endpoint):
             names.insert(0, "chatix_comments/assets.html")
-        return self._render(names, values | assets)
+        thread = None if claim.is_private else self._read_thread(claim.post_id)
+        return self._render(names, values | assets, thread)
 
     def assets(self) -> Markup:
         """Render the links to style and script; empty when this response has them already."""
@@ -149,30 +133,31 @@ class SectionRenderer:
 
     def _missing_assets(self, endpoint: str) -> dict[str, str]:
         """Return what is to be linked; nothing when this response has it, or when there is no bundle."""
-        names = self.manifest.names()
-        if not names or not _take_assets():
-            return {}
-        return {
-            "stylesheet_url": f"{endpoint}/static/{names['comments.css']}",
-            "script_url": f"{endpoint}/static/{names['comments.js']}",
-        }
+        urls = self.manifest.urls(endpoint)
+        return urls if urls and _take_assets() else {}
 
-    def _render(self, names: Sequence[str], values: Mapping[str, object]) -> Markup:
+    def _render(self, names: Sequence[str], values: Mapping[str, object], thread: Thread | None = None) -> Markup:
         """Render templates one after the other.
 
-        What our own templates make of the same values never differs, so it is kept. A site's own
-        template may look at anything, and is run each time.
+        What our own templates make of the same values never differs, so it is kept, with the thread where there is
+        one. A site's own template may look at anything, and is run each time.
         """
         templates = [self._environment.get_template(name) for name in names]
-        if not all(template.filename in _OWN_FILES for template in templates):
-            return self._run(templates, values)
-        key = (*templates, *values.values())
-        html = self._kept.get(key)
+        used = (
+            templates if thread is None else [*templates, self._environment.get_template("chatix_comments/thread.html")]
+        )
+        is_to_be_kept = all(template.filename in _OWN_FILES for template in used)
+        base, locate = self._locator() if thread is not None and _has_files(thread) else ("", lambda url: None)
+        kept, most = (self._kept, MAX_KEPT) if thread is None else (thread.kept, MAX_KEPT_OF_THREAD)
+        key = (*used, base, *values.values())
+        html = kept.get(key) if is_to_be_kept else None
         if html is None:
-            html = self._run(templates, values)
-            if len(self._kept) >= MAX_KEPT:
-                self._kept.clear()
-            self._kept[key] = html
+            shown: ShownThread | None = None if thread is None else show_thread(thread, locate)
+            html = self._run(templates, {**values, "thread": shown, "words": WORDS})
+            if is_to_be_kept:
+                if len(kept) >= most:
+                    kept.clear()
+                kept[key] = html
         return html
 
     def _run(self, templates: Sequence[Template], values: Mapping[str, object]) -> Markup:
@@ -190,14 +175,13 @@ class SectionRenderer:
         self._prefetch(post_ids)
         return Markup("")
 
-    def comment_count(self, post_id: PostIdLike) -> Markup:
-        """Render how many comments a post has: nothing, until counts are kept (TODO issue 6)."""
-        normalize_post_id(post_id)
-        return Markup("")
-
     def endpoint(self) -> str:
         """Return the path of our views as the browser sees it."""
         return (request.root_path if has_request_context() else self._outer_root) + self._url_prefix
+
+
+def _has_files(thread: Thread) -> bool:
+    return any(message.type is not MessageType.TEXT for message in thread.messages)
 
 
 def _take_assets() -> bool:
@@ -220,15 +204,17 @@ def install(app: Flask, state: AppState) -> SectionRenderer:
         state.post_tokens,
         url_prefix=state.config.url_prefix,
         outer_root=str(app.config["APPLICATION_ROOT"]).rstrip("/"),
-        sdk=state.config.sdk,
+        facts={"sdk": state.config.sdk, "takes_files": state.config.files.max_files > 0},
         want_room=state.room_maker.want if state.config.create == "render" else None,
-        prefetch=state.room_lookup.prefetch,
+        prefetch=state.comment_counts.prefetch,
+        read_thread=state.threads.read,
+        locator=functools.partial(locator, state),
     )
     app.jinja_env.globals.update(
         chatix_comments=_as_function(renderer.comments),
         chatix_assets=_as_function(renderer.assets),
         chatix_prefetch=_as_function(renderer.prefetch),
-        chatix_comment_count=_as_function(renderer.comment_count),
+        chatix_comment_count=state.comment_counts.reader(),
     )
     return renderer
 

@@ -12,7 +12,6 @@ import logging
 import math
 import random
 import re
-from urllib.parse import quote, urlsplit
 
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, default_exceptions
@@ -31,6 +30,7 @@ from .errors import (
 )
 from .leaving import withdraw
 from .models import Visitor
+from .reader_urls import hub_url_for_reader, told_hub_url
 from .registry import RegistryEntry, RoomState
 from .state import AppState, get_state
 from .tokens import PostClaim
@@ -52,8 +52,6 @@ GONE_RETRY_AFTER_S = 60
 MAX_RETRY_AFTER_S = 60
 YEAR_S = 365 * 24 * 3600
 _HASHED_NAME = re.compile(r"-[A-Za-z0-9_]{8,}\.(js|css)")
-# What may stand in a URL's path (RFC 3986, section 3.3); a prefix that a proxy names may have escapes already.
-_IN_PATH = "/%!$&'()*+,;=:@~"
 _NAME_REFUSED = "This name cannot be used here. Please choose another."
 _NAME_TAKEN = "This name belongs to somebody who is known on this site. Please choose another."
 _NAME_REFUSALS = {400: _NAME_REFUSED, 409: _NAME_TAKEN, 422: _NAME_REFUSED}
@@ -282,7 +280,7 @@ def _room_answer(state: AppState, entry: RegistryEntry) -> Body:
         "mode": "hosted" if config.is_hosted else "hub",
         "sdk": config.sdk,
         "website_id": config.website_id,
-        "api_url": state.api_url if config.is_hosted else _hub_url_for_reader(state),
+        "api_url": state.api_url if config.is_hosted else hub_url_for_reader(state),
         "chatroom_id": entry.chatroom_id,
         "is_private": entry.is_private,
         "limits": {
@@ -310,7 +308,7 @@ def _answer_identity(
 
 
 def _visitor_answer(state: AppState, identity: Identity, lifetime_s: int) -> Body:
-    ticket = state.visitors.issue_ticket(identity, hub_url=_told_hub_url(state), lifetime_s=lifetime_s)
+    ticket = state.visitors.issue_ticket(identity, hub_url=told_hub_url(state), lifetime_s=lifetime_s)
     return {
         "ticket": ticket,
         "ticket_expires_in_s": None if identity.visitor_id is None else lifetime_s,
@@ -322,32 +320,6 @@ def _visitor_answer(state: AppState, identity: Identity, lifetime_s: int) -> Bod
             "is_persistent": identity.is_persistent,
         },
     }
-
-
-def _hub_url_for_reader(state: AppState) -> str:
-    """Return where the reader finds the hub.
-
-    The one of the development server is under the host name by which the reader came: that one surely leads here. It
-    speaks plain HTTP, whatever a proxy before the site speaks.
-    """
-    told = _told_hub_url(state)
-    if told is not None:
-        return told
-    host = urlsplit(f"//{request.host}").hostname or "localhost"
-    port = state.hub_port
-    return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
-
-
-def _told_hub_url(state: AppState) -> str | None:
-    """Return where readers find the hub, unless it is where it listens; the hub learns this by the ticket.
-
-    One that is mounted is on the page's own origin, and only the browser knows for sure what that is: a path.
-    """
-    if state.config.hub_url:
-        return state.config.hub_url
-    if state.own_hub is not None and state.own_hub.is_mounted:
-        return quote(f"{request.root_path}{state.config.mounted_hub_path}/v1", safe=_IN_PATH)
-    return None
 
 
 def _guest_cookie(state: AppState) -> str | None:

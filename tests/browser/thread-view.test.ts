@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { messageFrom } from "../../browser/sdk/wire";
 import { ThreadState } from "../../browser/thread-state";
 import { initialOf, ThreadView, toneOf } from "../../browser/thread-view";
+import rendered from "../rendered_comments.json";
 import { message, sharedFile, sharedImage } from "./messages";
 
 let state: ThreadState;
@@ -32,6 +34,62 @@ function show(...messages: ReturnType<typeof message>[]): void {
   for (const it of messages) state.add(it);
   view.render(state);
 }
+
+/** Put a thread on the page as templates/chatix_comments/thread.html does. */
+function renderedThread(html: string, more = ""): Element {
+  const thread = document.createElement("div");
+  thread.innerHTML = `${more}<div class="chatix-list">${html}</div>`;
+  return thread;
+}
+
+/** Leave out what depends on the reader's clock, place and script. */
+function inEveryCase(article: Element | undefined): string {
+  const copy = article?.cloneNode(true) as Element;
+  for (const it of copy.querySelectorAll("[title]")) it.removeAttribute("title");
+  for (const time of copy.querySelectorAll("time")) time.textContent = "";
+  for (const image of copy.querySelectorAll("[aria-haspopup]")) image.removeAttribute("aria-haspopup");
+  return copy.outerHTML;
+}
+
+describe("what the site has rendered", () => {
+  test.each(rendered)("is what we make of the same comment: $name", ({ wire, html }) => {
+    show(messageFrom(wire) as ReturnType<typeof message>);
+    expect(inEveryCase(articles()[0])).toBe(
+      inEveryCase(renderedThread(html).querySelector("article") ?? undefined),
+    );
+  });
+
+  const [first, second] = rendered.map(({ html }) => html) as [string, string];
+  const known = rendered.map(({ wire }) => messageFrom(wire) as ReturnType<typeof message>);
+
+  test("is on the page before the thread is known, and stays there", () => {
+    view.adopt(renderedThread(first + second));
+    const before = articles();
+    expect(before.length).toBe(2);
+    expect(view.element.querySelector<HTMLElement>(".chatix-empty")?.hidden).toBe(true);
+    show(...known.slice(0, 2));
+    expect(articles()).toEqual(before);
+    expect(tools.attach).toHaveBeenCalledTimes(2);
+  });
+
+  test("goes if it is not in the thread any more, and what is new has its place", () => {
+    view.adopt(renderedThread(first + second));
+    const [, kept] = articles();
+    show(...known.slice(1, 3));
+    expect(articles().length).toBe(2);
+    expect(articles()[0]).toBe(kept);
+    state.remove(known[1]?.id ?? "");
+    view.render(state);
+    expect(articles().map((it) => it.id)).toEqual([`comment-${known[2]?.id}`]);
+  });
+
+  test("says whether there is more before", () => {
+    view.adopt(renderedThread(first, `<form><button class="chatix-earlier"></button></form>`));
+    expect(button().hidden).toBe(false);
+    view.adopt(renderedThread(first));
+    expect(button().hidden).toBe(true);
+  });
+});
 
 describe("rendering", () => {
   test("puts each message in its place and leaves the others alone", () => {
@@ -80,7 +138,7 @@ describe("rendering", () => {
 
   test("a file takes the place of the text, and an image of it opens in place", () => {
     show(message(1, { text: "", file: sharedFile() }), message(2, { text: "", file: sharedImage() }));
-    const [file, image] = [...view.element.querySelectorAll<HTMLAnchorElement>("article a")];
+    const [file, image] = [...view.element.querySelectorAll<HTMLAnchorElement>(".chatix-text a")];
     expect(file?.textContent).toBe("notes.pdf");
     image?.click();
     expect(view.element.querySelector("dialog")?.open).toBe(true);

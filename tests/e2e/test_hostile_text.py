@@ -84,7 +84,8 @@ SUSPICIOUS = """() => {
     ...found.map(({ localName }) => localName).filter((name) =>
       /^(script|style|link|iframe|svg|object|embed|base|meta|chatix-comments|title)$/.test(name)),
     ...attributes.filter(([name]) => /^(on|style$|srcdoc$)/.test(name)).map(String),
-    ...attributes.filter(([name, value]) => /^(href|src)$/.test(name) && !/^https?:/.test(value)).map(String),
+    ...attributes.filter(([name, value]) =>
+      /^(href|src)$/.test(name) && !/^(https?:|#comment-)/.test(value)).map(String),
     ...(window.ran ?? []),
   ];
 }"""

@@ -198,7 +198,7 @@ def test_hostile_text_stays_text(site: Site, new_reader: NewReader) -> None:
     reach_section(page)
     entry = comment(page, "<script>document.title=2</script>")
     expect(entry).to_contain_text("&lt;")
-    expect(entry.get_by_role("link")).to_have_count(0)
+    expect(entry.locator(".chatix-text").get_by_role("link")).to_have_count(0)
     assert page.title() == title
     assert reader.problems == []
 
@@ -259,7 +259,7 @@ def test_a_link_in_text_that_runs_backwards_shows_where_it_leads(
     chatroom_id = site.chatix("show", slug)["chatroom_id"]
     text = "\u202e https://evil.example/moc.elpmaxe.knab//:sptth \u2066 https://b\u0430nk.example/"
     api.send_message(chatroom_id, content=text, sender_id="somebody")
-    links = articles(page).get_by_role("link")
+    links = articles(page).locator(".chatix-text").get_by_role("link")
     expect(links).to_have_text(["https://evil.example/moc.elpmaxe.knab//:sptth", "https://xn--bnk-6cd.example/"])
     expect(links.first).to_have_css("direction", "ltr")
     expect(links.first).to_have_css("unicode-bidi", "isolate")

@@ -1,0 +1,56 @@
+"""What readers see in words in pages that the site makes. English, as the section's own in ``i18n.ts``."""
+
+from __future__ import annotations
+
+import functools
+from datetime import datetime
+
+from markupsafe import Markup
+
+WORDS = {
+    "region": "Comments",
+    "empty": "No comments yet. Yours could be the first.",
+    "empty_and_closed": "There are no comments.",
+    "show_earlier": "Show earlier comments",
+    "anonymous": "Guest",
+    "manager": "Team",
+    "edited": "edited",
+    "image": "Image",
+    "attachment": "Attachment",
+}
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_BYTE_UNITS = ("B", "kB", "MB", "GB")
+
+
+@functools.lru_cache(1024)
+def count_of_comments(count: int) -> Markup:
+    """Return a number of comments in words."""
+    return Markup("1 comment") if count == 1 else Markup(f"{count:,} comments")
+
+
+def comment_by(author: str) -> str:
+    """Return what screen readers call a comment."""
+    return f"Comment by {author}"
+
+
+def short_date(moment: datetime) -> str:
+    """Return a day, with its year: a page may be read whenever it likes."""
+    return f"{_MONTHS[moment.month - 1][:3]} {moment.day}, {moment.year}"
+
+
+def full_date(moment: datetime) -> str:
+    """Return a moment, in UTC, as it is told to those who want to know exactly."""
+    hour, half = moment.hour % 12 or 12, "AM" if moment.hour < 12 else "PM"
+    day = f"{_DAYS[moment.weekday()]}, {_MONTHS[moment.month - 1]} {moment.day}, {moment.year}"
+    return f"{day} at {hour}:{moment.minute:02} {half} UTC"
+
+
+def byte_count(count: int) -> str:
+    """Return a size: "1.5 MB". As file managers count, a kilobyte has 1024 bytes."""
+    power = min(max(count, 1).bit_length() - 1, 39) // 10
+    number = f"{count / 1024**power:,.1f}".removesuffix(".0")
+    return f"{number} {_BYTE_UNITS[power]}"

@@ -1,0 +1,173 @@
+"""Comments that are on the page before any script runs, and what the script makes of them: nothing that moves."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from flask import Flask, render_template_string
+from playwright.sync_api import Page, Request, Route, expect
+from werkzeug.serving import make_server
+
+from flask_chatix_comments import ChatixComments
+from flask_chatix_comments.errors import ApiStatusError
+from flask_chatix_comments.models import Message, MessageType
+from flask_chatix_comments.state import get_state
+from flask_chatix_comments.testing import HubForTests
+from tests.e2e.support import Reader, articles, comment, reach_section, section, wait_until, write
+from tests.e2e.test_hostile_text import CORPUS, SUSPICIOUS
+from tests.flask_support import SECRET
+
+pytestmark = [pytest.mark.interop, pytest.mark.browser]
+
+PAGE = """<!doctype html><html lang="en"><head><meta name="viewport" content="width=device-width"><title>A post</title>
+<link rel="icon" href="data:,">{{ chatix_assets() }}</head><body><h1>A post</h1>{{ chatix_comments("post") }}
+<p id="below">What is below.</p></body></html>"""
+JOIN = "**/chatix-comments/join"
+#: What moves without having been asked to.
+WATCH_SHIFTS = """window.shifts = [];
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries())
+    if (!entry.hadRecentInput)
+      window.shifts.push([entry.value, ...entry.sources.map(({ node }) => node?.className ?? node?.nodeName)]);
+}).observe({ type: "layout-shift", buffered: true });"""
+
+
+@dataclass
+class Blog:
+    """A blog of one post beside a hub."""
+
+    app: Flask
+    hub: HubForTests
+    url: str
+
+    def write(self, text: str, name: str = "Robin") -> Message:
+        return self.hub.write("post", text, name=name)
+
+    @property
+    def html(self) -> str:
+        return self.app.test_client().get("/").text
+
+    def wait_for(self, text: str) -> None:
+        """Wait until it is in the page, without making what comes from memory look slow."""
+        wait_until(lambda: text in self.html, f"{text!r} is in the page")
+
+
+@pytest.fixture
+def blog(chatix_hub: HubForTests, tmp_path: Path) -> Iterator[Blog]:
+    app = Flask("rendered", instance_path=str(tmp_path / "instance"))
+    app.config.update(chatix_hub.settings | {"SECRET_KEY": SECRET, "TESTING": True, "CHATIX_RENDER_WAIT": 5})
+    comments = ChatixComments(app)
+    app.add_url_rule("/", "post", lambda: render_template_string(PAGE))
+    room = chatix_hub.api.create_chatroom("A post", external_id="post")
+    with app.app_context():
+        comments.link("post", room.chatroom_id)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield Blog(app, chatix_hub, f"http://127.0.0.1:{server.port}/")
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    get_state(app).close()
+
+
+def texts(page: Page) -> list[str]:
+    found = articles(page).locator(".chatix-text").evaluate_all("all => all.map((one) => one.textContent)")
+    return list(map(str, found))
+
+
+def test_the_script_takes_over_what_is_there_and_nothing_moves(blog: Blog, new_reader: Callable[..., Reader]) -> None:
+    messages = [blog.write(f"Comment {number}, with https://example.org/{number}") for number in range(12)]
+    blog.wait_for("Comment 11")
+    reader = new_reader(viewport={"width": 800, "height": 4000})
+    reader.context.add_init_script(WATCH_SHIFTS)
+    held: list[Route] = []
+    reader.context.route(JOIN, lambda route: held.append(route))
+    page = reader.open("about:blank")
+    # The section is there, and does not know anything yet.
+    with page.expect_request(JOIN):
+        page.goto(blog.url)
+    expect(articles(page)).to_have_count(12)
+    page.evaluate("for (const it of document.querySelectorAll('article')) it.isFromTheSite = true")
+    heights = "[...document.querySelectorAll('article')].map((it) => it.getBoundingClientRect().top)"
+    before = page.evaluate(heights)
+    for route in held:
+        route.continue_()
+    reach_section(page)
+    expect(articles(page).first).to_contain_text("now")
+    assert page.evaluate("[...document.querySelectorAll('article')].every((it) => it.isFromTheSite)")
+    assert page.evaluate(heights) == before
+    assert page.evaluate("window.shifts") == []
+    ids = page.evaluate("[...document.querySelectorAll('article')].map((it) => it.id)")
+    assert ids == [f"comment-{message.message_id}" for message in messages]
+
+    # It lives.
+    blog.write("A new one")
+    expect(comment(page, "A new one")).to_be_visible()
+    write(page, "Mine", name="Kim")
+    expect(comment(page, "Mine")).to_contain_text("(you)")
+    expect(articles(page)).to_have_count(14)
+    assert reader.problems == []
+
+
+def test_what_has_changed_since_the_page_was_made(blog: Blog, new_reader: Callable[..., Reader]) -> None:
+    gone, edited, kept = (blog.write(text) for text in ("Gone", "As it was", "Kept"))
+    blog.wait_for("Kept")
+    reader = new_reader()
+    held: list[Route] = []
+    reader.context.route(JOIN, lambda route: held.append(route))
+    page = reader.open("about:blank")
+    with page.expect_request(JOIN):
+        page.goto(blog.url)
+        section(page).scroll_into_view_if_needed()
+    blog.hub.api.delete_message(gone.chatroom_id, gone.message_id)
+    blog.hub.api.update_message(edited.chatroom_id, edited.message_id, content="As it is")
+    blog.write("New")
+    assert texts(page) == ["Gone", "As it was", "Kept"]
+    for route in held:
+        route.continue_()
+    reach_section(page)
+    expect(articles(page).locator(".chatix-text")).to_have_text(["As it is", "Kept", "New"])
+    expect(comment(page, "As it is")).to_contain_text("edited")
+    assert reader.problems == []
+
+
+def test_without_a_script_there_is_all_to_read(blog: Blog, new_reader: Callable[..., Reader]) -> None:
+    """The whole corpus of hostile text, as text and as names."""
+    room = blog.write("hello").chatroom_id
+    for number, text in enumerate(CORPUS):
+        with contextlib.suppress(ApiStatusError):  # Not every text can be a name.
+            blog.hub.api.update_visitor(f"sender-{number}", name=text[:80])
+        blog.hub.api.send_message(room, sender_id=f"sender-{number}", content=text)
+    odd = f"{blog.url}icon.svg?{CORPUS[2]}/{CORPUS[3]}"
+    blog.hub.api.send_message(room, sender_id="x", type=MessageType.FILE, file_url=odd)
+    blog.wait_for(quote("icon.svg"))
+    asked: list[Request] = []
+    for has_script in (False, True):
+        reader = new_reader(java_script_enabled=has_script)
+        reader.context.on("request", lambda request: asked.append(request))
+        if has_script:
+            # The scripts of the page do not come: what is there is the site's alone.
+            reader.context.add_init_script("window.owned = (what) => { (window.ran ??= []).push(what); }")
+            reader.context.route("**/*.js", lambda route: route.abort())
+        page = reader.context.new_page()
+        page.goto(blog.url)
+        assert texts(page)[1:-1] == list(CORPUS)
+        assert page.evaluate(SUSPICIOUS) == []
+        assert [request.url for request in asked if "unknown.invalid" in request.url] == []
+
+
+def test_a_permalink_leads_to_its_comment(blog: Blog, new_reader: Callable[..., Reader]) -> None:
+    messages = [blog.write(f"Comment {number}\n" + "text\n" * 20) for number in range(6)]
+    blog.wait_for("Comment 5")
+    page = new_reader(java_script_enabled=False).open(f"{blog.url}#comment-{messages[4].message_id}")
+    expect(comment(page, "Comment 4")).to_be_in_viewport()
+    articles(page).nth(1).locator("a.chatix-permalink").click()
+    assert page.url.endswith(f"#comment-{messages[1].message_id}")
+    expect(comment(page, "Comment 1")).to_be_in_viewport()
