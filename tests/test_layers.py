@@ -331,7 +331,8 @@ ALLOWED: dict[str, set[str]] = {
         ".errors",
     },
     "hub.web_log": {"h11", "starlette"},
-    "hub.web_frames": {"uvicorn", "websockets"},
+    "hub.web_handshake": {"uvicorn"},
+    "hub.web_frames": {"uvicorn", "websockets", ".hub.web_handshake"},
     "hub.web_protocols": {"h11", "uvicorn", ".hub.web_frames", ".hub.web_log"},
     "hub.web_server": {
         *("uvicorn", "starlette", ".hub.config", ".hub.startup", ".hub.web_log", ".hub.web_protocols"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import struct
 from typing import Any
 
@@ -17,7 +18,7 @@ from flask_chatix_comments.hub.web_frames import (
     MESSAGE_S,
     SHUTDOWN_EXTENSION,
 )
-from tests.hub.web_doubles import Loop
+from tests.hub.web_doubles import UPGRADE, Loop
 from tests.hub.web_line import BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, Line, frame
 
 pytestmark = pytest.mark.anyio
@@ -32,6 +33,48 @@ async def line() -> Any:
     yield line
     await line.end()
     assert line.loop.timers == []
+
+
+# Before it is open
+
+WITH_BODY = UPGRADE.replace(b"\r\n\r\n", b"\r\nContent-Length: 3\r\n\r\n")
+CHUNKED = UPGRADE.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n")
+MANY_HEADERS = UPGRADE.replace(b"\r\n\r\n", b"\r\nX: y" * 300 + b"\r\n\r\n")
+LONG_HEADER = UPGRADE.replace(b"\r\n\r\n", b"\r\nX: " + b"y" * 20_000 + b"\r\n\r\n")
+LONG_URL = UPGRADE.replace(b"/v1/chat", b"/v1/chat?id=" + b"x" * 20_000)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [(WITH_BODY, 400), (CHUNKED, 400), (MANY_HEADERS, 431), (LONG_HEADER, 431), (LONG_URL, 414)],
+)
+async def test_a_request_that_can_be_no_websocket_is_answered_and_ends(request_: bytes, status: int) -> None:
+    line = Line(Loop())
+    line.protocol.connection_made(line.transport)
+    line.come(request_)
+    assert line.transport.written.startswith(b"HTTP/1.1 %d " % status)
+    assert line.transport.written.count(b"HTTP/1.1 ") == 1
+    assert line.transport.how_it_ended() == "closed"
+    # It may still be there when the server ends.
+    line.protocol.shutdown()
+    line.come(b"and more")
+    assert line.transport.written.count(b"HTTP/1.1 ") == 1
+    await line.end()
+    assert line.loop.timers == []
+
+
+async def test_a_refused_client_is_no_error_of_the_application(caplog: pytest.LogCaptureFixture) -> None:
+    async def refuse(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.http.response.start", "status": 404, "headers": []})
+        await send({"type": "websocket.http.response.body", "body": b"No."})
+
+    line = Line(Loop(), refuse)
+    line.protocol.connection_made(line.transport)
+    line.come(UPGRADE)
+    await asyncio.gather(*line.protocol.tasks)
+    assert line.transport.written.startswith(b"HTTP/1.1 404 ")
+    assert [record.getMessage() for record in caplog.records if record.levelno > logging.INFO] == []
+    await line.end()
 
 
 # Out

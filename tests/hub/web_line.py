@@ -24,10 +24,10 @@ def frame(opcode: int, data: bytes = b"", *, is_last: bool = True) -> bytes:
 
 
 class Line:
-    """One connection to an application that is driven by hand."""
+    """One connection to an application that is driven by hand, unless there is another."""
 
-    def __init__(self, loop: Loop) -> None:
-        config = uvicorn.Config(self._app, interface="asgi3", ws=WebSocketProtocol, log_config=None)
+    def __init__(self, loop: Loop, app: Any = None) -> None:
+        config = uvicorn.Config(app or self._app, interface="asgi3", ws=WebSocketProtocol, log_config=None)
         config.load()
         self.loop = loop
         self.protocol = WebSocketProtocol(config, ServerState(), {}, _loop=loop)  # type: ignore[arg-type]  # the part used

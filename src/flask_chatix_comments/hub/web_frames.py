@@ -10,10 +10,11 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
+
+from .web_handshake import HandshakeProtocol
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
@@ -86,7 +87,7 @@ class _Events:
         return len(self._events)
 
 
-class FramesProtocol(WebSocketsSansIOProtocol):
+class FramesProtocol(HandshakeProtocol):
     """uvicorn's WebSockets without compression, with bounds on frames, and with time for the last words."""
 
     #: Whether nothing can be sent: the connection is not open, or the client is slow, or gone.
