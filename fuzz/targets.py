@@ -36,6 +36,7 @@ from flask_chatix_comments.hub.signalr.messages import Invocation
 from flask_chatix_comments.hub.signalr.negotiate import agree, answer, parse_version
 from flask_chatix_comments.tokens import (
     BrowserCookies,
+    ConnectionTokens,
     FilePasses,
     GuestClaim,
     GuestCookies,
@@ -182,6 +183,7 @@ _posts = PostTokens(KEYS, website_id="local")
 _guests = GuestCookies(KEYS, website_id="local")
 _browsers = BrowserCookies(KEYS, website_id="local")
 _passes = FilePasses(KEYS, website_id="local")
+_connections = ConnectionTokens(KEYS, website_id="local")
 #: How each kind is checked, and the only thing that it can say: nothing else was ever signed.
 CHECKS: tuple[tuple[Callable[[str], Any], Any], ...] = (
     (lambda text: _tickets.check(text, now=NOW), TICKET),
@@ -189,6 +191,7 @@ CHECKS: tuple[tuple[Callable[[str], Any], Any], ...] = (
     (lambda text: _guests.check(text, now=NOW), GUEST),
     (_browsers.check, "browser"),
     (lambda text: _passes.check(text, "room", now=NOW), "ada"),
+    (lambda text: _connections.check(text, "ticket"), NOW),
 )
 
 
@@ -198,6 +201,7 @@ CHECKS: tuple[tuple[Callable[[str], Any], Any], ...] = (
     _guests.sign(GUEST),
     _browsers.sign("browser"),
     _passes.sign("room", "ada", expires_at=NOW + 60),
+    _connections.sign("secret", "ticket", until=NOW),
 )
 def tokens(data: bytes) -> None:
     """What was not signed says nothing, for any purpose."""

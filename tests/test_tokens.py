@@ -16,6 +16,7 @@ from flask_chatix_comments import tokens
 from flask_chatix_comments.errors import TokenExpiredError, TokenInvalidError
 from flask_chatix_comments.tokens import (
     BrowserCookies,
+    ConnectionTokens,
     FilePasses,
     GuestClaim,
     GuestCookies,
@@ -62,8 +63,21 @@ def file_pass(keys: tuple[bytes, ...] = KEYS, website_id: str = "blog") -> tuple
     return lambda: passes.sign("room", "g-abc", expires_at=NOW + 100), lambda text: passes.check(text, "room", now=NOW)
 
 
-KINDS = [(post_token, CLAIM), (ticket, TICKET), (cookie, GUEST), (browser_cookie, "browser-1"), (file_pass, "g-abc")]
-every_kind = pytest.mark.parametrize(("kind", "content"), KINDS, ids=["post", "ticket", "cookie", "browser", "file"])
+def connection_token(keys: tuple[bytes, ...] = KEYS, website_id: str = "blog") -> tuple[Sign, Check]:
+    connections = ConnectionTokens(keys, website_id=website_id)
+    return lambda: connections.sign("secret", "ticket", until=NOW), lambda text: connections.check(text, "ticket")
+
+
+KINDS = [
+    (post_token, CLAIM),
+    (ticket, TICKET),
+    (cookie, GUEST),
+    (browser_cookie, "browser-1"),
+    (file_pass, "g-abc"),
+    (connection_token, NOW),
+]
+KIND_NAMES = ["post", "ticket", "cookie", "browser", "file", "connection"]
+every_kind = pytest.mark.parametrize(("kind", "content"), KINDS, ids=KIND_NAMES)
 
 
 # Keys: RFC 5869, appendix A (SHA-256)
@@ -195,7 +209,7 @@ def test_the_newest_key_signs_and_older_ones_are_accepted(kind: Any, content: ob
             check(sign())
 
 
-@pytest.mark.parametrize("make", [PostTokens, VisitorTickets, GuestCookies, BrowserCookies])
+@pytest.mark.parametrize("make", [PostTokens, VisitorTickets, GuestCookies, BrowserCookies, ConnectionTokens])
 def test_without_a_key_there_are_no_tokens(make: Callable[..., object]) -> None:
     with pytest.raises(ValueError, match="at least one key"):
         make((), website_id="blog")
@@ -262,6 +276,17 @@ def test_a_pass_is_for_one_chatroom_and_a_time_and_may_be_the_sites() -> None:
         passes.check(text, "room", now=NOW + 100)
     with pytest.raises(TokenInvalidError):
         passes.check(text, "another", now=NOW)
+
+
+def test_a_connection_is_one_tickets_and_no_other() -> None:
+    connections = ConnectionTokens(KEYS, website_id="blog")
+    text = connections.sign("secret", "ticket", until=NOW + 14.5)
+    # Rounded up: nobody is too late because of that.
+    assert connections.check(text, "ticket") == NOW + 15
+    for other in ("", "another", "ticke", "ticket.", "ticket\0", "\ud800"):
+        with pytest.raises(TokenInvalidError):
+            connections.check(text, other)
+    assert connections.sign("another secret", "ticket", until=NOW + 14.5) != text
 
 
 def test_a_forged_ticket_is_invalid_before_it_is_expired() -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -251,6 +252,38 @@ class BrowserCookies:
         """
         (browser_id,) = self._signer.loads(text, shape=(str,))
         return str(browser_id)
+
+
+class ConnectionTokens:
+    """Sign and check what addresses a connection of the hub: for whoever has one ticket, and until it is used soon."""
+
+    def __init__(self, keys: Sequence[bytes], *, website_id: str) -> None:
+        if not keys:
+            raise ValueError("at least one key is needed")
+        self._keys = keys
+        self._website_id = website_id
+
+    def sign(self, secret: str, ticket_text: str, *, until: float) -> str:
+        """Return the token, as it stands in a query.
+
+        Args:
+            secret: What nobody can guess; another one for each connection.
+            until: When its client has to have come, in seconds since 1970.
+        """
+        return self._signer(ticket_text).dumps([secret, math.ceil(until)])
+
+    def check(self, text: str, ticket_text: str) -> int:
+        """Return until when a client may come with it.
+
+        Raises:
+            TokenInvalidError: It is not for who has this ticket.
+        """
+        _, until = self._signer(ticket_text).loads(text, shape=(str, int))
+        return int(until)
+
+    def _signer(self, ticket_text: str) -> _Signer:
+        digest = hashlib.sha256(ticket_text.encode(errors="surrogatepass")).hexdigest()
+        return _Signer(self._keys, purpose=f"connection.{digest}", website_id=self._website_id)
 
 
 class FilePasses:

@@ -25,8 +25,8 @@ from flask_chatix_comments.hub.rate_config import RateConfig
 from flask_chatix_comments.hub.signalr.connection import ConnectionLimits
 from flask_chatix_comments.hub.store.base import Batch
 from flask_chatix_comments.hub.transports.channels import Channels
-from flask_chatix_comments.tokens import VisitorTicket
-from tests.hub.support import API_KEY, DEADLINE_S, Clock, Hub, records_of, sign_ticket
+from flask_chatix_comments.tokens import ConnectionTokens, VisitorTicket
+from tests.hub.support import API_KEY, DEADLINE_S, TICKET_KEY, Clock, Hub, records_of, sign_ticket
 from tests.hub.transports.support import Client, EventsClient, PollingClient, negotiated, query_of
 
 pytestmark = pytest.mark.anyio
@@ -43,6 +43,19 @@ async def hub(make_config: Callable[..., HubConfig], clock: Clock) -> AsyncItera
 async def scrape(hub: Hub, key: str | None = KEYS[0], **headers: str) -> httpx.Response:
     given = {} if key is None else {"Authorization": f"Bearer {key}"}
     return await hub.client.get("/metrics", headers=given | headers)
+
+
+def channels_of(limits: ConnectionLimits, clock: Clock, wall_clock: Clock, **more: Any) -> Channels:
+    secrets = map(str, itertools.count())
+    return Channels(
+        limits=limits,
+        max_per_visitor=5,
+        clock=clock,
+        wall_clock=wall_clock,
+        new_secret=lambda: next(secrets),
+        tokens=ConnectionTokens((TICKET_KEY,), website_id="local"),
+        **more,
+    )
 
 
 class Reading:
@@ -277,12 +290,9 @@ async def test_an_answer_that_nobody_gave_is_counted(hub: Hub) -> None:
 async def test_the_end_of_a_connection_has_a_reason(clock: Clock, ends: str, reason: str) -> None:
     metrics, wall_clock = PrometheusMetrics(), Clock()
     limits = ConnectionLimits(client_timeout_s=60, max_waiting_bytes=100, max_waiting_records=10)
-    channels = Channels(
-        limits=limits, max_per_visitor=5, clock=clock, wall_clock=wall_clock, new_token=lambda: "token", metrics=metrics
-    )
+    channels = channels_of(limits, clock, wall_clock, metrics=metrics)
     ticket = VisitorTicket(visitor_id="ada", issued_at=wall_clock(), expires_at=wall_clock() + 100)
-    channels.negotiate(1, ticket, "ticket")
-    channel = channels.attach("token", "ticket")
+    channel = channels.attach(channels.negotiate(1, ticket, "ticket").connection_token, "ticket")
     channel.receive_text('{"protocol":"json","version":1}\x1e')
     match ends:
         case "silent":
@@ -304,10 +314,8 @@ async def test_the_end_of_a_connection_has_a_reason(clock: Clock, ends: str, rea
 
 
 async def test_what_waits_for_slow_clients_is_told(clock: Clock) -> None:
-    metrics, tokens = PrometheusMetrics(), map(str, itertools.count())
-    channels = Channels(
-        limits=ConnectionLimits(), max_per_visitor=5, clock=clock, wall_clock=clock, new_token=lambda: next(tokens)
-    )
+    metrics = PrometheusMetrics()
+    channels = channels_of(ConnectionLimits(), clock, clock)
     meters.read_connections(metrics, channels, Membership())
     ticket = VisitorTicket(visitor_id="ada", issued_at=clock(), expires_at=clock() + 100)
     for records in (1, 5):

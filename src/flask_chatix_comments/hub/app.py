@@ -17,6 +17,7 @@ from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp
 
 from ..errors import InvocationError, RequestRefusedError, StoreError
+from ..tokens import ConnectionTokens
 from .backplane.local import LocalBackplane
 from .broadcast import Broadcast
 from .client_address import ClientAddresses
@@ -93,7 +94,8 @@ def create_hub(
         max_per_address=config.max_connections_per_address,
         clock=time.monotonic,
         wall_clock=clock,
-        new_token=lambda: secrets.token_urlsafe(24),
+        new_secret=lambda: secrets.token_urlsafe(24),
+        tokens=ConnectionTokens(config.ticket_keys, website_id=config.website_id),
         metrics=metrics,
     )
     read_connections(metrics, channels, membership)

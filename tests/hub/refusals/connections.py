@@ -130,7 +130,7 @@ async def _(site: Site) -> str:
     await site.begin()
     ticket = site.ticket()
     token = await negotiated_token(site, ticket)
-    site.monkeypatch.setattr(channels, "NEGOTIATED_KEPT_S", 0.0)
+    site.clock.advance(channels.NEGOTIATED_KEPT_S)
     return await Line(site.hub.app, query_of(token, ticket)).refusal()
 
 

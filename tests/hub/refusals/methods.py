@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flask_chatix_comments.errors import StoreError
+from flask_chatix_comments.errors import StoreError, StoreFullError
 from flask_chatix_comments.hub.limiter import Limiter
 from flask_chatix_comments.hub.rate_config import Action, RateConfig
 from flask_chatix_comments.hub.store.sql import SqlStore
@@ -226,4 +226,5 @@ def failing(error: Exception) -> Callable[[Talk], Awaitable[str]]:
 
 
 METHODS.add("a database that cannot be used", failing(StoreError("the disk is full")))
+METHODS.add("a disk that is full", failing(StoreFullError("database or disk is full")))
 METHODS.add("a failure of the hub's own", failing(RuntimeError("a bug")))

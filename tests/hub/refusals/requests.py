@@ -21,6 +21,7 @@ from flask_chatix_comments.hub.config import HubConfig
 from flask_chatix_comments.hub.folder import UploadFolder
 from flask_chatix_comments.hub.mounted import MountedHub
 from flask_chatix_comments.hub.rate_config import RateConfig
+from flask_chatix_comments.hub.readiness import Obstacle, Readiness
 from flask_chatix_comments.hub.service import uploads
 from flask_chatix_comments.hub.store.sql import SqlStore
 from flask_chatix_comments.models import GUEST_PREFIX
@@ -154,6 +155,21 @@ async def _(site: Site) -> str:
 
 at_entrance("another website", "GET", "/visitor/get-id?websiteId=other")
 at_entrance("a query that cannot be read", "GET", "/visitor/get-id?" + "&".join(f"p{n}=1" for n in range(60)))
+
+
+def not_ready(what: str, obstacle: Obstacle) -> None:
+    async def row(site: Site) -> str:
+        await site.begin()
+        site.monkeypatch.setattr(Readiness, "obstacle", obstacle)
+        return await site.ask("GET", "/ready")
+
+    ENTRANCE.add(what, row)
+
+
+not_ready("whether the hub is ready, while it starts", Obstacle.STARTING)
+not_ready("the same while it ends", Obstacle.STOPPING)
+not_ready("the same while little is left on the disk of its database", Obstacle.DISK_FULL)
+not_ready("the same while its database cannot be written", Obstacle.CANNOT_WRITE)
 
 
 @ENTRANCE.row("a hub whose application's lifespan does not run")

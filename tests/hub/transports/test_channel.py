@@ -12,8 +12,8 @@ from flask_chatix_comments.hub.signalr.connection import ConnectionLimits
 from flask_chatix_comments.hub.signalr.messages import Ping
 from flask_chatix_comments.hub.transports.channel import Channel
 from flask_chatix_comments.hub.transports.channels import Channels
-from flask_chatix_comments.tokens import VisitorTicket
-from tests.hub.support import Clock
+from flask_chatix_comments.tokens import ConnectionTokens, VisitorTicket
+from tests.hub.support import TICKET_KEY, Clock
 
 pytestmark = pytest.mark.anyio
 
@@ -23,13 +23,14 @@ HANDSHAKE = '{"protocol":"json","version":1}\x1e'
 
 @pytest.fixture
 async def channels(clock: Clock) -> Channels:
-    tokens = (f"token-{number}" for number in itertools.count(1))
+    secrets = (f"secret-{number}" for number in itertools.count(1))
     return Channels(
         limits=ConnectionLimits(),
         max_per_visitor=1,
         clock=clock,
         wall_clock=lambda: TICKET.issued_at,
-        new_token=lambda: next(tokens),
+        new_secret=lambda: next(secrets),
+        tokens=ConnectionTokens((TICKET_KEY,), website_id="local"),
     )
 
 

@@ -14,8 +14,8 @@ from flask_chatix_comments.hub.signalr.negotiate import Negotiation
 from flask_chatix_comments.hub.transports import channels as channels_module
 from flask_chatix_comments.hub.transports.channel import Channel
 from flask_chatix_comments.hub.transports.channels import MAX_WAITING_PER_VISITOR, NEGOTIATED_KEPT_S, Channels
-from flask_chatix_comments.tokens import VisitorTicket
-from tests.hub.support import DEADLINE_S, Clock
+from flask_chatix_comments.tokens import ConnectionTokens, VisitorTicket
+from tests.hub.support import DEADLINE_S, TICKET_KEY, Clock
 
 pytestmark = pytest.mark.anyio
 
@@ -33,13 +33,14 @@ def wall_clock() -> Clock:
 
 @pytest.fixture
 async def channels(clock: Clock, wall_clock: Clock) -> Channels:
-    tokens = (f"token-{number}" for number in itertools.count(1))
+    secrets = (f"secret-{number}" for number in itertools.count(1))
     return Channels(
         limits=ConnectionLimits(),
         max_per_visitor=MAX_PER_VISITOR,
         clock=clock,
         wall_clock=wall_clock,
-        new_token=lambda: next(tokens),
+        new_secret=lambda: next(secrets),
+        tokens=ConnectionTokens((TICKET_KEY,), website_id="local"),
     )
 
 
@@ -70,6 +71,32 @@ async def test_a_channel_is_attached_once_by_who_negotiated_it(channels: Channel
 async def test_in_version_0_the_id_addresses_the_connection(channels: Channels) -> None:
     negotiation = channels.negotiate(0, TICKET, "ticket")
     assert channels.attach(negotiation.connection_id, "ticket").connection_id == negotiation.connection_id
+
+
+async def test_a_connection_is_for_the_ticket_that_it_is_signed_for(channels: Channels) -> None:
+    """No list has to be asked: another process of the hub could tell it as well."""
+    token = channels.negotiate(1, TICKET, "ticket").connection_token
+    signed_by_us = ConnectionTokens((TICKET_KEY,), website_id="local")
+    assert signed_by_us.check(token, "ticket") == NEGOTIATED_KEPT_S
+    for other in (
+        ConnectionTokens((b"another key",), website_id="local").sign("secret-2", "ticket", until=15),
+        ConnectionTokens((TICKET_KEY,), website_id="other").sign("secret-2", "ticket", until=15),
+        signed_by_us.sign("secret-2", "ticket", until=16),
+        token[:-1],
+    ):
+        assert status_of(channels, other, "ticket") == 404
+    assert channels.attach(token, "ticket").negotiation.connection_token == token
+
+
+async def test_who_comes_late_is_not_let_in(channels: Channels, wall_clock: Clock) -> None:
+    """Whether what waits has been looked through since, or not."""
+    token, attached = (channels.negotiate(1, TICKET, "ticket").connection_token for _ in range(2))
+    wall_clock.advance(NEGOTIATED_KEPT_S - 0.1)
+    channel = channels.attach(attached, "ticket")
+    wall_clock.advance(0.1)
+    assert status_of(channels, token, "ticket") == 404
+    # Whoever came in time may go on with it: polls and posted texts name it again and again.
+    assert channels.find(attached, "ticket") is channel
 
 
 async def test_who_negotiates_and_does_not_come_is_forgotten(channels: Channels, clock: Clock) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hmac
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from ...errors import RequestRefusedError
-from ...tokens import VisitorTicket
+from ...errors import RequestRefusedError, TokenInvalidError
+from ...tokens import ConnectionTokens, VisitorTicket
 from ..metrics import CLOSED, NO_METRICS, Metrics
 from ..signalr.connection import ConnectionLimits
 from ..signalr.negotiate import Negotiation, agree
@@ -34,7 +33,8 @@ class Channels:
         max_per_address: How many may come from one address.
         clock: Seconds that go on steadily.
         wall_clock: Seconds since 1970, which is what tickets know.
-        new_token: Makes a secret that nobody can guess.
+        new_secret: Makes a text that nobody can guess.
+        tokens: Makes of it what addresses one connection, for whoever has the ticket that it was negotiated with.
         metrics: Told of each connection that has ended.
     """
 
@@ -46,7 +46,8 @@ class Channels:
         max_per_address: int = sys.maxsize,
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
-        new_token: Callable[[], str],
+        new_secret: Callable[[], str],
+        tokens: ConnectionTokens,
         metrics: Metrics = NO_METRICS,
     ) -> None:
         self._limits = limits
@@ -54,7 +55,8 @@ class Channels:
         self._max_per_address = max_per_address
         self._clock = clock
         self._wall_clock = wall_clock
-        self._new_token = new_token
+        self._new_secret = new_secret
+        self._tokens = tokens
         self._metrics = metrics
         self._channels: dict[str, Channel] = {}
         self._delivery = Delivery()
@@ -81,7 +83,9 @@ class Channels:
             raise RequestRefusedError(429, "There are too many connections from here.", retry_after_s=CROWDED_S)
         if len(self._waiting) >= MAX_WAITING:
             self._drop_waiting(*self._waiting.least_deserving())
-        negotiation = agree(version, connection_id=self._new_token(), connection_token=self._new_token())
+        until = self._wall_clock() + NEGOTIATED_KEPT_S
+        token = self._tokens.sign(self._new_secret(), ticket_text, until=until)
+        negotiation = agree(version, connection_id=self._new_secret(), connection_token=token)
         channel = Channel(
             negotiation, ticket, ticket_text, limits=self._limits, clock=self._clock, delivery=self._delivery
         )
@@ -119,11 +123,17 @@ class Channels:
         if not token:
             raise RequestRefusedError(400, "The connection's id is missing: negotiate first.")
         channel = self._channels.get(token)
-        if channel is not None and not channel.is_attached and self._is_over(channel):
-            channel = None
-        if channel is None or not hmac.compare_digest(channel.ticket_text.encode(), (ticket_text or "").encode()):
+        if channel is None or not self._is_good(channel, token, ticket_text or ""):
             raise RequestRefusedError(404, "There is no such connection: negotiate first.")
         return channel
+
+    def _is_good(self, channel: Channel, token: str, ticket_text: str) -> bool:
+        """Whether the token is for who has this ticket, and its client has come in time."""
+        try:
+            until = self._tokens.check(token, ticket_text)
+        except TokenInvalidError:
+            return False
+        return channel.is_attached or self._wall_clock() < until
 
     def attach(
         self,
