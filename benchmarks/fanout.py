@@ -30,7 +30,7 @@ from flask_chatix_comments.tokens import VisitorTicket, VisitorTickets
 
 MEMBERS = 1000
 POSTERS = 16
-ROUNDS = 5
+ROUNDS = 3
 TICKET_KEY = b"k" * 32
 API_KEY = secrets.token_hex(16)
 HANDSHAKE = '{"protocol":"json","version":1}\x1e'
