@@ -333,7 +333,11 @@ ALLOWED: dict[str, set[str]] = {
     "hub.web_log": {"h11", "starlette"},
     "hub.web_handshake": {"uvicorn"},
     "hub.web_frames": {"uvicorn", "websockets", ".hub.web_handshake"},
-    "hub.web_protocols": {"h11", "uvicorn", ".hub.web_frames", ".hub.web_log"},
+    "hub.web_idlers": set(),
+    "hub.open_files": set(),
+    "hub.web_protocols": {
+        *("h11", "uvicorn", ".hub.open_files", ".hub.web_frames", ".hub.web_idlers", ".hub.web_log"),
+    },
     "hub.web_server": {
         *("uvicorn", "starlette", ".hub.config", ".hub.startup", ".hub.web_log", ".hub.web_protocols"),
     },
@@ -341,6 +345,7 @@ ALLOWED: dict[str, set[str]] = {
         "starlette",
         ".hub",
         ".hub.garbage",
+        ".hub.open_files",
         ".hub.app",
         ".hub.config",
         ".hub.startup",

@@ -238,6 +238,9 @@ async def test_more_connections_than_the_hub_may_have(
     monkeypatch.setattr(web_protocols, "max_connections", lambda: 2)
     monkeypatch.setattr(web_protocols, "seldom", Seldom())
     kept = [server.connect() for _ in range(2)]
+    for protocol, _ in kept:
+        protocol.data_received(HEAD)
+    await server.work()
     for _ in range(1000):
         protocol, refused = server.connect()
         assert refused.written.startswith(b"HTTP/1.1 503 ")
@@ -245,7 +248,7 @@ async def test_more_connections_than_the_hub_may_have(
         protocol.connection_lost(None)
     assert len([record for record in caplog.records if "ulimit" in record.getMessage()]) == 1
     protocol, transport = kept[0]
-    protocol.data_received(WHOLE)
+    protocol.data_received(b"x" * 1_000_000)
     await server.work()
     assert transport.written.startswith(b"HTTP/1.1 200 ")
     kept[1][0].connection_lost(None)
@@ -253,10 +256,37 @@ async def test_more_connections_than_the_hub_may_have(
     await server.stop()
 
 
-@pytest.mark.parametrize(("files", "connections"), [(1024, 824), (300, 150), (65_536, 65_336)])
-def test_the_system_says_how_many_connections(monkeypatch: pytest.MonkeyPatch, files: int, connections: int) -> None:
-    resource = pytest.importorskip("resource")
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
-    assert web_protocols.max_connections() == connections
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    assert web_protocols.max_connections() > 1_000_000
+async def test_who_asks_for_nothing_makes_room_for_who_comes(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(web_protocols, "max_connections", lambda: 4)
+    monkeypatch.setattr(web_protocols, "seldom", Seldom())
+    busy, answered, silent, slow = [server.connect() for _ in range(4)]
+    busy[0].data_received(HEAD)
+    slow[0].data_received(WHOLE[:10])
+    answered[0].data_received(WHOLE)
+    await server.work()
+    assert answered[1].written.startswith(b"HTTP/1.1 200 ")
+    for gone in (silent, slow, answered):
+        assert gone[1].how_it_ended() is None
+        protocol, transport = server.connect()
+        assert (gone[1].how_it_ended(), transport.written) == ("aborted", b"")
+        gone[0].connection_lost(None)
+        protocol.data_received(HEAD)
+        await server.work()
+    assert busy[1].how_it_ended() is None
+    # Now all are busy.
+    assert server.connect()[1].written.startswith(b"HTTP/1.1 503 ")
+    assert len([record for record in caplog.records if "ulimit" in record.getMessage()]) == 2
+    await server.stop()
+
+
+async def test_a_request_that_ends_in_two_ways(server: Server) -> None:
+    protocol, transport = server.connect()
+    head = HEAD.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n")
+    protocol.data_received(head + b"0\r\n\r\n" + WHOLE)
+    await server.work()
+    assert transport.written.startswith(b"HTTP/1.1 400 ")
+    assert transport.written.count(b"HTTP/1.1 ") == 1
+    assert transport.how_it_ended() == "closed"
+    await server.stop()

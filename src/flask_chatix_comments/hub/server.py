@@ -15,7 +15,7 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from ..errors import HubStartError
-from . import garbage
+from . import garbage, open_files
 from .app import create_hub
 from .config import HubConfig
 from .startup import ready_to_serve
@@ -120,6 +120,7 @@ def run_hub(
     Raises:
         HubStartError: It cannot start.
     """
+    open_files.raise_limit()
     with _told_to_end(), ready_to_serve(config, host, port, lock_path) as (listener, store):
         url = _url(host, listener.getsockname()[1])
         when_started = partial(_begin, partial(when_listening, url) if when_listening is not None else None)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -17,7 +16,9 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from .open_files import max_connections
 from .web_frames import SHUTDOWN_EXTENSION, FramesProtocol
+from .web_idlers import Idlers
 from .web_log import Seldom
 
 #: So long may a client take for the head of a request, or for a body that nobody waits for any more.
@@ -31,8 +32,6 @@ MAX_MESSAGE_BYTES = 1_048_576
 PING_S = 20.0
 #: So long may a client take none of an answer.
 ANSWER_S = 30.0
-#: Files for all but connections: those that come in one go, the databases, and the site in the same process.
-RESERVED_FILES = 200
 
 _WAITING_FOR_CLIENT = (h11.IDLE, h11.SEND_BODY)
 _BUSY = (
@@ -41,20 +40,7 @@ _BUSY = (
 )
 
 seldom = Seldom()
-
-if sys.platform == "win32":
-
-    def max_connections() -> int:
-        """Return how many connections may be open at once."""
-        return sys.maxsize
-
-else:
-    import resource
-
-    def max_connections() -> int:
-        """Return how many connections may be open at once: by far not as many as the process may have files."""
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return sys.maxsize if files == resource.RLIM_INFINITY else max(files - RESERVED_FILES, files // 2)
+_idlers: Idlers[ServerState, HttpProtocol] = Idlers()
 
 
 class HttpProtocol(H11Protocol):
@@ -68,18 +54,32 @@ class HttpProtocol(H11Protocol):
     _farewell: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in H11Protocol
-        """Take a client, or send it away where there are too many."""
+        """Take a client, or send it away where there are too many of whom each has asked for something."""
         super().connection_made(transport)
         self.app = self._run
-        if len(self.connections) > max_connections():
-            seldom.warn("The hub has as many connections as `ulimit -n` allows, and refuses more. Raise it.")
+        if len(self.connections) > max_connections() and not self._make_room():
             transport.write(_BUSY)
             transport.close()
         else:
+            _idlers.add(self.server_state, self)
             self._wait_for_request()
+
+    def _make_room(self) -> bool:
+        """End the connection that has been silent longest, if there is one; readers say at once what they want.
+
+        So nobody locks others out by connections alone.
+        """
+        oldest = _idlers.take_oldest(self.server_state)
+        if oldest is None:
+            seldom.warn("The hub has as many connections as `ulimit -n` allows, and refuses more. Raise it.")
+            return False
+        seldom.warn("The hub has as many connections as `ulimit -n` allows, and ends those that say nothing. Raise it.")
+        oldest.transport.abort()
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the client is gone."""
+        _idlers.remove(self.server_state, self)
         self._stop_waiting()
         self._unset_answer_timer()
         self._let_go()
@@ -99,6 +99,7 @@ class HttpProtocol(H11Protocol):
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         """Hand the connection over: from now on it is the WebSocket's to end."""
         self._is_handed_over = True
+        _idlers.remove(self.server_state, self)
         self._stop_waiting()
         self._unset_answer_timer()
         self._let_go()
@@ -107,6 +108,10 @@ class HttpProtocol(H11Protocol):
     async def _run(self, scope: Any, receive: Any, send: Any) -> None:
         """Run the application, which may ask to be told when the server shuts down."""
         self._farewell = None
+        _idlers.remove(self.server_state, self)
+        if _is_ambiguous(scope["headers"]):
+            await _refuse(send)
+            return
         extensions = scope.get("extensions") or {}
         offered = {**extensions, SHUTDOWN_EXTENSION: {"call": self._call_at_shutdown}}
         await self.config.loaded_app({**scope, "extensions": offered}, receive, send)
@@ -118,6 +123,12 @@ class HttpProtocol(H11Protocol):
         """Leave nothing that would keep this object in memory beside the connection."""
         self.app = self.config.loaded_app
         self._farewell = None
+
+    def on_response_complete(self) -> None:
+        """Begin to wait for the client to ask for something else."""
+        if not self.transport.is_closing():
+            _idlers.add(self.server_state, self)
+        super().on_response_complete()
 
     def shutdown(self) -> None:
         """Let an answer that is under way, such as a stream of events, come to its end."""
@@ -160,6 +171,18 @@ class HttpProtocol(H11Protocol):
         if self._answer_timer is not None:
             self._answer_timer.cancel()
             self._answer_timer = None
+
+
+def _is_ambiguous(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a request says in two ways where it ends: a proxy in front may have taken the other one."""
+    return {b"content-length", b"transfer-encoding"} <= {name for name, _ in headers}
+
+
+async def _refuse(send: Any) -> None:
+    """Answer such a request, and take nothing more from there (RFC 9112, section 6.1)."""
+    headers = [(b"content-length", b"0"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 400, "headers": headers})
+    await send({"type": "http.response.body"})
 
 
 class WebSocketProtocol(FramesProtocol):
