@@ -187,12 +187,16 @@ class Reader:
     async def work(self, socket: Socket) -> None:
         """Do what is done on an open line; a mere reader does nothing."""
 
+    def may_follow(self, seq: int, last_seq: int) -> bool:
+        """Whether a message may come live behind the last one, 0 for none: on one line nothing is left out."""
+        return not last_seq or seq == last_seq + 1
+
     async def _listen(self, socket: Socket) -> None:
         last_seq = 0
         while (event := await socket.events.get()) is not None:
             match event:
                 case {"target": "ApplyChatroomMessage", "arguments": [message, _]}:
-                    assert message["seq"] > last_seq, f"{message['seq']} came live after {last_seq}"
+                    assert self.may_follow(message["seq"], last_seq), f"{message['seq']} came live after {last_seq}"
                     last_seq = message["seq"]
                     self.thread.put(message)
                 case {"target": "OnUpdateChatroomMessage", "arguments": [message, _]}:
@@ -233,6 +237,10 @@ class Writer(Reader):
     def is_done(self) -> bool:
         """Whether all is said and acknowledged."""
         return all(comment.is_done for comment in self.comments)
+
+    def may_follow(self, seq: int, last_seq: int) -> bool:
+        """What it has sent itself came as answers."""
+        return seq > last_seq
 
     async def work(self, socket: Socket) -> None:
         """Send what is not done, up to three at a time, in no order."""
