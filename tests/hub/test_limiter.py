@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from flask_chatix_comments.errors import TooOftenError
+from flask_chatix_comments.hub import app
 from flask_chatix_comments.hub.config import HubConfig
 from flask_chatix_comments.hub.limiter import Limiter, too_often
 from flask_chatix_comments.hub.mounted import MountedHub
@@ -21,7 +22,7 @@ from flask_chatix_comments.hub.rate_config import Action, RateConfig, Rates
 from flask_chatix_comments.hub.rates import Rate
 from flask_chatix_comments.hub.server import HubThread
 from flask_chatix_comments.setting_values import RATE_NAMES, RATE_SIDES
-from tests.hub.support import API_KEY, Clock, Hub, Visit, World, lifespan, sign_ticket
+from tests.hub.support import API_KEY, DEADLINE_S, Clock, Hub, Visit, World, lifespan, sign_ticket
 
 pytestmark = pytest.mark.anyio
 
@@ -76,6 +77,29 @@ def test_whoever_of_the_two_has_had_enough_waits_and_the_other_is_not_counted(cl
     assert post("cy", None) == 0
     assert post("cy", "b") == 30
     assert post(None, None) == 0
+
+
+def test_nothing_is_left_of_who_has_gone(clock: Clock) -> None:
+    limiter = Limiter(rates(posting=FEW), clock=clock)
+    for visitor_id, address in (("ada", "a"), ("bob", "b")):
+        limiter.wait_s(Action.POSTING, visitor_id=visitor_id, address=address)
+    counts = limiter._counts[Action.POSTING]
+    clock.advance(29)
+    limiter.tick()
+    assert (len(counts.visitors), len(counts.addresses)) == (2, 0)
+    clock.advance(1)
+    limiter.tick()
+    assert (len(counts.visitors), len(counts.addresses)) == (0, 0)
+
+
+async def test_the_hub_lets_the_limiter_forget(
+    config: HubConfig, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticked = asyncio.Event()
+    monkeypatch.setattr(Limiter, "tick", lambda _: ticked.set())
+    monkeypatch.setattr(app, "CHANNEL_TICK_S", 0.001)
+    async with Hub.running(config, clock):
+        await asyncio.wait_for(ticked.wait(), DEADLINE_S)
 
 
 def test_the_sentence_says_how_long(clock: Clock) -> None:

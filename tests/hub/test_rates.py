@@ -50,6 +50,22 @@ def test_full_buckets_are_forgotten_as_others_come() -> None:
     assert len(buckets) == 60
 
 
+def test_full_buckets_are_forgotten_though_nobody_comes() -> None:
+    buckets = Buckets(Rate(2, 10))
+    for _ in range(2):
+        take(buckets, "often", 0)
+    take(buckets, "once", 1)
+    buckets.forget_full(6)
+    # In the order of their last use: who is behind one that is not full waits with it, no longer than ten seconds.
+    assert len(buckets) == 2
+    assert take(buckets, "often", 6) == 0
+    buckets.forget_full(6)
+    assert len(buckets) == 1
+    buckets.forget_full(15)
+    assert len(buckets) == 0
+    buckets.forget_full(16)
+
+
 def test_when_there_is_no_room_who_was_away_the_longest_gives_way() -> None:
     buckets = Buckets(Rate(1, 1000), max_keys=3)
     for key in ("ada", "bob", "cy"):

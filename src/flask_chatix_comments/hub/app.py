@@ -157,7 +157,9 @@ def create_hub(
     app = Starlette(
         routes=[Mount(BASE_PATH, app=Router(routes, redirect_slashes=False))],
         lifespan=vitals.around(
-            _lifespan(store, service, channels, requests, intake, interval_s=config.presence_interval_s)
+            _lifespan(
+                store, service, _ticks(channels, limiter), requests, intake, interval_s=config.presence_interval_s
+            )
         ),
         exception_handlers={
             HTTPException: _http_error,
@@ -180,7 +182,7 @@ def create_hub(
 def _lifespan(
     store: MessageStore,
     service: ChatService,
-    channels: Channels,
+    tick: Callable[[], Awaitable[None]],
     requests: HttpTransport,
     intake: Intake | None,
     *,
@@ -194,7 +196,7 @@ def _lifespan(
                 await intake.start()
             await service.start()
             tasks = [
-                asyncio.create_task(_every(CHANNEL_TICK_S, _tick(channels))),
+                asyncio.create_task(_every(CHANNEL_TICK_S, tick)),
                 asyncio.create_task(_every(interval_s, service.tick)),
             ]
             yield
@@ -211,9 +213,10 @@ def _lifespan(
     return lifespan
 
 
-def _tick(channels: Channels) -> Callable[[], Awaitable[None]]:
+def _ticks(*clocked: Channels | Limiter) -> Callable[[], Awaitable[None]]:
     async def tick() -> None:
-        channels.tick()
+        for one in clocked:
+            one.tick()
 
     return tick
 

@@ -42,6 +42,10 @@ class _Counts:
                 buckets.take(key, now)
         return wait_s
 
+    def forget_full(self, now: float) -> None:
+        self.visitors.forget_full(now)
+        self.addresses.forget_full(now)
+
 
 class Limiter:
     """Counts, for one hub.
@@ -55,6 +59,12 @@ class Limiter:
         self._counts = {action: _Counts(getattr(config, action)) for action in Action}
         self._clock = clock
         self._metrics = metrics
+
+    def tick(self) -> None:
+        """Forget those who have not been here for so long that it makes no difference any more."""
+        now = self._clock()
+        for counts in self._counts.values():
+            counts.forget_full(now)
 
     def wait_s(self, action: Action, *, visitor_id: str | None, address: str | None) -> int:
         """Count one, and return 0; or return how many seconds it is too early, and count nothing.

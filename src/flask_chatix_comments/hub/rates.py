@@ -59,6 +59,11 @@ class Buckets:
             self._make_room(now)
         self._full_at[key] = after
 
+    def forget_full(self, now: float) -> None:
+        """Forget whoever has long not been here: after the rate's time at the latest nothing is left of a visit."""
+        while (oldest := next(iter(self._full_at), None)) is not None and self._full_at[oldest] <= now:
+            del self._full_at[oldest]
+
     def _after(self, key: str, now: float) -> float:
         """Return when the bucket will be full again once a token more has been taken."""
         return max(self._full_at.get(key, now), now) + self._step_s
