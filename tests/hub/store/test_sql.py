@@ -16,7 +16,8 @@ import sqlalchemy as sa
 
 from flask_chatix_comments.errors import ConfigError, StoreError
 from flask_chatix_comments.hub.store import messages
-from flask_chatix_comments.hub.store.base import Cursor, Hold
+from flask_chatix_comments.hub.store import sql as sql_module
+from flask_chatix_comments.hub.store.base import Batch, Cursor, Hold
 from flask_chatix_comments.hub.store.database import MAX_LOG_BYTES
 from flask_chatix_comments.hub.store.sql import SqlStore
 from flask_chatix_comments.models import Chatroom, Message, MessageType, Profile, SenderFlag
@@ -194,6 +195,26 @@ async def test_client_keys_are_forgotten_in_time(store: SqlStore, room: str) -> 
     assert await store.forget_client_keys(before=NOW + timedelta(seconds=1)) == 1
     again = await store.append_message(draft(2, client_key="key"), now=NOW)
     assert again is not None and again.is_new
+
+
+async def test_old_client_keys_keep_the_writer_a_moment_only(
+    store: SqlStore, room: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looking for them takes a second for each million messages: that is done beside it."""
+    monkeypatch.setattr(sql_module, "KEYS_AT_ONCE", 2)
+    batches: list[Batch] = []
+    store.watch(batches.append)
+    for number in range(7):
+        # Some at one moment, more than are forgotten at once.
+        now = NOW + timedelta(seconds=number // 4)
+        await store.append_message(draft(number, client_key=f"key {number}" if number != 2 else None), now=now)
+    written = len(batches)
+    assert await store.forget_client_keys(before=NOW + timedelta(seconds=1)) == 3
+    assert len(batches) - written == 2
+    assert await store.forget_client_keys(before=NOW + timedelta(seconds=2)) == 3
+    written = len(batches)
+    assert await store.forget_client_keys(before=NOW + timedelta(seconds=2)) == 0
+    assert len(batches) == written
 
 
 async def test_no_message_enters_a_chatroom_that_is_gone_or_closed(store: SqlStore, room: str) -> None:

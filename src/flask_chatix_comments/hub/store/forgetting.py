@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -42,6 +43,19 @@ def messages_before(
         wanted.append(messages.c.type != int(MessageType.TEXT))
     is_there = sa.exists().where(chatrooms.c.id == messages.c.chatroom_id, ~chatrooms.c.is_deleted)
     return _places(connection, _place.where(*wanted, is_there).order_by(messages.c.sent_ms).limit(limit))
+
+
+def old_client_keys(connection: sa.Connection, before: datetime, after: datetime, limit: int) -> list[Place]:
+    """Return messages sent between *after* and *before* that have a client key, oldest first."""
+    with_key = sa.select(messages.c.chatroom_id, messages.c.id, messages.c.sent_ms).where(
+        messages.c.sent_ms < to_ms(before), messages.c.sent_ms >= to_ms(after), messages.c.client_key.is_not(None)
+    )
+    return _places(connection, with_key.order_by(messages.c.sent_ms).limit(limit))
+
+
+def forget_client_keys(connection: sa.Connection, message_ids: Collection[str]) -> int:
+    """Forget the keys of these messages."""
+    return connection.execute(messages.update().where(messages.c.id.in_(message_ids)).values(client_key=None)).rowcount
 
 
 def quiet_chatrooms(connection: sa.Connection, before: datetime, limit: int) -> list[str]:

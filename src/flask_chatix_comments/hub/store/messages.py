@@ -291,13 +291,3 @@ def count(connection: sa.Connection, chatroom_ids: Collection[str]) -> dict[str,
         chatrooms.c.id.in_(chatroom_ids), ~chatrooms.c.is_deleted
     )
     return {row.id: row.message_count for row in connection.execute(statement)}
-
-
-def forget_client_keys(connection: sa.Connection, before: datetime) -> int:
-    """Forget the keys of old messages."""
-    statement = (
-        messages.update()
-        .where(messages.c.sent_ms < to_ms(before), messages.c.client_key.is_not(None))
-        .values(client_key=None)
-    )
-    return connection.execute(statement).rowcount

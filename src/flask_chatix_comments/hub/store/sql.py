@@ -12,6 +12,8 @@ from .base import Appended, Changes, Cursor, History, Hold, Place, Upload, Uploa
 from .database import SqlDatabase
 
 CACHED_CHATROOMS = 10_000
+#: So many client keys are forgotten in one transaction: posts wait for no more.
+KEYS_AT_ONCE = 500
 
 
 class SqlStore(SqlDatabase):
@@ -135,7 +137,12 @@ class SqlStore(SqlDatabase):
 
     async def forget_client_keys(self, *, before: datetime) -> int:
         """See ``MessageStore``."""
-        return await self._write(messages.forget_client_keys, before)
+        after, count = datetime.fromtimestamp(0, UTC), 0
+        # They are looked for beside the writer, since that takes the longer the more messages there are.
+        while places := await self._read(forgetting.old_client_keys, before, after, KEYS_AT_ONCE):
+            count += await self._write(forgetting.forget_client_keys, [place.message_id for place in places])
+            after = places[-1].sent_at
+        return count
 
     # Uploads
 
