@@ -27,6 +27,11 @@ class Line:
                 await writer.drain()
         self.cut()
 
+    @property
+    def is_held(self) -> bool:
+        """Whether it passes nothing on."""
+        return not self._flows.is_set()
+
     def hold(self) -> None:
         """Take what comes and pass nothing on, as a line does that is dead without anybody having said so."""
         self._flows.clear()
@@ -89,6 +94,12 @@ class Cutter:
         for line in self._some(share):
             self.cut_count += 1
             line.cut()
+
+    def cut_held(self) -> None:
+        """Cut the lines that pass nothing on, and no others."""
+        for line in list(self._lines):
+            if line.is_held:
+                line.cut()
 
     def _some(self, share: float) -> list[Line]:
         return [line for line in self._lines if self._chance.random() < share]

@@ -9,6 +9,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from tests.soak.client import Comment, Json, Reader, Writer
 from tests.soak.cutter import Cutter
 
 PAGE = 100
+#: So long may it take at the end until everybody has what is stored.
+CALM_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -137,23 +140,21 @@ class Storm:
             self._hub = await HubProcess(self._folder, self._port).ready()
 
     async def _calm(self) -> None:
-        """Let everybody come to rest: each line is made anew once, since one that is held says nothing."""
-        before = [reader.reconnects for reader in self._everybody]
-        self._cutter.cut(share=1)
-        await self._until(
-            lambda: all(
-                reader.is_level and reader.reconnects > seen
-                for reader, seen in zip(self._everybody, before, strict=True)
-            )
-        )
+        """Let everybody come to rest. Whose line has held has to have all by now: nobody is made to ask again."""
+        self._cutter.cut_held()
+        thread = thread_of(await asyncio.to_thread(self._stored))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CALM_S):
+                await self._until(
+                    lambda: all(reader.is_level and reader.thread.read() == thread for reader in self._everybody)
+                )
 
     async def _until(self, condition: Any) -> None:
         while not condition():
             await asyncio.sleep(0.05)
 
     def _judge(self, started: float) -> Outcome:
-        with rest_client(self._hub.url) as api:
-            stored = list(reversed(list(self._newest_first(api))))
+        stored = self._stored()
         outcome = Outcome(
             seconds=time.monotonic() - started,
             stored=len(stored),
@@ -164,13 +165,17 @@ class Storm:
         )
         comments = [comment for writer in self._writers for comment in writer.comments]
         outcome.wrong += wrong_texts(comments, stored) + wrong_order(stored)
-        thread = [(message["seq"], message["uuid"], message["content"]) for message in stored]
+        thread = thread_of(stored)
         outcome.wrong += [
             f"somebody sees another thread than is stored: {len(reader.thread.messages)} messages"
             for reader in self._everybody
             if reader.thread.read() != thread
         ]
         return outcome
+
+    def _stored(self) -> list[Json]:
+        with rest_client(self._hub.url) as api:
+            return list(reversed(list(self._newest_first(api))))
 
     def _newest_first(self, api: httpx.Client) -> Any:
         before: dict[str, str] = {}
@@ -181,6 +186,11 @@ class Storm:
                 return
             yield from reversed(items)
             before = {"lastMessageId": items[0]["uuid"]}
+
+
+def thread_of(stored: Sequence[Json]) -> list[tuple[int, str, str]]:
+    """Return what everybody should see."""
+    return [(message["seq"], message["uuid"], message["content"]) for message in stored]
 
 
 def wrong_texts(comments: Sequence[Comment], stored: Sequence[Json]) -> list[str]:
