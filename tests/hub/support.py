@@ -213,7 +213,7 @@ class World:
         )
 
     async def upload(self, visitor_id: str, chatroom_id: str, **more: Any) -> str:
-        """Have a visitor upload a file; return its path."""
+        """Have a visitor upload a file; return its path. What is awaited as *meanwhile* happens before its end."""
         file_bytes = more.pop("file_bytes", 1000)
         upload = Upload(
             upload_id=f"upload-{next(self._upload_numbers)}",
@@ -228,7 +228,10 @@ class World:
             height_px=more.pop("height_px", None),
             created_at=datetime.fromtimestamp(self.clock(), UTC),
         )
+        meanwhile = more.pop("meanwhile", None)
         async with self.service.uploads.slot(visitor_id, chatroom_id, file_bytes=file_bytes) as slot:
+            if meanwhile is not None:
+                await meanwhile
             await self.service.uploads.record(slot, upload)
         return file_path(upload.upload_id, upload.file_name)
 

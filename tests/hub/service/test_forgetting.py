@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from flask_chatix_comments.errors import NotAllowedError
 from flask_chatix_comments.hub.config import RetentionConfig
 from flask_chatix_comments.hub.service import forgetting
 from flask_chatix_comments.hub.service.visitors import ProfileUpdate
+from flask_chatix_comments.hub.store import database
 from flask_chatix_comments.hub.store.sql import SqlStore
 from flask_chatix_comments.models import Crowd, Forgotten
 from tests.hub.support import BASE_URL, Visit, World
@@ -39,6 +44,12 @@ def traces(world: World, text: str) -> list[str]:
         names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         rows = {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in names}
     return sorted({name for name in names for row in rows[name] if any(text in str(value) for value in row)})
+
+
+def bytes_of(world: World) -> bytes:
+    """Return all that SQLite has on the disk."""
+    path = Path(world.config.database_url.removeprefix("sqlite:///"))
+    return b"".join(file.read_bytes() for file in sorted(path.parent.glob(f"{path.name}*")))
 
 
 async def let_go(world: World, seconds: float) -> None:
@@ -84,6 +95,79 @@ async def test_a_visitor_is_forgotten_everywhere(world: World, monkeypatch: pyte
     changes = await bob.call("GetChatroomChanges", room, None, 100)
     deleted = {item["uuid"] for item in changes["items"] if item.get("is_deleted")}
     assert deleted == gone | {sent[0]["uuid"]}
+
+
+@pytest.fixture
+def careless_sqlite() -> Iterator[None]:
+    """Be an SQLite that leaves what is deleted where it was, as most builds do unless they are told otherwise."""
+
+    def connect(_: Any, __: Any, arguments: Any, options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = sqlite3.connect(*arguments, **options)
+        connection.execute("PRAGMA secure_delete=OFF")
+        return connection
+
+    sa.event.listen(sa.Engine, "do_connect", connect)
+    yield
+    sa.event.remove(sa.Engine, "do_connect", connect)
+
+
+async def test_what_is_forgotten_is_in_no_file(careless_sqlite: None, world: World) -> None:
+    room = await world.room()
+    ada = await joined(world, "ada-public-id", room, is_persistent=True)
+    await world.service.update_visitor("ada-public-id", ProfileUpdate(email="ada@x.example"))
+    for number in range(30):
+        await ada.post(room, f"ada-text {number} " * 100)
+    # Some of it is in the database by now, and some in the log.
+    with closing(sqlite3.connect(world.config.database_url.removeprefix("sqlite:///"))) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    await ada.post(room, "ada-text, the last")
+    await world.service.forgetting.forget_visitor("ada-public-id")
+    kept = bytes_of(world)
+    for trace in (b"ada-text", b"ada-public-id", b"ada@x.example", b"Ada-Public-Id"):
+        assert kept.count(trace) == 0, trace
+
+
+async def test_what_is_read_while_somebody_is_forgotten_goes_with_the_next_round(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "SCRUB_S", 0.0)
+    room = await world.room()
+    await (await joined(world, "ada", room)).post(room, "ada-text")
+    with closing(sqlite3.connect(world.config.database_url.removeprefix("sqlite:///"))) as connection:
+        connection.execute("BEGIN")
+        connection.execute("SELECT COUNT(*) FROM messages").fetchone()
+        await world.service.forgetting.forget_visitor("ada")
+        assert b"ada-text" in bytes_of(world)
+    await let_go(world, 7200)
+    assert b"ada-text" not in bytes_of(world)
+
+
+async def test_nothing_is_left_of_what_a_visitor_posts_while_it_is_forgotten(world: World) -> None:
+    room = await world.room()
+    for number in range(10):
+        visitor_id = f"ada-{number}"
+        ada = await joined(world, visitor_id, room, is_persistent=bool(number % 2))
+
+        async def post(visit: Visit = ada) -> None:
+            # Some come too late.
+            with suppress(AssertionError):
+                await visit.post(room, "ada-text")
+
+        posting = [asyncio.create_task(post()) for _ in range(20)]
+        for _ in range(number):
+            await asyncio.sleep(0)
+        await world.service.forgetting.forget_visitor(visitor_id)
+        await asyncio.gather(*posting)
+        assert traces(world, "ada-text") == []
+        assert traces(world, visitor_id) == []
+
+
+async def test_nothing_is_left_of_what_a_visitor_uploads_while_it_is_forgotten(world: World) -> None:
+    room = await world.room()
+    await joined(world, "ada", room)
+    with pytest.raises(NotAllowedError, match="Join the chatroom first"):
+        await world.upload("ada", room, meanwhile=world.service.forgetting.forget_visitor("ada"))
+    assert traces(world, "ada") == []
 
 
 async def test_to_forget_somebody_again_or_nobody_does_no_harm(world: World) -> None:

@@ -304,9 +304,13 @@ async def test_managers(world: World) -> None:
 
 
 async def test_remembering_twice_at_once_is_one(world: World) -> None:
-    ada = await world.connect("ada")
-    await world.service.visitors.remember("ada")
-    await world.service.visitors.remember("ada")
-    await world.service.visitors.remember("nobody")
+    ada, room = await world.connect("ada"), await world.room()
+    await world.service.visitors.remember("ada", room)
+    assert await world.store.find_visitor("ada") is None
+    await ada.join(room)
+    ada.forget_events()
+    await world.service.visitors.remember("ada", room)
+    await world.service.visitors.remember("ada", room)
+    await world.service.visitors.remember("nobody", room)
     assert await world.store.find_visitor("nobody") is None
     assert ada.heard() == []

@@ -24,6 +24,7 @@ from .visitors import Visitors
 logger = logging.getLogger(__name__)
 
 MEMBERS_PER_PAGE = 500
+NO_MEMBER = "Join the chatroom first."
 
 
 class Attendance:
@@ -88,8 +89,13 @@ class Attendance:
         """Return a chatroom in which the visitor is."""
         room = await self._chatrooms.get_visible(caller, chatroom_id)
         if not self._membership.is_member(caller.visitor_id, chatroom_id):
-            raise NotAllowedError("Join the chatroom first.")
+            raise NotAllowedError(NO_MEMBER)
         return room
+
+    def require_still(self, visitor_id: str, chatroom_id: str) -> None:
+        """Look once more, right before something is stored, whether a visitor with a connection is in a chatroom."""
+        if not self._membership.is_member(visitor_id, chatroom_id):
+            raise NotAllowedError(NO_MEMBER)
 
     async def require_visitor(self, visitor_id: str, chatroom_id: str) -> Chatroom:
         """Return a chatroom in which the visitor is, with a connection or without one."""
@@ -99,7 +105,7 @@ class Attendance:
         if room is None or room.is_deleted or (room.is_private and not self._sees(visitor_id, is_member)):
             raise ChatroomNotFoundError("There is no such chatroom.")
         if not is_member:
-            raise NotAllowedError("Join the chatroom first.")
+            raise NotAllowedError(NO_MEMBER)
         return room
 
     async def sees_private(self, visitor_id: str, chatroom_id: str) -> bool:

@@ -54,6 +54,8 @@ class Forgetting:
         """
         # First of all, so that nothing is added meanwhile.
         was_member = await self._attendance.leave_all(visitor_id)
+        # And so that what was being added has been.
+        await self._store.try_to_write()
         removed: list[Message] = []
         while places := await self._store.messages_of(visitor_id, limit=BATCH):
             removed += await self._messages.remove(places)
@@ -61,6 +63,8 @@ class Forgetting:
         files += await self._store.condemn_uploads_of(visitor_id)
         await self._uploads.remove_condemned()
         was_stored = await self._visitors.forget(visitor_id)
+        # If somebody reads just now, it is done at the end of the next round.
+        await self._store.scrub()
         return Forgotten(len(removed), files, was_member or was_stored)
 
     # What is old
@@ -94,6 +98,7 @@ class Forgetting:
                 yield
         async for _ in self._forget_absent(retention.visitors_s):
             yield
+        await self._store.scrub()
 
     def _ago(self, age_s: float) -> datetime:
         return self._context.now() - timedelta(seconds=age_s)

@@ -85,7 +85,9 @@ class Messages:
             sender_name=profile.name,
             sender_flag=SenderFlag.MANAGER if profile.is_manager else SenderFlag.VISITOR,
         )
-        await self._visitors.remember(profile.visitor_id)
+        await self._visitors.remember(profile.visitor_id, room.chatroom_id)
+        # It may be forgotten, or taken out, just now: then nothing is added.
+        self._attendance.require_still(profile.visitor_id, room.chatroom_id)
         stored = await self._append(message, upload, room, by_connection_id=caller.connection_id)
         return with_pass(stored, self._uploads.pass_to(room, caller.visitor_id))
 

@@ -133,6 +133,7 @@ class Uploads:
 
         Raises:
             RequestRefusedError: It has become more than the visitor may upload.
+            InvocationError: The visitor may not write there any more.
         """
         config = self._context.config.uploads
         if config is None:
@@ -141,6 +142,8 @@ class Uploads:
             since = self._context.now() - QUOTA_TIME
             totals = await self._store.upload_totals(slot.visitor_id, since=since)
             self._check_bytes(config, slot.visitor_id, upload.stored_bytes - slot.quota_bytes, totals)
+            # It may have been forgotten, or taken out, since it began.
+            await self._attendance.require_visitor(slot.visitor_id, upload.chatroom_id)
             await self._store.add_upload(upload)
             # The store counts it from now on.
             slot.quota_bytes = 0

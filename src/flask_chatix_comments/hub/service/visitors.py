@@ -199,12 +199,13 @@ class Visitors:
                 await self._refuse_taken_name(visitor_id, update)
             return await self._save(visitor_id, update, is_by_site=True)
 
-    async def remember(self, visitor_id: str) -> None:
-        """Store a visitor who has written something, so that its id keeps a name."""
+    async def remember(self, visitor_id: str, chatroom_id: str) -> None:
+        """Store a visitor who writes in a chatroom, so that its id keeps a name; unless it is out of it meanwhile."""
         profile = await self.find(visitor_id)
         if profile is not None and not profile.is_persistent:
             async with self._context.visitor_turns.of(visitor_id):
-                await self._save(visitor_id, ProfileUpdate(is_persistent=True))
+                if self._membership.is_member(visitor_id, chatroom_id):
+                    await self._save(visitor_id, ProfileUpdate(is_persistent=True))
 
     async def forget(self, visitor_id: str) -> bool:
         """Forget all that is known of a visitor; return whether anything was stored."""

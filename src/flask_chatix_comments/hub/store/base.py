@@ -190,6 +190,13 @@ class MessageStore(Protocol):
             StoreError: It cannot be written.
         """
 
+    async def scrub(self) -> bool:
+        """Have nothing in the database's files of what was deleted, as far as that is in our hands.
+
+        Returns:
+            Whether it could be done; not while others read for long. Then try again later.
+        """
+
     def disk(self) -> Disk | None:
         """Look at the disk, and wait for it; ``None`` where the database is a server's."""
 

@@ -6,10 +6,12 @@ survives the loss of power. The event loop never waits for the disk: see ``write
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
 import shutil
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,7 +34,15 @@ MAX_BATCH = 200
 
 #: The log grows while somebody reads for long, such as a backup, and is cut to this size afterwards.
 MAX_LOG_BYTES = 64 * 1024 * 1024
-PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"journal_size_limit={MAX_LOG_BYTES}")
+#: Not every SQLite overwrites what is deleted unless it is told to.
+PRAGMAS = (
+    *("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"),
+    f"journal_size_limit={MAX_LOG_BYTES}",
+)
+#: So long may those who read keep the write-ahead log from being emptied; meanwhile nobody writes.
+SCRUB_S = 0.2
+
+logger = logging.getLogger(__name__)
 
 #: By this SQLAlchemy's log tells our engines from those of the site.
 LOGGING_NAME = "chatix-hub"
@@ -125,12 +135,27 @@ class SqlDatabase:
         """See ``MessageStore``."""
         await self._write(touch)
 
+    async def scrub(self) -> bool:
+        """See ``MessageStore``."""
+        return self._file is None or await asyncio.to_thread(_empty_log, self._file)
+
     def disk(self) -> Disk | None:
         """See ``MessageStore``."""
         if self._file is None:
             return None
         files = (self._file, *(Path(f"{self._file}{suffix}") for suffix in ("-wal", "-shm")))
         return Disk(sum(map(_size_bytes, files)), shutil.disk_usage(self._file.parent).free)
+
+
+def _empty_log(file: Path) -> bool:
+    """Copy all of the write-ahead log to where it belongs, and leave nothing in it; return whether that could be."""
+    try:
+        with contextlib.closing(sqlite3.connect(file, timeout=SCRUB_S)) as connection:
+            is_busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error as exc:
+        logger.warning("The log of the hub's database could not be emptied: %s", exc)
+        return False
+    return not is_busy
 
 
 def _size_bytes(file: Path) -> int:
