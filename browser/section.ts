@@ -487,6 +487,7 @@ const isOfTheComment = (error: unknown): error is RefusedError =>
 /** What to tell the reader whose comment came back, and at which box. */
 function faultOf({ file }: Pending, error: unknown): Fault {
   if (error instanceof SiteError && error.kind === "bad-name") return [error.message, "name"];
+  if (error instanceof SiteError && error.kind === "no-room") return [error.message, "form"];
   if (error !== null && !isOfTheComment(error)) return [strings.notPosted, "form"];
   if (!file) return error ? [error.message, "text"] : [strings.notPostedSure, "form"];
   const reason = error ? error.message || strings.notUploaded : strings.fileNotPostedSure;

@@ -73,9 +73,10 @@ export type SiteErrorKind =
   | "gone"
   | "refused"
   | "bad-name"
+  | "no-room"
   | "not-set-up";
 
-/** The site did not do what was asked; all but "refused", "bad-name" and "not-set-up" may pass. */
+/** The site did not do what was asked; all but those in `LASTING` may pass by themselves. */
 export class SiteError extends Error {
   override readonly name = "SiteError";
   readonly kind: SiteErrorKind;
@@ -93,7 +94,7 @@ export class SiteError extends Error {
   }
 }
 
-const LASTING: ReadonlySet<SiteErrorKind> = new Set(["refused", "bad-name", "not-set-up"]);
+const LASTING: ReadonlySet<SiteErrorKind> = new Set(["refused", "bad-name", "no-room", "not-set-up"]);
 const TIMEOUT_MS = 15_000;
 /** A section that wants to open may be waiting for these. */
 const LEAVES_TIMEOUT_MS = 5_000;
@@ -247,6 +248,7 @@ async function read(answer: Response): Promise<Json> {
   const message = typeof body?.message === "string" ? body.message : "";
   const retryAfterMs = toMs(body?.retry_after_s) ?? toMs(answer.headers.get("Retry-After"));
   if (body?.error === "no_hub") throw new SiteError("not-set-up", message);
+  if (body?.error === "no_room") throw new SiteError("no-room", message);
   if (answer.status === 422) throw new SiteError("bad-name", message || "This name cannot be used.");
   if (isFinal(answer.status)) throw new SiteError("refused", message);
   throw new SiteError("unavailable", message, retryAfterMs);

@@ -564,6 +564,16 @@ class TestTakePart:
         assert reason in answer.get_json()["message"]
         assert "Set-Cookie" not in answer.headers
 
+    def test_a_new_guest_is_told_that_the_disk_is_full(self, site: Site) -> None:
+        site.api.fail("/visitor/update", 507)
+        answer = take_part(site, "Ida")
+        assert answer.status_code == 507
+        assert answer.get_json() == {
+            "error": "no_room",
+            "message": "There is no room left on the server for this. Please tell its owner.",
+        }
+        assert "Set-Cookie" not in answer.headers
+
     @pytest.mark.parametrize("fault", [403, 500, httpx.ConnectError("refused")])
     def test_nobody_takes_part_while_the_hub_is_away(self, site: Site, fault: Any) -> None:
         site.state.api()._caller.sleep = lambda seconds: None

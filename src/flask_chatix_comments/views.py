@@ -12,6 +12,7 @@ import logging
 import math
 import random
 import re
+from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, default_exceptions
@@ -26,6 +27,7 @@ from .errors import (
     HubStartError,
     RegistryError,
     RoomNotReadyError,
+    StoreFullError,
     TokenError,
 )
 from .leaving import withdraw
@@ -270,6 +272,8 @@ def _announce_guest(state: AppState, identity: Identity) -> None:
     except ApiStatusError as exc:
         if exc.status_code in _NAME_REFUSALS:
             raise RefusalError(422, "bad_name", _NAME_REFUSALS[exc.status_code]) from exc
+        if exc.status_code == HTTPStatus.INSUFFICIENT_STORAGE:
+            raise RefusalError(exc.status_code, "no_room", StoreFullError.FOR_PEOPLE) from exc
         raise
 
 

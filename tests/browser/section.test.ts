@@ -450,6 +450,21 @@ describe("writing", () => {
     expect(document.activeElement).toBe(nameBox());
   });
 
+  test("a disk without room for a new guest is said, and the comment stays", async () => {
+    const sentence = "There is no room left on the server for this. Please tell its owner.";
+    hub.takePartStatus = 507;
+    hub.takePartAnswer = { error: "no_room", message: sentence };
+    await openLive();
+    write("Hi", "Robin");
+    await until(() => expect(alerts()).toEqual([sentence]));
+    expect(textBox().value).toBe("Hi");
+    expect(textBox().readOnly).toBe(false);
+    hub.takePartStatus = 200;
+    write("Hi", "Robin");
+    await untilTexts("Hi");
+    expect(alerts()).toEqual([]);
+  });
+
   test("while a comment is under way nothing can be changed or sent twice", async () => {
     await openLive();
     hub.isSilent = true;
