@@ -114,4 +114,4 @@ class TestCommands:
     def test_import(self, flask: Callable[..., list[str]], tmp_path: Path) -> None:
         file = tmp_path / "registry.jsonl"
         assert flask("export", "--output", str(file))[-1] == ""
-        assert flask("import", str(file))[-2:] == ["1 rows, 0 of them new.", ""]
+        assert flask("import", str(file))[-2:] == ["1 row, 0 of them new.", ""]

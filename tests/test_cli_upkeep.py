@@ -213,7 +213,7 @@ class TestSync:
 class TestCheck:
     def test_all_fits(self, site: Site) -> None:
         result = run(site, "check")
-        assert (result.exit_code, result.stdout, result.stderr) == (0, "1 posts and 1 chatrooms: all fits.\n", "")
+        assert (result.exit_code, result.stdout, result.stderr) == (0, "1 post and 1 chatroom: all fits.\n", "")
 
     def test_one_line_for_each_trouble(self, site: Site, api: ChatixApi, room: str) -> None:
         made = api.create_chatroom("Made by\x1b[2J hand").chatroom_id
@@ -454,7 +454,7 @@ class TestExportAndImport:
         result = run(site, "import", "-", input=exported)
         assert (result.exit_code, result.stderr) == (
             0,
-            "1 posts have another title, state or privacy here: that stays.\n",
+            "1 post has another title, state or privacy here: that stays.\n",
         )
 
     def test_another_failure_is_none_of_the_disk(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

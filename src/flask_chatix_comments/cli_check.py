@@ -21,6 +21,7 @@ from .cli_support import (
     chatix,
     explained,
     note,
+    numbered,
     print_array_in,
     require_api,
 )
@@ -67,7 +68,8 @@ def check_command(repairs: bool, replace_all: bool, ignores_unmarked: bool, conc
                     make_way()
                     echo(_line(trouble))
                 if not tally.kinds and tally.is_complete:
-                    echo(f"{inspector.posts} posts and {inspector.chatrooms} chatrooms: all fits.")
+                    posts, chatrooms = numbered(inspector.posts, "post"), numbered(inspector.chatrooms, "chatroom")
+                    echo(f"{posts} and {chatrooms}: all fits.")
     tally.exit()
 
 

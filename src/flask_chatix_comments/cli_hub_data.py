@@ -11,7 +11,7 @@ import click
 
 from .cli_hub import hub, require_own_hub
 from .cli_progress import progress_of
-from .cli_support import as_json_option, explained, print_array_in, print_json, read_post_id
+from .cli_support import as_json_option, explained, numbered, print_array_in, print_json, read_post_id
 from .errors import ApiError, HubLockedError
 from .shell_words import one_line
 
@@ -76,7 +76,7 @@ def _print_manifest(manifest: Manifest, beginning: str, *, as_json: bool) -> Non
         print_json(dataclasses.asdict(manifest))
         return
     counts = {"chatroom": manifest.chatrooms, "comment": manifest.messages, "file": manifest.files}
-    things = [f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items()]
+    things = [numbered(count, name) for name, count in counts.items()]
     click.echo(f"{beginning} {things[0]}, {things[1]} and {things[2]}, as of {manifest.made_at}.")
 
 

@@ -118,6 +118,11 @@ def print_json(data: Any) -> None:
     click.echo(json.dumps(data))
 
 
+def numbered(count: int, name: str) -> str:
+    """Say how many there are of what has this name in the singular."""
+    return f"{count} {name}{'' if count == 1 else 's'}"
+
+
 def print_array(rows: Iterator[dict[str, Any]]) -> None:
     """Print a JSON array row by row: there may be many."""
     _print_items(rows)

@@ -15,7 +15,7 @@ import click
 
 from .cli_posts import open_text
 from .cli_progress import progress_of
-from .cli_support import as_json_option, chatix, explained, note, print_json
+from .cli_support import as_json_option, chatix, explained, note, numbered, print_json
 from .errors import TransferError
 from .registry_transfer import RegistryImport, export_lines
 from .shell_words import one_line
@@ -94,6 +94,7 @@ def import_command(path: str, as_json: bool) -> None:
         print_json(dataclasses.asdict(result))
         return
     total = result.chatrooms + result.visitors + result.hosted_visitors
-    click.echo(f"{total} rows, {result.added} of them new.")
+    click.echo(f"{numbered(total, 'row')}, {result.added} of them new.")
     if result.kept:
-        note(f"{result.kept} posts have another title, state or privacy here: that stays.")
+        have = "has" if result.kept == 1 else "have"
+        note(f"{numbered(result.kept, 'post')} {have} another title, state or privacy here: that stays.")
