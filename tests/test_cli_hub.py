@@ -156,7 +156,7 @@ def test_a_database_that_cannot_be_used(run_hub: Callable[..., HubProcess], tmp_
     status, errors = hub.end()
     assert status == 1
     assert errors.startswith("Error: The built-in hub cannot start.")
-    assert errors.endswith("The setting is CHATIX_HUB_DATABASE_URL.\n")
+    assert errors.endswith(" file is not a database. The setting is CHATIX_HUB_DATABASE_URL.\n")
 
 
 # What needs no process

@@ -77,7 +77,10 @@ def open_store(config: HubConfig) -> SqlStore:
         store = SqlStore(config.database_url)
         store.open()
     except (StoreError, ConfigError) as exc:
-        raise HubStartError(f"The built-in hub cannot start. {exc} The setting is CHATIX_HUB_DATABASE_URL.") from exc
+        reason = str(exc).rstrip(".")
+        raise HubStartError(
+            f"The built-in hub cannot start. {reason}. The setting is CHATIX_HUB_DATABASE_URL."
+        ) from exc
     return store
 
 
