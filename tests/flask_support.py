@@ -43,6 +43,7 @@ class FakeApi:
         faults: By path, what to answer instead: a response, or an exception to raise.
         calls: Path, query and body of each call, in order.
         timeouts: How long each call was to wait for an answer, in seconds.
+        clock: Says when messages are sent.
     """
 
     rooms: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -54,6 +55,7 @@ class FakeApi:
     members: dict[str, list[str]] = field(default_factory=dict)
     messages: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     cursors: dict[str, int] = field(default_factory=dict)
+    clock: Callable[[], float] | None = None
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -135,7 +137,11 @@ class FakeApi:
         """Put a message into a chatroom, as somebody would."""
         number = next(self._numbers)
         message = {"uuid": f"m{number}", "type": 0, "content": content, "sender_flag": 0, "sender_id": "somebody"}
-        message |= {"sender_name": "Robin", "sent_at": 1_767_225_600 + number, "seq": number} | more
+        message |= {
+            "sender_name": "Robin",
+            "sent_at": self.clock() if self.clock else 1_767_225_600 + number,
+            "seq": number,
+        } | more
         self.messages.setdefault(room, []).append(message)
         self.cursors[room] = number
         return message

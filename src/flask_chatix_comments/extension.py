@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from flask import Flask
 
-from . import cli, templating, views
+from . import cli, plain_views, templating, views  # noqa: F401 - those of plain_views are of the same blueprint
 from .access import AccessLoader
 from .backfill import BackfillResult, backfill
 from .config import ChatixConfig

@@ -15,6 +15,7 @@ class Keys:
     post: tuple[bytes, ...]
     ticket: tuple[bytes, ...]
     guest: tuple[bytes, ...]
+    plain: tuple[bytes, ...]
     hub_api: tuple[str, ...]
 
     @classmethod
@@ -28,5 +29,6 @@ class Keys:
             post=keys(config.post_keys, "post token"),
             ticket=keys(config.ticket_keys, "visitor ticket"),
             guest=keys((), "guest cookie"),
+            plain=keys((), "plain form"),
             hub_api=config.hub_api_keys or tuple(derive_text_key(key, "hub api") for key in config.secrets),
         )

@@ -12,6 +12,30 @@ WORDS = {
     "empty": "No comments yet. Yours could be the first.",
     "empty_and_closed": "There are no comments.",
     "show_earlier": "Show earlier comments",
+    "title": "Comments",
+    "name": "Name",
+    "write": "Write a comment",
+    "post": "Post comment",
+    "commenting_as": "Commenting as",
+    "show": "Show the comments",
+    "show_newest": "Show the newest comments",
+    "back": "Back to the post",
+    "loading": "The comments are loading.",
+    "private": "These comments are for some readers only.",
+    "gone": "These comments are not available.",
+    "closed": "Comments are closed.",
+    "confirm": "This comment did not come from a page of this site. Is it yours, and do you want to post it?",
+    "empty_text": "Write something first.",
+    "bad_text": "This comment holds characters that cannot be shown.",
+    "bad_name": "This name cannot be used here. Please choose another.",
+    "not_taken": "This comment was not taken. It may have been removed, or comments may be closed by now.",
+    "too_often": "You have posted a lot just now. Please wait a moment, and try again.",
+    "needs_script": "To post a comment here needs JavaScript.",
+    "out_of_date": "This page is out of date. Please go back, reload it, and try again.",
+    "unreachable": "Your comment was not posted: the comments cannot be reached. What you wrote is still here."
+    " Please try again in a moment.",
+    "unavailable": "The comments cannot be reached at the moment. Please try again in a moment.",
+    "no_hub": "Comments are not available on this site yet.",
     "anonymous": "Guest",
     "manager": "Team",
     "edited": "edited",
@@ -30,6 +54,11 @@ _BYTE_UNITS = ("B", "kB", "MB", "GB")
 def count_of_comments(count: int) -> Markup:
     """Return a number of comments in words."""
     return Markup("1 comment") if count == 1 else Markup(f"{count:,} comments")
+
+
+def too_long(most: int, length: int) -> str:
+    """Return what is said of a text that is too long."""
+    return f"A comment has at most {most:,} characters; this one has {length:,}."
 
 
 def comment_by(author: str) -> str:

@@ -25,6 +25,7 @@ from .models import FieldValue, Post, Visitor
 from .neighbours import Neighbours
 from .operations import merge_operations
 from .own_hub import OwnHub
+from .plain_rates import PlainRates
 from .private_rooms import PrivateRooms
 from .registry import RegistryEntry, RoomRegistry, RoomState
 from .registry_upkeep import follow_moves
@@ -113,6 +114,7 @@ class AppState:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.config = config
+        self.clock = clock
         self.loaders = loaders
         self.neighbours = neighbours
         self.keys = Keys.of(config)
@@ -136,6 +138,7 @@ class AppState:
         self.threads = self._make_thread_cache()
         self.comment_counts = self._make_comment_counts()
         self.registry.on_change = self.forget_post
+        self.plain_rates = PlainRates(config.hub_limits.rates.get("posting", {}))
         # Seconds that never go back, for deadlines; tests put their own clock here.
         self.monotonic: Callable[[], float] = time.monotonic
         self._transport = transport

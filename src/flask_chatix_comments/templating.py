@@ -27,7 +27,9 @@ from .tokens import PostClaim, PostTokens
 
 MAX_KEPT = 4096
 _OWN_FOLDER = Path(__file__).parent / "templates" / "chatix_comments"
-_OWN_FILES = frozenset(str(_OWN_FOLDER / name) for name in ("comments.html", "thread.html", "assets.html"))
+_OWN_FILES = frozenset(str(_OWN_FOLDER / f"{name}.html") for name in ("comments", "thread", "form", "assets"))
+#: What the template of the section includes.
+_PARTS = ("chatix_comments/form.html", "chatix_comments/thread.html")
 #: What pages have made of one thread: the same for all readers, but for the host by which they came.
 MAX_KEPT_OF_THREAD = 8
 _ASSETS_TAKEN = "chatix_comments.assets_taken"
@@ -115,6 +117,7 @@ class SectionRenderer:
             "post_token": token,
             "endpoint": endpoint,
             "is_closed": bool(closed),
+            "is_private": claim.is_private,
             **self._facts,
             # Escaped here: as keys, text and markup of the same letters would be one.
             "heading": escape("Comments" if heading is True else heading or ""),
@@ -143,9 +146,7 @@ class SectionRenderer:
         one. A site's own template may look at anything, and is run each time.
         """
         templates = [self._environment.get_template(name) for name in names]
-        used = (
-            templates if thread is None else [*templates, self._environment.get_template("chatix_comments/thread.html")]
-        )
+        used = [*templates, *map(self._environment.get_template, _PARTS)]
         is_to_be_kept = all(template.filename in _OWN_FILES for template in used)
         base, locate = self._locator() if thread is not None and _has_files(thread) else ("", lambda url: None)
         kept, most = (self._kept, MAX_KEPT) if thread is None else (thread.kept, MAX_KEPT_OF_THREAD)

@@ -15,6 +15,8 @@ MAX_BODY_BYTES = 64 * 1024
 # As many as the sweep of browser/sweep.ts sends.
 MAX_LEAVES = 100
 MAX_ID_CHARS = 255
+# A character of four bytes, each of them written with a percent sign.
+_FORM_BYTES_PER_CHAR = 12
 
 Body = dict[str, Any]
 
@@ -28,14 +30,24 @@ class RefusalError(Exception):
         self.body: Body = {"error": error, "message": message}
 
 
+def max_form_bytes(max_message_chars: int) -> int:
+    """Return how large a form with a comment of this length may be; one that is somewhat longer is told so."""
+    return MAX_BODY_BYTES + 2 * _FORM_BYTES_PER_CHAR * max_message_chars
+
+
 def is_same_origin() -> bool:
     """Believe what the browser says; a client that says nothing is none, and has no cookies to abuse."""
+    return is_said_to_be_same_origin() is not False
+
+
+def is_said_to_be_same_origin() -> bool | None:
+    """Return what the browser says of where a request comes from; ``None`` if it says nothing."""
     fetch_site = request.headers.get("Sec-Fetch-Site")
     if fetch_site is not None:
         return fetch_site == "same-origin"
     origin = request.headers.get("Origin")
     try:
-        return origin is None or _is_own_origin(origin)
+        return None if origin is None else _is_own_origin(origin)
     except ValueError:
         return False
 

@@ -36,7 +36,16 @@ from .reader_urls import hub_url_for_reader, told_hub_url
 from .registry import RegistryEntry, RoomState
 from .state import AppState, get_state
 from .tokens import PostClaim
-from .view_input import MAX_BODY_BYTES, Body, RefusalError, is_same_origin, read_body, read_leaves, read_text
+from .view_input import (
+    MAX_BODY_BYTES,
+    Body,
+    RefusalError,
+    is_same_origin,
+    max_form_bytes,
+    read_body,
+    read_leaves,
+    read_text,
+)
 from .visitors import (
     COOKIE_LIFETIME_S,
     MAX_NAME_CHARS,
@@ -53,6 +62,7 @@ RETRY_SPREAD = 1.5
 GONE_RETRY_AFTER_S = 60
 MAX_RETRY_AFTER_S = 60
 YEAR_S = 365 * 24 * 3600
+PLAIN_POST_ENDPOINT = "chatix_comments.plain_post"
 _HASHED_NAME = re.compile(r"-[A-Za-z0-9_]{8,}\.(js|css)")
 _NAME_REFUSED = "This name cannot be used here. Please choose another."
 _NAME_TAKEN = "This name belongs to somebody who is known on this site. Please choose another."
@@ -101,6 +111,10 @@ def _answer_wrong_address() -> Response | None:
 @blueprint.before_request
 def _check_sender() -> None:
     """Refuse what pages of other sites send, and bodies that are too large."""
+    if request.endpoint == PLAIN_POST_ENDPOINT:
+        # It asks the reader, rather than refuse.
+        request.max_content_length = request.max_form_memory_size = max_form_bytes(get_state().config.max_message_chars)
+        return
     request.max_content_length = MAX_BODY_BYTES
     if request.method == "POST" and not is_same_origin():
         raise RefusalError(403, "other_origin", "This can only be asked by a page of this site.")
@@ -184,9 +198,9 @@ def join() -> Response:
         return _answer_gone()
     identity = state.visitors.identify(
         user,
-        cookie=_guest_cookie(state),
+        cookie=guest_cookie(state),
         ticket=read_text(body, "ticket"),
-        browser=_browser_cookie(state),
+        browser=browser_cookie(state),
         is_refused=body.get("is_refused") is True,
         needs_id=entry.is_private,
     )
@@ -217,7 +231,7 @@ def _turn_away(state: AppState, entry: RegistryEntry | None, visitor_ids: set[st
 def _known_ids(state: AppState, user: Visitor | None, body: Body) -> set[str]:
     """Return the visitors that this reader is, or was on this page before signing out; none for a stranger."""
     tickets = (read_text(body, "ticket"), None)
-    cookie, browser = _guest_cookie(state), _browser_cookie(state)
+    cookie, browser = guest_cookie(state), browser_cookie(state)
     ids = {state.visitors.identify_leaver(user, cookie=cookie, ticket=ticket, browser=browser) for ticket in tickets}
     return {visitor_id for visitor_id in ids if visitor_id is not None}
 
@@ -228,10 +242,10 @@ def take_part() -> Response:
     state = get_state()
     body = read_body()
     _read_claim(state, body)
-    cookie, ticket = _guest_cookie(state), read_text(body, "ticket")
+    cookie, ticket = guest_cookie(state), read_text(body, "ticket")
     user = state.loaders.load_visitor()
     if user is not None:
-        browser = _browser_cookie(state)
+        browser = browser_cookie(state)
         identity = state.visitors.identify(user, cookie=cookie, ticket=ticket, browser=browser)
         return _answer_identity(state, identity)
     try:
@@ -254,9 +268,9 @@ def leave() -> Response:
     leaves = read_leaves(body, names_connections=not state.config.is_hosted)
     visitor_id = state.visitors.identify_leaver(
         state.loaders.load_visitor(),
-        cookie=_guest_cookie(state),
+        cookie=guest_cookie(state),
         ticket=read_text(body, "ticket"),
-        browser=_browser_cookie(state),
+        browser=browser_cookie(state),
     )
     if visitor_id is not None:
         withdraw(state, visitor_id, leaves)
@@ -307,7 +321,7 @@ def _answer_identity(
     """Tell the page who its reader is, and let the browser keep what brings them back."""
     response = _answer((more or {}) | _visitor_answer(state, identity, lifetime_s))
     if identity.is_new:
-        _set_cookie(state, response, identity)
+        set_cookie(state, response, identity)
     return response
 
 
@@ -326,11 +340,11 @@ def _visitor_answer(state: AppState, identity: Identity, lifetime_s: int) -> Bod
     }
 
 
-def _guest_cookie(state: AppState) -> str | None:
+def guest_cookie(state: AppState) -> str | None:
     return request.cookies.get(state.config.guest_cookie)
 
 
-def _browser_cookie(state: AppState) -> str | None:
+def browser_cookie(state: AppState) -> str | None:
     return request.cookies.get(_browser_cookie_name(state))
 
 
@@ -338,7 +352,7 @@ def _browser_cookie_name(state: AppState) -> str:
     return f"{state.config.guest_cookie}_browser"
 
 
-def _set_cookie(state: AppState, response: Response, identity: Identity) -> None:
+def set_cookie(state: AppState, response: Response, identity: Identity) -> None:
     """Only our own views get the cookie back, so that no page of the site varies by it."""
     value = state.visitors.issue_cookie(identity)
     if value is not None:

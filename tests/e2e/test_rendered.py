@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from flask_chatix_comments.errors import ApiStatusError
 from flask_chatix_comments.models import Message, MessageType
 from flask_chatix_comments.state import get_state
 from flask_chatix_comments.testing import HubForTests
+from flask_chatix_comments.tokens import PostClaim
 from tests.e2e.support import Reader, articles, comment, reach_section, section, wait_until, write
 from tests.e2e.test_hostile_text import CORPUS, SUSPICIOUS
 from tests.flask_support import SECRET
@@ -171,3 +173,60 @@ def test_a_permalink_leads_to_its_comment(blog: Blog, new_reader: Callable[..., 
     articles(page).nth(1).locator("a.chatix-permalink").click()
     assert page.url.endswith(f"#comment-{messages[1].message_id}")
     expect(comment(page, "Comment 1")).to_be_in_viewport()
+
+
+class TestPostingWithoutAScript:
+    """The real form, in a browser that runs nothing, through the real hub."""
+
+    @staticmethod
+    def write(page: Page, text: str, name: str) -> None:
+        form = page.locator("form.chatix-plain-form")
+        form.get_by_role("textbox", name="Name").fill(name)
+        form.get_by_role("textbox", name="Write a comment").fill(text)
+        form.get_by_role("button", name="Post comment").click()
+
+    def test_a_comment_is_read_by_all(self, blog: Blog, new_reader: Callable[..., Reader]) -> None:
+        live = new_reader().open(blog.url)
+        reach_section(live)
+        reader = new_reader(java_script_enabled=False)
+        page = reader.open(blog.url)
+        text = "\n".join(CORPUS)
+        self.write(page, text, "Kim & Co")
+        expect(page).to_have_url(re.compile(r"/chatix-comments/thread\?post=.*&back=%2F#comment-"))
+        assert texts(page) == [text]
+        expect(articles(page).locator(".chatix-author")).to_have_text("Kim & Co")
+        assert page.evaluate(SUSPICIOUS) == []
+        expect(comment(live, CORPUS[0])).to_be_visible()
+        # Under the same name, and on: the name is remembered, the page leads back.
+        expect(page.get_by_role("textbox", name="Name")).to_have_value("Kim & Co")
+        self.write(page, "Another one", "Kim & Co")
+        expect(articles(page)).to_have_count(2)
+        page.get_by_role("link", name="Back to the post").click()
+        expect(page).to_have_url(blog.url)
+        assert texts(page) == [text, "Another one"]
+        assert len({message.sender_id for message in blog.hub.messages("post")}) == 1
+
+    def test_a_page_of_another_site_makes_the_reader_be_asked(
+        self, blog: Blog, new_reader: Callable[..., Reader]
+    ) -> None:
+        page = new_reader(java_script_enabled=False).open("about:blank")
+        token = get_state(blog.app).post_tokens.sign(PostClaim("post", "A post", False))
+        form = f"""<form method=post action="{blog.url}chatix-comments/post"><input name=post value="{token}">
+            <input name=name value=Robin><textarea name=text>Buy things</textarea><button>Win</button></form>"""
+        page.context.route("http://evil.test/", lambda route: route.fulfill(content_type="text/html", body=form))
+        page.goto("http://evil.test/")
+        page.get_by_role("button", name="Win").click()
+        expect(page.get_by_role("alert")).to_contain_text("did not come from a page of this site")
+        assert blog.hub.messages("post") == []
+        expect(page.get_by_role("textbox", name="Write a comment")).to_have_value("Buy things")
+        page.get_by_role("button", name="Post comment").click()
+        expect(articles(page).locator(".chatix-text")).to_have_text("Buy things")
+
+    def test_while_the_hub_is_down_the_text_comes_back(self, blog: Blog, new_reader: Callable[..., Reader]) -> None:
+        blog.wait_for("No comments yet")
+        page = new_reader(java_script_enabled=False).open(blog.url)
+        blog.hub.thread.stop()
+        self.write(page, "\nWhat I <i>wrote</i>", "Robin")
+        expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
+        expect(page.get_by_role("textbox", name="Write a comment")).to_have_value("\nWhat I <i>wrote</i>")
+        expect(page.get_by_role("textbox", name="Name")).to_have_value("Robin")

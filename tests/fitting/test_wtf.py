@@ -53,6 +53,17 @@ def test_our_views_need_no_token(site: Flask) -> None:
     assert client.post("/chatix-comments/leave", json={"leaves": []}).status_code == 204
 
 
+def test_the_form_for_those_without_a_script_needs_none_either(site: Flask) -> None:
+    """It is in pages that caches keep for all; the request itself says where it comes from."""
+    token = get_state(site).post_tokens.sign(PostClaim("hello", "Hello", False))
+    form = {"post": token, "name": "Robin", "text": "A comment"}
+    client = site.test_client()
+    asked = client.post("/chatix-comments/post", data=form, headers={"Sec-Fetch-Site": "cross-site"})
+    assert (asked.status_code, "did not come from a page of this site" in asked.text) == (200, True)
+    posted = client.post("/chatix-comments/post", data=form, headers={"Sec-Fetch-Site": "same-origin"})
+    assert posted.status_code == 303
+
+
 def test_our_views_still_check_by_themselves(site: Flask) -> None:
     answer = join(site, site.test_client(), **{"Sec-Fetch-Site": "cross-site"})
     assert (answer.status_code, answer.get_json()["error"]) == (403, "other_origin")
