@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from markupsafe import Markup
-
 from .background import Background
 from .errors import ApiError, HubMissingError, HubStartError
 from .models import PostIdLike, normalize_post_id
@@ -26,14 +24,17 @@ if TYPE_CHECKING:
 MAX_KEPT = 20_000
 #: As many as our hub counts at once.
 ROOMS_PER_CALL = 500
-NOTHING = Markup("")
+#: Lists of posts of which it is remembered that nothing is due.
+MAX_LISTS = 200
+#: Text, and no markup: templates escape text more quickly than they find out that they need not.
+NOTHING = ""
 
 
 class _Count(NamedTuple):
-    """What is shown of a post, and until when: first, since that is what a warm page looks at."""
+    """What is shown of a post, and until when without asking again."""
 
     fresh_until: float
-    html: Markup
+    html: str
     asked_at: float
     counted_at: float
 
@@ -67,19 +68,22 @@ class CommentCounts:
         self._background = background
         self._is_up = is_up
         self._wait_s = wait_s
-        self._clock = clock
+        self.clock = clock
         # No lock: what is done to it is one step of the interpreter each.
         self._kept: dict[str, _Count] = {}
+        # The same for warm pages: until when, and what. The interpreter is quicker with bare tuples.
+        self._shown: dict[str, tuple[float, str]] = {}
+        self._warm_until: dict[tuple[str, ...], tuple[float, int]] = {}
         self._last_change = object()
 
-    def reader(self) -> Callable[[PostIdLike], Markup]:
+    def reader(self) -> Callable[[PostIdLike], str]:
         """Return the function that a list of posts calls for each of them."""
-        kept, clock, late = self._kept.get, self._clock, self._find
+        shown, late = self._shown.get, self._find
 
-        def comment_count(post_id: PostIdLike) -> Markup:
+        def comment_count(post_id: PostIdLike) -> str:
             """Render how many comments a post has; nothing where that is not known."""
-            count = kept(post_id if type(post_id) is str else spelling(post_id))
-            return count[1] if count is not None and count[0] >= clock() else late(post_id)
+            count = shown(post_id if type(post_id) is str else spelling(post_id))
+            return count[1] if count is not None and count[0] >= self.clock() else late(post_id)
 
         return comment_count
 
@@ -89,21 +93,36 @@ class CommentCounts:
         Raises:
             PostError: There can be no such post.
         """
-        keys = [post_id if type(post_id) is str else spelling(post_id) for post_id in post_ids]
-        found, now, kept = self._lookup.look_up(keys), self._clock(), self._kept.get
+        keys = tuple([post_id if type(post_id) is str else spelling(post_id) for post_id in post_ids])
+        now = self.clock()
+        warm_until, clearings = self._warm_until.get(keys, (0.0, 0))
+        if warm_until >= now and clearings == self._lookup.clearings:
+            return
+        found, kept = self._lookup.look_up(keys), self._kept.get
         due = {key: None for key in keys if (count := kept(key)) is None or count[0] < now}
         if due:
             self._ask(list(due), found, now)
+        else:
+            self._note_warm(keys)
+
+    def _note_warm(self, keys: tuple[str, ...]) -> None:
+        """Note until when nothing of a list is due: it need not be gone through again."""
+        if len(self._warm_until) >= MAX_LISTS:
+            self._warm_until.clear()
+        fresh_until = min((count.fresh_until for count in map(self._kept.get, keys) if count), default=0.0)
+        self._warm_until[keys] = (min(fresh_until, self._lookup.known_until(keys)), self._lookup.clearings)
 
     def forget(self, post_id: str) -> None:
         """Take what is known of a post, whose ID is normalised, for outdated."""
+        self._warm_until.clear()
         self._last_change = object()
         self._kept.pop(post_id, None)
+        self._shown.pop(post_id, None)
 
-    def _find(self, post_id: PostIdLike) -> Markup:
+    def _find(self, post_id: PostIdLike) -> str:
         """Return what is known of a post that is due; have it asked for, without waiting."""
         key = normalize_post_id(post_id)
-        count, now = self._kept.get(key), self._clock()
+        count, now = self._kept.get(key), self.clock()
         if count is None or count.fresh_until < now:
             known = self._lookup.recall(key)
             self._ask([key], {} if known is None else {key: known}, now, may_wait=False)
@@ -133,7 +152,7 @@ class CommentCounts:
 
     def _refresh(self, rooms: Mapping[str, str]) -> None:
         assert self._api is not None
-        began_at, last_change = self._clock(), self._last_change
+        began_at, last_change = self.clock(), self._last_change
         try:
             counts = self._count(self._api(), rooms.values())
         except (ApiError, HubMissingError, HubStartError):
@@ -160,7 +179,9 @@ class CommentCounts:
     def _keep(self, counts: Mapping[str, _Count]) -> None:
         if len(self._kept) + len(counts) > MAX_KEPT:
             self._kept.clear()
+            self._shown.clear()
         self._kept.update(counts)
+        self._shown.update((key, (count.fresh_until, count.html)) for key, count in counts.items())
 
 
 def _counted(count: int | None, now: float) -> _Count:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 from datetime import datetime
 
-from markupsafe import Markup
-
 WORDS = {
     "region": "Comments",
     "empty": "No comments yet. Yours could be the first.",
@@ -51,9 +49,9 @@ _BYTE_UNITS = ("B", "kB", "MB", "GB")
 
 
 @functools.lru_cache(1024)
-def count_of_comments(count: int) -> Markup:
+def count_of_comments(count: int) -> str:
     """Return a number of comments in words."""
-    return Markup("1 comment") if count == 1 else Markup(f"{count:,} comments")
+    return "1 comment" if count == 1 else f"{count:,} comments"
 
 
 def too_long(most: int, length: int) -> str:

@@ -40,6 +40,8 @@ class RoomLookup:
         self._clock = clock
         # No lock: what is done to it is one step of the interpreter each.
         self._kept: dict[str, tuple[float, RegistryEntry | None]] = {}
+        #: How often all that was in memory has been dropped.
+        self.clearings = 0
         self._counter = itertools.count()
         self._last_change = next(self._counter)
         registry.on_change = self.forget
@@ -81,6 +83,10 @@ class RoomLookup:
             logger.warning("Chatrooms could not be looked up: %s", exc)
         return found
 
+    def known_until(self, keys: Iterable[str]) -> float:
+        """Return until when all of these posts are in memory; a time that has passed if one is not."""
+        return min((known[0] if known else 0.0 for known in map(self._kept.get, keys)), default=0.0)
+
     def recall(self, key: str) -> RegistryEntry | None:
         """Return what is in memory of a post and recent enough; the registry is not asked."""
         kept = self._kept.get(key)
@@ -91,6 +97,11 @@ class RoomLookup:
         self._last_change = next(self._counter)
         self._kept.pop(post_id, None)
 
+    def clear(self) -> None:
+        """Drop all that is in memory."""
+        self.clearings += 1
+        self._kept.clear()
+
     def _read(self, keys: Sequence[str]) -> dict[str, RegistryEntry | None]:
         # Both before the query: what changes while it is on its way is not in its answer.
         good_until, last_change = self._clock() + self._max_age_s, self._last_change
@@ -98,7 +109,7 @@ class RoomLookup:
         found = {key: entries.get(key) for key in keys}
         if self._max_age_s > 0 and last_change == self._last_change:
             if len(self._kept) + len(found) > MAX_KEPT:
-                self._kept.clear()
+                self.clear()
             self._kept.update((key, (good_until, entry)) for key, entry in found.items())
         return found
 

@@ -137,10 +137,9 @@ class AppState:
         self.background = Background()
         self.threads = self._make_thread_cache()
         self.comment_counts = self._make_comment_counts()
+        self.monotonic = time.monotonic
         self.registry.on_change = self.forget_post
         self.plain_rates = PlainRates(config.hub_limits.rates.get("posting", {}))
-        # Seconds that never go back, for deadlines; tests put their own clock here.
-        self.monotonic: Callable[[], float] = time.monotonic
         self._transport = transport
         self._api: ChatixApi | None = None
         self._api_made_for = ""
@@ -174,7 +173,6 @@ class AppState:
             is_up=self._is_api_up,
             wait_s=self.config.render_wait_s,
             page_size=self.config.page_size,
-            clock=lambda: self.monotonic(),
         )
 
     def _make_comment_counts(self) -> CommentCounts:
@@ -191,8 +189,17 @@ class AppState:
             background=self.background,
             is_up=self._is_api_up,
             wait_s=self.config.render_wait_s,
-            clock=lambda: self.monotonic(),
         )
+
+    @property
+    def monotonic(self) -> Callable[[], float]:
+        """Seconds that never go back, for deadlines; tests put their own clock here."""
+        return self._monotonic
+
+    @monotonic.setter
+    def monotonic(self, clock: Callable[[], float]) -> None:
+        # Not asked for each time: a list of posts would pay for it.
+        self._monotonic = self.threads.clock = self.comment_counts.clock = clock
 
     def forget_post(self, post_id: str) -> None:
         """Take what pages show of a post, whose ID is normalised, for outdated."""

@@ -108,7 +108,7 @@ class ThreadCache:
         self._is_up = is_up
         self._wait_s = wait_s
         self._page_size = page_size
-        self._clock = clock
+        self.clock = clock
         # No lock: what is done to it is one step of the interpreter each.
         self._slots: dict[str, _Slot] = {}
         self._counter = itertools.count(1)
@@ -116,13 +116,13 @@ class ThreadCache:
 
     def read(self, post_id: str) -> Thread | None:
         """Return the comments of a post, whose ID is normalised; ``None`` when there are none to be shown now."""
-        slot, now = self._slots.get(post_id), self._clock()
+        slot, now = self._slots.get(post_id), self.clock()
         age_s = now - slot.looked_up_at if slot is not None else float("inf")
         if age_s >= FRESH_S:
             job = self._background.ask(("thread", post_id), lambda: self._refresh(post_id))
             if job is not None and age_s >= LATE_S and self._wait_s > 0 and self._is_up():
                 job.wait(self._wait_s)
-                slot, now = self._slots.get(post_id), self._clock()
+                slot, now = self._slots.get(post_id), self.clock()
         if slot is None or now - slot.looked_up_at > MAX_AGE_S:
             return None
         slot.read_at = now
@@ -131,7 +131,7 @@ class ThreadCache:
     def peek(self, post_id: str) -> Thread | None:
         """Return the comments of a post if they are known and recent; nothing is fetched."""
         slot = self._slots.get(post_id)
-        return slot.thread if slot is not None and self._clock() - slot.looked_up_at <= MAX_AGE_S else None
+        return slot.thread if slot is not None and self.clock() - slot.looked_up_at <= MAX_AGE_S else None
 
     def forget(self, post_id: str) -> None:
         """Take what is known of a post, whose ID is normalised, for outdated."""
@@ -140,7 +140,7 @@ class ThreadCache:
 
     def _refresh(self, post_id: str) -> None:
         # Before anything is asked: what changes while an answer is on its way is not in it.
-        began_at, last_change = self._clock(), self._last_change
+        began_at, last_change = self.clock(), self._last_change
         try:
             entry = self._find_entry(post_id)
         except RegistryError as exc:
