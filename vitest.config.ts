@@ -2,7 +2,11 @@ import { defineConfig } from "vitest/config";
 import { redirect } from "./browser/sdk/redirects.mjs";
 
 export default defineConfig({
-  define: { SECTION_FILE: JSON.stringify("./section.ts"), SDK_FILE: JSON.stringify("./sdk/bundled-sdk.ts") },
+  define: {
+    SECTION_FILE: JSON.stringify("./section.ts"),
+    SDK_FILE: JSON.stringify("./sdk/bundled-sdk.ts"),
+    FULL_CLIENT_FILE: JSON.stringify("./sdk/full-client.ts"),
+  },
   plugins: [
     {
       name: "sdk-redirects",
@@ -13,7 +17,6 @@ export default defineConfig({
   test: {
     environment: "happy-dom",
     environmentOptions: { happyDOM: { url: "http://blog.test/posts/tides/" } },
-    setupFiles: ["tests/browser/setup.ts"],
     include: ["tests/browser/**/*.test.ts"],
     // The SDK is published as ES modules in .js files without a "type": it has to be transformed.
     server: { deps: { inline: ["chatix-core"] } },

@@ -17,7 +17,7 @@ import { redirect } from "./sdk/redirects.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DEFAULT_OUTDIR = path.join(ROOT, "src/flask_chatix_comments/static/chatix_comments");
-const OURS = /^(comments|section|sdk)-[A-Z0-9]{8}\.(js|css)$|^manifest\.json$|^NOTICE\.txt$/;
+const OURS = /^(comments|section|sdk|signalr)-[A-Z0-9]{8}\.(js|css)$|^manifest\.json$|^NOTICE\.txt$/;
 
 /** Licence text of everything that may end up in the bundle; a package that is not here stops the build. */
 const LICENCES = {
@@ -72,7 +72,12 @@ async function bundle(options) {
 }
 
 async function bundleAll() {
-  const sdk = await bundle({ entryPoints: { sdk: "browser/sdk/bundled-sdk.ts" }, plugins: [sdkRedirects] });
+  const client = await bundle({ entryPoints: { signalr: "browser/sdk/full-client.ts" } });
+  const sdk = await bundle({
+    entryPoints: { sdk: "browser/sdk/bundled-sdk.ts" },
+    define: { FULL_CLIENT_FILE: JSON.stringify(`./${client.files[0].name}`) },
+    plugins: [sdkRedirects],
+  });
   const section = await bundle({
     entryPoints: { section: "browser/section.ts" },
     define: { SDK_FILE: JSON.stringify(`./${sdk.files[0].name}`) },
@@ -87,8 +92,8 @@ async function bundleAll() {
     target: ["chrome109", "firefox115", "safari16"],
   });
   return {
-    files: [...sdk.files, ...section.files, ...entry.files, ...style.files],
-    inputs: [...sdk.inputs, ...section.inputs, ...entry.inputs, ...style.inputs],
+    files: [...client.files, ...sdk.files, ...section.files, ...entry.files, ...style.files],
+    inputs: [...client.inputs, ...sdk.inputs, ...section.inputs, ...entry.inputs, ...style.inputs],
   };
 }
 
@@ -97,7 +102,7 @@ const logicalName = (name) => name.replace(/-[A-Z0-9]{8}(?=\.)/, "");
 
 async function notice(inputs) {
   const packages = new Set(
-    inputs.flatMap((input) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(input)?.[1] ?? []),
+    inputs.flatMap((input) => /(?:^|\/)node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(input)?.[1] ?? []),
   );
   const parts = ["These files contain code of the following packages.\n"];
   for (const name of [...packages].sort()) {

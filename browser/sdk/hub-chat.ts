@@ -152,7 +152,7 @@ export class HubChat extends Chat {
   }
 
   #invoke(method: string, ...parameters: unknown[]): Promise<Json | null> {
-    return this.call(async () => (await this.hub?.invoke(method, ...parameters)) ?? null);
+    return this.call(async () => ((await this.hub?.invoke(method, ...parameters)) ?? null) as Json | null);
   }
 }
 

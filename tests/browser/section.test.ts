@@ -363,7 +363,7 @@ describe("reading", () => {
     await untilStatus("The comments are on their way");
     const asked = hub.requestsTo("/join").length;
     // It is not asked for earlier than the site has said, and then again and again.
-    await vi.advanceTimersByTimeAsync(990);
+    await vi.advanceTimersByTimeAsync(900);
     expect(hub.requestsTo("/join")).toHaveLength(asked);
     await vi.advanceTimersByTimeAsync(3_000);
     expect(hub.requestsTo("/join").length).toBeGreaterThan(asked + 1);

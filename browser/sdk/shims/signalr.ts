@@ -1,56 +1,157 @@
 /**
  * What chatix-core's `import { HubConnectionBuilder, LogLevel } from "@aspnet/signalr"` is bundled to.
  *
- * The current client of the same protocol, made fit for a page that lives through outages: it leads to the
- * address that the site named, starts again only when it is told to, and notices a silent hub.
+ * A client of the same protocol for a page that lives through outages: it leads to the address that the site
+ * named, starts again only when it is told to, and notices a silent hub. WebSockets are its own; the published
+ * client is fetched where they do not get through.
  */
 
-import { HubConnectionBuilder as Builder, type HubConnection, HubConnectionState } from "@microsoft/signalr";
+import { type Line, type LineEvents, SERVER_TIMEOUT_MS } from "../line";
+import { openLine } from "../open-line";
+import { WebSocketLine } from "../web-socket-line";
 import { rebase } from "./api-base";
 
-/** Longer than two of the hub's pings, which come every 15 s. */
-export const SERVER_TIMEOUT_MS = 35_000;
+export { SERVER_TIMEOUT_MS };
 
-/** A hub connection that stays closed until `start()` is called again. */
-export interface RestartableConnection extends HubConnection {
-  /** What `onclose` is in the client; the name that the SDK uses does nothing here. */
-  whenClosed(callback: (error?: Error) => void): void;
-}
+type Handler = (...parameters: never[]) => unknown;
 
-/** The SDK names the levels; we decide what is logged. */
+/** The SDK names the levels; nothing is logged. */
 export enum LogLevel {
   Error = 4,
-  None = 6,
 }
 
 export class HubConnectionBuilder {
-  readonly #builder = new Builder();
+  #url = "";
 
   withUrl(url: string): this {
-    this.#builder.withUrl(rebase(url));
+    this.#url = rebase(url);
     return this;
   }
 
-  /** Log nothing: the client's lines hold URLs, and with them tickets. */
   configureLogging(_level: LogLevel): this {
-    this.#builder.configureLogging(LogLevel.None);
     return this;
   }
 
   build(): RestartableConnection {
-    return tame(this.#builder.build());
+    return new RestartableConnection(this.#url);
   }
 }
 
-function tame(connection: HubConnection): RestartableConnection {
-  const whenClosed = connection.onclose.bind(connection);
-  return Object.defineProperties(connection, {
-    whenClosed: { value: whenClosed },
-    // Q5, Q6: the SDK restarts from here at once, unawaited, even after its own stop().
-    onclose: { value: () => {} },
-    // Q18: the SDK sets 11.6 days.
-    serverTimeoutInMilliseconds: { get: () => SERVER_TIMEOUT_MS, set: () => {} },
-    // Q13: the SDK reads the old client's numbers.
-    connectionState: { get: () => (connection.state === HubConnectionState.Connected ? 1 : 0) },
-  }) as RestartableConnection;
+/** A hub connection that stays closed until `start()` is called again. */
+export class RestartableConnection {
+  /** Where the next start leads. */
+  baseUrl: string;
+  state: "Disconnected" | "Connecting" | "Connected" = "Disconnected";
+  readonly #handlers = new Map<string, { readonly method: string; readonly handlers: Handler[] }>();
+  readonly #closeCallbacks: ((error?: Error) => void)[] = [];
+  #line: Line | null = null;
+  #attempt = new AbortController();
+  /** A WebSocket that got through once gets through again: if it does not, the hub is down. */
+  #hasHadWebSocket = false;
+
+  constructor(url: string) {
+    this.baseUrl = url;
+  }
+
+  /** The public name of the open connection. */
+  get connectionId(): string | null {
+    return this.#line?.connectionId ?? null;
+  }
+
+  /** Q13: the SDK reads the old client's numbers. */
+  get connectionState(): number {
+    return this.state === "Connected" ? 1 : 0;
+  }
+
+  /** Q18: the SDK sets 11.6 days. */
+  get serverTimeoutInMilliseconds(): number {
+    return SERVER_TIMEOUT_MS;
+  }
+
+  set serverTimeoutInMilliseconds(_timeoutMs: number) {}
+
+  on(method: string, handler: Handler): void {
+    const key = method.toLowerCase();
+    const known = this.#handlers.get(key);
+    if (known) known.handlers.push(handler);
+    else {
+      this.#handlers.set(key, { method, handlers: [handler] });
+      this.#line?.listen(method);
+    }
+  }
+
+  /** Q5, Q6: the SDK restarts from here at once, unawaited, even after its own stop(). */
+  onclose(_callback: () => void): void {}
+
+  /** What `onclose` is in the published client. */
+  whenClosed(callback: (error?: Error) => void): void {
+    this.#closeCallbacks.push(callback);
+  }
+
+  async invoke(method: string, ...parameters: unknown[]): Promise<unknown> {
+    // Q17: what was never sent can be sent again.
+    if (!this.#line) throw new Error("Cannot send data if the connection is not in the 'Connected' State.");
+    return this.#line.invoke(method, parameters);
+  }
+
+  async start(): Promise<void> {
+    if (this.state !== "Disconnected") throw new Error("The connection was started before.");
+    const attempt = new AbortController();
+    this.#attempt = attempt;
+    this.state = "Connecting";
+    try {
+      this.#line = await this.#open(attempt);
+      this.state = "Connected";
+    } catch (error) {
+      if (this.#attempt === attempt) this.state = "Disconnected";
+      throw error;
+    }
+  }
+
+  /** Close it, or give up its start. */
+  async stop(): Promise<void> {
+    if (this.#line) return this.#line.stop();
+    this.#attempt.abort();
+    this.state = "Disconnected";
+  }
+
+  async #open(attempt: AbortController): Promise<Line> {
+    const { signal } = attempt;
+    const events: LineEvents = {
+      told: (method, parameters) => this.#tell(method, parameters),
+      closed: (error) => {
+        attempt.abort(error);
+        if (this.#attempt === attempt) this.#onEnd(error);
+      },
+    };
+    const methods = [...this.#handlers.values()].map(({ method }) => method);
+    const line = await openLine(this.baseUrl, methods, events, signal, this.#hasHadWebSocket);
+    if (signal.aborted) await line.stop();
+    signal.throwIfAborted();
+    this.#hasHadWebSocket ||= line instanceof WebSocketLine;
+    return line;
+  }
+
+  #onEnd(error?: Error): void {
+    // Before that it is a start that fails.
+    if (!this.#line) return;
+    this.#line = null;
+    this.state = "Disconnected";
+    for (const callback of this.#closeCallbacks) guarded(() => callback(error));
+  }
+
+  /** HubProtocol.md does not say whether case counts; in the published client it does not. */
+  #tell(method: string, parameters: readonly unknown[]): void {
+    for (const handler of this.#handlers.get(method.toLowerCase())?.handlers ?? [])
+      guarded(() => handler(...(parameters as never[])));
+  }
+}
+
+/** Q15: what a handler throws must not keep the others from what follows. */
+function guarded(action: () => unknown): void {
+  try {
+    action();
+  } catch (error) {
+    reportError(error);
+  }
 }
