@@ -5,6 +5,10 @@ export default defineConfig({
   define: {
     SECTION_FILE: JSON.stringify("./section.ts"),
     SDK_FILE: JSON.stringify("./sdk/bundled-sdk.ts"),
+    HOSTED_FILE: JSON.stringify("./sdk/hosted-kinds.ts"),
+    ACTIONS_FILE: JSON.stringify("./comment-actions.ts"),
+    LIGHTBOX_FILE: JSON.stringify("./lightbox-dialog.ts"),
+    LEFT_BEHIND_FILE: JSON.stringify("./left-behind.ts"),
     FULL_CLIENT_FILE: JSON.stringify("./sdk/full-client.ts"),
   },
   plugins: [

@@ -5,7 +5,7 @@
  * Writes hashed files, `manifest.json` (logical name to hashed name), and `NOTICE.txt` with the licences of
  * what is bundled. The parts are built in the order in which they are named: the SDK's hashed name becomes a
  * constant of the section, and the section's one of the small entry. Each can then ask for the part again under
- * another query when loading failed.
+ * another query when loading failed. Late parts of the section are built with it (late-parts.mjs).
  */
 
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
@@ -13,11 +13,13 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import * as esbuild from "esbuild";
+import { GROUP, givingSection, leaveToSection, takeFromSection, withGroupHash } from "./late-parts.mjs";
 import { redirect } from "./sdk/redirects.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DEFAULT_OUTDIR = path.join(ROOT, "src/flask_chatix_comments/static/chatix_comments");
-const OURS = /^(comments|section|sdk|signalr)-[A-Z0-9]{8}\.(js|css)$|^manifest\.json$|^NOTICE\.txt$/;
+const OURS =
+  /^(comments|section|hosted|actions|lightbox|leaving|sdk|signalr)-[A-Z0-9]{8}\.(js|css)$|^manifest\.json$|^NOTICE\.txt$/;
 
 /** Licence text of everything that may end up in the bundle; a package that is not here stops the build. */
 const LICENCES = {
@@ -71,6 +73,45 @@ async function bundle(options) {
   return { files, inputs: Object.keys(result.metafile.inputs) };
 }
 
+/** The section's late parts: by their names, the constant that a loader has for the file, and where they begin. */
+const LATE_PARTS = {
+  hosted: { constant: "HOSTED_FILE", entry: "browser/sdk/hosted-kinds.ts" },
+  actions: { constant: "ACTIONS_FILE", entry: "browser/comment-actions.ts" },
+  lightbox: { constant: "LIGHTBOX_FILE", entry: "browser/lightbox-dialog.ts" },
+  leaving: { constant: "LEFT_BEHIND_FILE", entry: "browser/left-behind.ts" },
+};
+
+async function bundleSection(sdkFile) {
+  const names = Object.entries(LATE_PARTS).map(([part, { constant }]) => [
+    constant,
+    JSON.stringify(`./${part}-${GROUP}.js`),
+  ]);
+  const define = { SDK_FILE: JSON.stringify(`./${sdkFile}`), ...Object.fromEntries(names) };
+  const alone = await bundle({ entryPoints: { section: "browser/section.ts" }, define });
+  const plugins = [leaveToSection(ROOT, alone.inputs)];
+  const late = [];
+  for (const [part, { entry }] of Object.entries(LATE_PARTS)) {
+    const { files, inputs } = await bundle({ entryPoints: { [part]: entry }, define, plugins });
+    late.push({ name: `${part}-${GROUP}.js`, inputs, ...takeFromSection(textOf(files)) });
+  }
+  throwIfDouble(late);
+  const source = { contents: givingSection(late.flatMap(({ taken }) => taken)), resolveDir: ROOT };
+  const section = await bundle({ stdin: source, define });
+  return {
+    files: withGroupHash([{ name: `section-${GROUP}.js`, text: textOf(section.files) }, ...late]),
+    inputs: [...section.inputs, ...late.flatMap(({ inputs }) => inputs)],
+  };
+}
+
+const textOf = ([{ contents }]) => Buffer.from(contents).toString();
+
+/** What two late parts need belongs into the section, or into one of them. */
+function throwIfDouble(late) {
+  const all = late.flatMap(({ inputs }) => inputs.filter((input) => !input.startsWith("section:")));
+  const double = all.find((input, index) => all.indexOf(input) < index);
+  if (double) throw new Error(`Two late parts contain ${double}.`);
+}
+
 async function bundleAll() {
   const client = await bundle({ entryPoints: { signalr: "browser/sdk/full-client.ts" } });
   const sdk = await bundle({
@@ -78,10 +119,7 @@ async function bundleAll() {
     define: { FULL_CLIENT_FILE: JSON.stringify(`./${client.files[0].name}`) },
     plugins: [sdkRedirects],
   });
-  const section = await bundle({
-    entryPoints: { section: "browser/section.ts" },
-    define: { SDK_FILE: JSON.stringify(`./${sdk.files[0].name}`) },
-  });
+  const section = await bundleSection(sdk.files[0].name);
   const entry = await bundle({
     entryPoints: { comments: "browser/index.ts" },
     define: { SECTION_FILE: JSON.stringify(`./${section.files[0].name}`) },
@@ -91,10 +129,8 @@ async function bundleAll() {
     entryPoints: { comments: "browser/comments.css" },
     target: ["chrome109", "firefox115", "safari16"],
   });
-  return {
-    files: [...client.files, ...sdk.files, ...section.files, ...entry.files, ...style.files],
-    inputs: [...client.inputs, ...sdk.inputs, ...section.inputs, ...entry.inputs, ...style.inputs],
-  };
+  const parts = [client, sdk, section, entry, style];
+  return { files: parts.flatMap(({ files }) => files), inputs: parts.flatMap(({ inputs }) => inputs) };
 }
 
 /** `comments-1A2B3C4D.js` is asked for as `comments.js`. */

@@ -30,7 +30,7 @@ export interface ConnectorHooks {
   failed(error: unknown): void;
 }
 
-export type NewChat = (access: Access, listener: ChatListener) => Chat;
+export type NewChat = (access: Access, listener: ChatListener) => Promise<Chat>;
 
 /** What the section hears of a chat; what happens to the line is the connector's business. */
 export type RoomListener = Omit<ChatListener, "lineClosed" | "removed">;
@@ -151,7 +151,7 @@ export class Connector {
     const closed = new Promise<void>((resolve) => {
       this.#closed = resolve;
     });
-    const chat = await this.#reach(access);
+    const chat = await this.#reach(access, signal);
     try {
       signal.throwIfAborted();
       await chat.join();
@@ -177,7 +177,7 @@ export class Connector {
   }
 
   /** Restart the chat that we have, or make another one. */
-  async #reach(access: Access): Promise<Chat> {
+  async #reach(access: Access, signal: AbortSignal): Promise<Chat> {
     const known = this.#chat;
     if (known?.canRestart(access)) {
       await known.restart(access);
@@ -194,7 +194,8 @@ export class Connector {
     const removed = () => {
       if (this.#chat === chat) void chat.drop();
     };
-    const chat: Chat = this.#newChat(access, { ...this.#listener, lineClosed, removed });
+    const chat: Chat = await this.#newChat(access, { ...this.#listener, lineClosed, removed });
+    signal.throwIfAborted();
     this.#chat = chat;
     try {
       await chat.start();

@@ -20,7 +20,8 @@ const NOBODY: ChatListener = {
 export async function leaveRooms(entries: readonly LedgerEntry[]): Promise<boolean> {
   const [first] = entries;
   if (!first) return true;
-  const chat = newChat(accessFor(first), NOBODY);
+  const chat = await newChat(accessFor(first), NOBODY).catch(() => null);
+  if (!chat) return false;
   try {
     await chat.start();
     for (const entry of entries) {

@@ -11,7 +11,8 @@
 
 import { type SdkSource, sdkFrom } from "./site";
 
-const PREFIX = "chatix-comments:room:";
+/** How the keys of entries in the storage begin. */
+export const PREFIX = "chatix-comments:room:";
 const HEARTBEAT_MS = 20_000;
 /** Hidden tabs run timers about once a minute. */
 const STALE_AFTER_MS = 3 * 60_000;

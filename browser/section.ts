@@ -16,7 +16,7 @@ import type { ThreadMessage } from "./thread-state";
 import { ThreadSync } from "./thread-sync";
 import { ThreadView } from "./thread-view";
 
-export { leaveRooms } from "./leave-rooms";
+export { loadLeftBehind } from "./load-left-behind";
 
 const LOOK_AGAIN_MS = 3000;
 /** How an attempt ends of which nobody wants to hear any more. */

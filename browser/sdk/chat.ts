@@ -413,7 +413,7 @@ export function guarded(action: () => void): void {
 
 export function ignore(): void {}
 
-function rethrowAsLineError(error: unknown): never {
+export function rethrowAsLineError(error: unknown): never {
   if (error instanceof LineError) throw error;
   throw new LineError(error instanceof Error ? error.message : String(error), false);
 }

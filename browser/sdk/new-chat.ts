@@ -1,13 +1,17 @@
+import { partLoader } from "../load-part";
 import type { Access } from "../site";
-import type { Chat, ChatListener } from "./chat";
-import { HostedChat } from "./hosted-chat";
+import { type Chat, type ChatListener, rethrowAsLineError } from "./chat";
 import { HubChat } from "./hub-chat";
-import { WidgetChat } from "./widget-chat";
 
-const HOSTED_KINDS = { bundled: HostedChat, widget: WidgetChat } as const;
+/** The hashed name of the bundled part, filled in by build.mjs. */
+declare const HOSTED_FILE: string;
 
-/** Make a chat for what the site's answer names; `start` connects it. */
-export function newChat(access: Access, listener: ChatListener): Chat {
-  const Kind = access.mode === "hub" ? HubChat : HOSTED_KINDS[access.sdk];
-  return new Kind(access, listener);
+/** Load what pages need whose chatrooms are on the hosted service. */
+export const loadHosted = /* @__PURE__ */ partLoader<typeof import("./hosted-kinds")>(HOSTED_FILE);
+
+/** Make a chat for what the site's answer names; `start` connects it. Rejects with LineError. */
+export async function newChat(access: Access, listener: ChatListener): Promise<Chat> {
+  if (access.mode === "hub") return new HubChat(access, listener);
+  const { HOSTED_KINDS } = await loadHosted().catch(rethrowAsLineError);
+  return new HOSTED_KINDS[access.sdk](access, listener);
 }

@@ -7,10 +7,10 @@ import {
   LineError,
   RefusedError,
 } from "../../browser/sdk/chat";
-import { loadSdk } from "../../browser/sdk/load-sdk";
 import { newChat } from "../../browser/sdk/new-chat";
 import type { Access } from "../../browser/site";
 import { API_URL, FakeHub, FakeSocket } from "./fake-hub";
+import { loadParts } from "./parts";
 import { until } from "./until";
 
 const hubAccess: Access = {
@@ -44,7 +44,7 @@ const listener: ChatListener = {
 
 // Faked time does not wait for a file.
 beforeAll(async () => {
-  await loadSdk();
+  await loadParts();
 });
 
 beforeEach(() => {
@@ -60,7 +60,7 @@ afterEach(() => {
 });
 
 async function started(access = hubAccess): Promise<Chat> {
-  const chat = newChat(access, listener);
+  const chat = await newChat(access, listener);
   await chat.start();
   await chat.join();
   return chat;
@@ -215,7 +215,7 @@ describe("on our own hub", () => {
 
   test("a room that lets nobody in is gone, and not a fault of the line", async () => {
     hub.isDeleted = true;
-    const chat = newChat(hubAccess, listener);
+    const chat = await newChat(hubAccess, listener);
     await chat.start();
     await expect(chat.join()).rejects.toMatchObject({
       name: "GoneError",
@@ -229,7 +229,7 @@ describe("on our own hub", () => {
   test("a broken record and a handler that throws keep nobody else from hearing (Q15)", async () => {
     const reported = vi.fn();
     vi.stubGlobal("reportError", reported);
-    const chat = newChat(hubAccess, {
+    const chat = await newChat(hubAccess, {
       ...listener,
       deleted: () => {
         throw new Error("a bug of ours");
@@ -259,7 +259,7 @@ describe("on our own hub", () => {
   });
 
   test("who is too early to join is not told that the chatroom is gone", async () => {
-    const chat = newChat(hubAccess, listener);
+    const chat = await newChat(hubAccess, listener);
     await chat.start();
     hub.failures.push({ target: "ConnectToChatroom", message: "Too many. Please try again in 1 second." });
     await expect(chat.join()).rejects.toBeInstanceOf(BusyError);
@@ -324,15 +324,15 @@ describe("on our own hub", () => {
 
   test("a hub that cannot be reached is an error with its cause, and not one on the console (Q10)", async () => {
     hub.isDown = true;
-    const chat = newChat(hubAccess, listener);
+    const chat = await newChat(hubAccess, listener);
     await expect(chat.start()).rejects.toThrow(/Failed to fetch/);
-    await expect(newChat(hubAccess, listener).start()).rejects.toBeInstanceOf(LineError);
+    await expect((await newChat(hubAccess, listener)).start()).rejects.toBeInstanceOf(LineError);
     expect(consoleError).not.toHaveBeenCalled();
   });
 
   test("a hub that never answers the start is given up", async () => {
     hub.isSilent = true;
-    const chat = newChat(hubAccess, listener);
+    const chat = await newChat(hubAccess, listener);
     const failure = expect(chat.start()).rejects.toBeInstanceOf(LineError);
     await vi.advanceTimersByTimeAsync(20_000);
     await failure;
@@ -356,7 +356,7 @@ describe("on our own hub", () => {
   });
 
   test("departing in the middle of connecting leaves no socket behind, and no error", async () => {
-    const chat = newChat(hubAccess, listener);
+    const chat = await newChat(hubAccess, listener);
     const starting = expect(chat.start()).rejects.toBeInstanceOf(LineError);
     chat.depart(true);
     await starting;
@@ -440,7 +440,7 @@ describe("on the hosted service", () => {
     const chat = await started(hostedAccess);
     expect((await chat.history(null, 10)).messages[0]?.senderName).toBeNull();
     hub.names.set("stranger", "Toni");
-    const again = newChat(hostedAccess, listener);
+    const again = await newChat(hostedAccess, listener);
     await again.start();
     expect((await again.history(null, 10)).messages[0]?.senderName).toBe("Toni");
   });
@@ -458,7 +458,7 @@ describe("on the hosted service", () => {
     async (status) => {
       localStorage.setItem("chatix__visitorId_v1", "mine");
       hub.negotiateStatus = status;
-      await expect(newChat(hostedAccess, listener).start()).rejects.toBeInstanceOf(LineError);
+      await expect((await newChat(hostedAccess, listener)).start()).rejects.toBeInstanceOf(LineError);
       expect(localStorage.getItem("chatix__visitorId_v1")).toBe("mine");
     },
   );
@@ -518,7 +518,7 @@ describe("on the hosted service", () => {
   });
 
   test("whoever goes while the SDK asks for an id leaves no line behind", async () => {
-    const chat = newChat(hostedAccess, listener);
+    const chat = await newChat(hostedAccess, listener);
     const starting = chat.start();
     for (let turn = 0; turn < 5; turn += 1) await Promise.resolve();
     chat.depart(true);
@@ -529,7 +529,7 @@ describe("on the hosted service", () => {
   test("a service that is down does not cost the visitor id", async () => {
     localStorage.setItem("chatix__visitorId_v1", "mine");
     hub.isDown = true;
-    await expect(newChat(hostedAccess, listener).start()).rejects.toBeInstanceOf(LineError);
+    await expect((await newChat(hostedAccess, listener)).start()).rejects.toBeInstanceOf(LineError);
     expect(localStorage.getItem("chatix__visitorId_v1")).toBe("mine");
   });
 

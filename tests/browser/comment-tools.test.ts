@@ -1,9 +1,10 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Viewer } from "../../browser/comment-rights";
 import { CommentTools } from "../../browser/comment-tools";
 import { LineError, RefusedError } from "../../browser/sdk/chat";
 import type { ThreadMessage } from "../../browser/thread-state";
 import { message, sharedFile } from "./messages";
+import { loadParts } from "./parts";
 
 /** The hub's clock is an hour ahead of the browser's. */
 const SKEW_MS = 3_600_000;
@@ -15,6 +16,8 @@ let calls: string[];
 /** How the next call ends; without one it succeeds. */
 let failure: Error | null;
 let answers: Promise<void> | null;
+
+beforeAll(loadParts);
 
 beforeEach(() => {
   vi.useFakeTimers({ now: 1_000_000 });

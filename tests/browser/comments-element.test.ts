@@ -9,6 +9,8 @@ customElements.define("chatix-comments", CommentsElement);
 
 const section = { start: vi.fn(), depart: vi.fn(), close: vi.fn() };
 const openSection = vi.fn();
+/** A site that does not answer. */
+const loadLeftBehind = async () => ({ leaveLeftBehind: () => new Promise(() => {}) });
 let observers: FakeObserver[];
 
 class FakeObserver {
@@ -44,7 +46,7 @@ beforeEach(() => {
   for (const mock of [section.start, section.depart, section.close, openSection]) mock.mockReset();
   openSection.mockReturnValue(section);
   vi.mocked(loadSection).mockReset();
-  vi.mocked(loadSection).mockResolvedValue({ openSection, leaveRooms: vi.fn() } as never);
+  vi.mocked(loadSection).mockResolvedValue({ openSection, loadLeftBehind } as never);
 });
 
 afterEach(async () => {
@@ -80,7 +82,6 @@ describe("reaching", () => {
 
   test("a sweep that takes for ever holds nothing up", async () => {
     vi.useFakeTimers();
-    vi.stubGlobal("fetch", () => new Promise(() => {}));
     const left = {
       mode: "hub",
       endpoint: "/c",
@@ -136,7 +137,7 @@ describe("a script that does not load", () => {
     expect(element.querySelectorAll("[role=alert]")).toHaveLength(1);
     expect(loadSection).toHaveBeenCalledTimes(2);
 
-    vi.mocked(loadSection).mockResolvedValue({ openSection, leaveRooms: vi.fn() } as never);
+    vi.mocked(loadSection).mockResolvedValue({ openSection, loadLeftBehind } as never);
     element.querySelector("button")?.click();
     await settled();
     expect(element.querySelector("[role=alert]")).toBeNull();

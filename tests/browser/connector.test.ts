@@ -102,7 +102,7 @@ beforeEach(() => {
     goneChanged() {},
     rightsChanged() {},
   };
-  const newChat = (a: Access, l: ChatListener) => new FakeChat(a, l) as unknown as Chat;
+  const newChat = async (a: Access, l: ChatListener) => new FakeChat(a, l) as unknown as Chat;
   connector = new Connector(site, newChat, listener, {
     stateChanged: (state) => states.push(state),
     admitted: () => admitted(),

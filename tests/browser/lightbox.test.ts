@@ -1,9 +1,12 @@
-import { beforeEach, expect, test } from "vitest";
+import { beforeAll, beforeEach, expect, test } from "vitest";
 import { openImagesInPlace } from "../../browser/lightbox";
 import { fileNode } from "../../browser/shared-file";
 import { sharedFile, sharedImage } from "./messages";
+import { loadParts } from "./parts";
 
 let thread: HTMLElement;
+
+beforeAll(loadParts);
 
 beforeEach(() => {
   thread = document.createElement("div");

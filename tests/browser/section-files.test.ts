@@ -1,10 +1,10 @@
 /** Files in the whole section, with the real SDK, over a fake site and hub. */
 
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { loadSdk } from "../../browser/sdk/load-sdk";
 import { openSection, type Section } from "../../browser/section";
 import { FakeHub } from "./fake-hub";
 import { FakeCore, fileMessage, putOnPage } from "./fake-widget";
+import { loadParts } from "./parts";
 import { until } from "./until";
 
 const limits = { message_chars: 100, name_chars: 20, page_size: 30, files: 3, file_bytes: 1000 };
@@ -15,7 +15,7 @@ let section: Section;
 
 // Faked time does not wait for a file.
 beforeAll(async () => {
-  await loadSdk();
+  await loadParts();
 });
 
 beforeEach(() => {

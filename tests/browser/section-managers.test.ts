@@ -1,9 +1,9 @@
 /** Managers, whispers and changes of comments in the whole section, with the real SDK, over a fake site and hub. */
 
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { loadSdk } from "../../browser/sdk/load-sdk";
 import { openSection, type Section } from "../../browser/section";
 import { FakeHub } from "./fake-hub";
+import { loadParts } from "./parts";
 import { until } from "./until";
 
 const manager = { id: "me", name: "Marit", is_manager: true, is_signed_in: true, is_persistent: true };
@@ -15,7 +15,7 @@ let section: Section;
 
 // Faked time does not wait for a file.
 beforeAll(async () => {
-  await loadSdk();
+  await loadParts();
 });
 
 beforeEach(() => {

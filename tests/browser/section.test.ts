@@ -1,10 +1,10 @@
 /** The whole section, with the real SDK, over a fake site and hub. */
 
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { loadSdk } from "../../browser/sdk/load-sdk";
 import { openSection, type Section } from "../../browser/section";
 import { API_URL, FakeHub, type FakeLocks } from "./fake-hub";
 import { FakeCore, putOnPage } from "./fake-widget";
+import { loadParts } from "./parts";
 import { until } from "./until";
 
 let hub: FakeHub;
@@ -14,7 +14,7 @@ let consoleError: ReturnType<typeof vi.spyOn>;
 
 // Faked time does not wait for a file.
 beforeAll(async () => {
-  await loadSdk();
+  await loadParts();
 });
 
 beforeEach(() => {

@@ -1,11 +1,13 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { leaveRooms } from "../../browser/leave-rooms";
+import * as leftBehindPart from "../../browser/left-behind";
 import { loadSection } from "../../browser/load-section";
 import type { StoredEntry } from "../../browser/room-ledger";
 import * as sweep from "../../browser/sweep";
 
 vi.mock("../../browser/load-section");
+vi.mock("../../browser/leave-rooms");
 
-const leaveRooms = vi.fn();
 const requests: { url: string; body: unknown }[] = [];
 let answer: () => Response;
 
@@ -13,10 +15,10 @@ beforeEach(() => {
   localStorage.clear();
   requests.length = 0;
   answer = () => new Response(null, { status: 204 });
-  leaveRooms.mockReset().mockResolvedValue(true);
+  vi.mocked(leaveRooms).mockReset().mockResolvedValue(true);
   vi.mocked(loadSection)
     .mockReset()
-    .mockResolvedValue({ leaveRooms } as never);
+    .mockResolvedValue({ loadLeftBehind: async () => leftBehindPart } as never);
   vi.stubGlobal("navigator", {});
   vi.stubGlobal("fetch", async (url: string, init: RequestInit) => {
     requests.push({ url, body: JSON.parse(String(init.body)) });
@@ -51,6 +53,22 @@ test("nothing left behind, nothing asked", async () => {
   await run();
   expect(requests).toEqual([]);
   expect(loadSection).not.toHaveBeenCalled();
+});
+
+test("a browser whose storage is blocked has nothing left behind", async () => {
+  const storage = vi.spyOn(window, "localStorage", "get").mockImplementation(() => {
+    throw new DOMException("blocked", "SecurityError");
+  });
+  await run();
+  storage.mockRestore();
+  expect(loadSection).not.toHaveBeenCalled();
+});
+
+test("a part that cannot be loaded leaves the entries to the next page", async () => {
+  vi.mocked(loadSection).mockRejectedValue(new TypeError("Failed to fetch"));
+  leftBehind("a");
+  await run();
+  expect(localStorage.length).toBe(1);
 });
 
 test("on our hub the site is asked once for each endpoint, naming the connections", async () => {
@@ -106,7 +124,7 @@ test("a site without these views any more is done with", async () => {
 test("on the hosted service a connection is made for it", async () => {
   leftBehind("a", { mode: "hosted" });
   leftBehind("b", { mode: "hosted", websiteId: "other" });
-  leaveRooms.mockImplementation(async ([entry]) => entry.websiteId === "local");
+  vi.mocked(leaveRooms).mockImplementation(async ([entry]) => entry?.websiteId === "local");
   await run();
   expect(leaveRooms).toHaveBeenCalledTimes(2);
   expect(requests).toEqual([]);
@@ -120,6 +138,6 @@ test("whom the site knows on the hosted service it takes out itself", async () =
   expect(requests.map(({ body }) => body)).toEqual([
     { ticket: null, leaves: [{ chatroom_id: "room-a", connection_id: null }] },
   ]);
-  expect(leaveRooms.mock.calls).toMatchObject([[[{ sdk: "widget", chatroomId: "room-b" }]]]);
+  expect(vi.mocked(leaveRooms).mock.calls).toMatchObject([[[{ sdk: "widget", chatroomId: "room-b" }]]]);
   expect(localStorage.length).toBe(0);
 });

@@ -136,12 +136,13 @@ describe("rendering", () => {
     expect(view.element.querySelector(".chatix-you")).toBeNull();
   });
 
-  test("a file takes the place of the text, and an image of it opens in place", () => {
+  test("a file takes the place of the text, and an image of it opens in place", async () => {
     show(message(1, { text: "", file: sharedFile() }), message(2, { text: "", file: sharedImage() }));
     const [file, image] = [...view.element.querySelectorAll<HTMLAnchorElement>(".chatix-text a")];
     expect(file?.textContent).toBe("notes.pdf");
     image?.click();
-    expect(view.element.querySelector("dialog")?.open).toBe(true);
+    vi.useRealTimers();
+    await vi.waitFor(() => expect(view.element.querySelector("dialog")?.open).toBe(true));
   });
 
   test("a name is no badge, and a badge is no text", () => {

@@ -1,9 +1,10 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Chat, type ChatListener, LineError, MissingError, RefusedError } from "../../browser/sdk/chat";
 import { newChat } from "../../browser/sdk/new-chat";
 import { listRooms } from "../../browser/sdk/page-widget";
 import type { Access } from "../../browser/site";
 import { FakeCore, FakePageHub, message, putOnPage } from "./fake-widget";
+import { loadParts } from "./parts";
 import { until } from "./until";
 
 const access: Access = {
@@ -33,6 +34,8 @@ const listener: ChatListener = {
   lineClosed: () => heard.push(["line closed"]),
 };
 
+beforeAll(loadParts);
+
 beforeEach(() => {
   vi.useFakeTimers();
   vi.stubGlobal("chatixWidget", undefined);
@@ -50,7 +53,7 @@ afterEach(() => {
 
 async function started(): Promise<Chat> {
   putOnPage(core);
-  const chat = newChat(access, listener);
+  const chat = await newChat(access, listener);
   await chat.start();
   await chat.join();
   return chat;
@@ -209,9 +212,7 @@ describe("waiting for the widget", () => {
     ],
   ])("%s: that is said once, and it is waited for", async (_, prepare, problem) => {
     prepare();
-    const failed = newChat(access, listener)
-      .start()
-      .catch((error: unknown) => error);
+    const failed = (await newChat(access, listener)).start().catch((error: unknown) => error);
     await vi.advanceTimersByTimeAsync(14_000);
     expect(warned).not.toHaveBeenCalled();
     await vi.advanceTimersByTimeAsync(2_000);
@@ -236,7 +237,7 @@ describe("waiting for the widget", () => {
   test("looks again at once when a script has loaded, and seldom otherwise", async () => {
     const looked = vi.fn(() => undefined);
     vi.stubGlobal("chatixWidget", Object.defineProperty({}, "core", { get: looked }));
-    const chat = newChat(access, listener);
+    const chat = await newChat(access, listener);
     const starting = chat.start().catch(() => {});
     await vi.advanceTimersByTimeAsync(14_000);
     expect(looked.mock.calls.length).toBeLessThan(20);
@@ -250,7 +251,7 @@ describe("waiting for the widget", () => {
   });
 
   test("ends when the section goes", async () => {
-    const chat = newChat(access, listener);
+    const chat = await newChat(access, listener);
     const failed = chat.start().catch((error: unknown) => error);
     await vi.advanceTimersByTimeAsync(1_000);
     chat.depart(true);
@@ -355,7 +356,7 @@ describe("an outage", () => {
     expect(heard).toEqual([["line closed"]]);
     expect(chat.canRestart(access)).toBe(false);
     chat.depart(false);
-    const next = newChat(access, listener);
+    const next = await newChat(access, listener);
     await next.start();
     await next.join();
     expect(other.connectToChatroom).toHaveBeenCalledOnce();
