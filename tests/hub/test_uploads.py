@@ -580,7 +580,7 @@ async def test_a_full_disk_is_said_before_the_upload(make_uploader: MakeUploader
 
 
 @pytest.mark.parametrize("step", ["begin", "keep"])
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 async def test_a_disk_that_fills_up_meanwhile(
     ada: Uploader, files_folder: Path, monkeypatch: pytest.MonkeyPatch, step: str, code: int
 ) -> None:

@@ -40,7 +40,8 @@ NOT_TAKEN = "Files of this kind cannot be attached here."
 NO_IMAGE = "This is not the JPEG or PNG image that it is said to be."
 DISK_IS_FULL = "There is no room for more files on the server. Please tell its owner."
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: The last: the process may not write files so large (`ulimit -f`).
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @dataclass(frozen=True, slots=True)
