@@ -411,6 +411,7 @@ def test_the_page_on_operating_asks_the_hub_that_is_run_there(chatix_hub: HubFor
     page = (ROOT / "docs/operating-the-hub.md").read_text()
     check, timer = map(parse_unit, blocks(page, "ini"))
     assert (check.sections(), timer.sections()) == (["Unit", "Service"], ["Unit", "Timer", "Install"])
+    assert f"'{check['Unit']['ConditionFileIsExecutable']} -sf" in check["Service"]["ExecStart"]
     (restarted,) = re.findall(r"systemctl try-restart ([a-z.-]+)", check["Service"]["ExecStart"])
     assert f"`/etc/systemd/system/{restarted}`" in (ROOT / "docs/running-hub-process.md").read_text()
     paths = set(re.findall(r"/v1(/[a-z]+)", page))
