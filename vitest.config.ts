@@ -4,6 +4,7 @@ import { redirect } from "./browser/sdk/redirects.mjs";
 export default defineConfig({
   define: {
     SECTION_FILE: JSON.stringify("./section.ts"),
+    SECTION_STYLE_FILE: JSON.stringify("./section.css"),
     SDK_FILE: JSON.stringify("./sdk/bundled-sdk.ts"),
     HOSTED_FILE: JSON.stringify("./sdk/hosted-kinds.ts"),
     ACTIONS_FILE: JSON.stringify("./comment-actions.ts"),

@@ -112,6 +112,12 @@ function throwIfDouble(late) {
   if (double) throw new Error(`Two late parts contain ${double}.`);
 }
 
+/** For browsers that are old enough to have nested rules unfolded. */
+function bundleStyle(name) {
+  const entryPoints = { [name]: `browser/${name}.css` };
+  return bundle({ entryPoints, target: ["chrome109", "firefox115", "safari16"] });
+}
+
 async function bundleAll() {
   const client = await bundle({ entryPoints: { signalr: "browser/sdk/full-client.ts" } });
   const sdk = await bundle({
@@ -120,16 +126,16 @@ async function bundleAll() {
     plugins: [sdkRedirects],
   });
   const section = await bundleSection(sdk.files[0].name);
+  const style = await bundleStyle("comments");
+  const sectionStyle = await bundleStyle("section");
   const entry = await bundle({
     entryPoints: { comments: "browser/index.ts" },
-    define: { SECTION_FILE: JSON.stringify(`./${section.files[0].name}`) },
+    define: {
+      SECTION_FILE: JSON.stringify(`./${section.files[0].name}`),
+      SECTION_STYLE_FILE: JSON.stringify(`./${sectionStyle.files[0].name}`),
+    },
   });
-  // Old enough to have nested rules unfolded.
-  const style = await bundle({
-    entryPoints: { comments: "browser/comments.css" },
-    target: ["chrome109", "firefox115", "safari16"],
-  });
-  const parts = [client, sdk, section, entry, style];
+  const parts = [client, sdk, section, sectionStyle, entry, style];
   return { files: parts.flatMap(({ files }) => files), inputs: parts.flatMap(({ inputs }) => inputs) };
 }
 

@@ -8,6 +8,7 @@
 import { make } from "./dom";
 import { entryStrings } from "./i18n";
 import { loadSection } from "./load-section";
+import { loadStyle } from "./load-style";
 import type { Section } from "./section";
 import { sweeping } from "./sweep";
 
@@ -78,7 +79,7 @@ export class CommentsElement extends HTMLElement {
   async #open(): Promise<void> {
     // In this order if possible; but nobody waits long for rooms that were left some other day.
     await Promise.race([sweeping, new Promise((resolve) => setTimeout(resolve, LONGEST_SWEEP_MS))]);
-    const { openSection } = await loadSection();
+    const [{ openSection }] = await Promise.all([loadSection(), loadStyle()]);
     if (!this.#isActive) return;
     this.#trouble?.remove();
     this.#section ??= openSection(this);

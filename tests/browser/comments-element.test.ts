@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { CommentsElement } from "../../browser/comments-element";
 import { loadSection } from "../../browser/load-section";
+import { loadStyle } from "../../browser/load-style";
 import { startSweep } from "../../browser/sweep";
 
 vi.mock("../../browser/load-section");
+vi.mock("../../browser/load-style");
 
 customElements.define("chatix-comments", CommentsElement);
 
@@ -103,6 +105,21 @@ describe("reaching", () => {
     vi.useRealTimers();
     localStorage.clear();
     startSweep();
+  });
+
+  test("it is opened when its style is there, so that nothing flashes", async () => {
+    let resolve = () => {};
+    const promise = new Promise<void>((done) => {
+      resolve = done;
+    });
+    vi.mocked(loadStyle).mockReturnValueOnce(promise);
+    put();
+    observers[0]?.see(true);
+    await settled();
+    expect(openSection).not.toHaveBeenCalled();
+    resolve();
+    await settled();
+    expect(openSection).toHaveBeenCalledOnce();
   });
 
   test("then it is opened, once", async () => {
