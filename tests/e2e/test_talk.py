@@ -152,7 +152,7 @@ def test_the_sdk_is_loaded_only_near_the_section(site: Site, new_reader: NewRead
     page.wait_for_load_state("networkidle")
     assert not [url for url in requests if "/join" in url or str(site.hub_port) in url]
     ours = [url.rsplit("/", 1)[1].split("-")[0] + url[url.rindex(".") :] for url in requests if "/static/" in url]
-    assert sorted(name for name in ours if name.startswith(("comments.", "section."))) == ["comments.css", "comments.js"]
+    assert sorted(one for one in ours if one.startswith(("comments.", "section."))) == ["comments.css", "comments.js"]
     scripts = [url for url in requests if url.split("?")[0].endswith(".js")]
     assert len(scripts) == 1
     reach_section(page)
