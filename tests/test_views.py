@@ -682,7 +682,7 @@ class TestLeave:
         assert left(site) == [(room_id, "c-0")]
 
     def test_the_sweep_sends_no_more_than_is_taken(self) -> None:
-        sweep = (Path(__file__).parents[1] / "browser/sweep.ts").read_text()
+        sweep = (Path(__file__).parents[1] / "browser/left-behind.ts").read_text()
         assert re.findall(r"^const MOST_AT_ONCE = (\d+);$", sweep, re.MULTILINE) == [str(MAX_LEAVES)]
 
     def test_it_needs_no_token_of_a_post(self, site: Site) -> None:
