@@ -10,6 +10,7 @@ import pytest
 
 from flask_chatix_comments.errors import ConfigError
 from flask_chatix_comments.hub.config import MEBIBYTE, HubConfig
+from flask_chatix_comments.hub.signalr.connection import ConnectionLimits
 
 
 @pytest.mark.parametrize(
@@ -77,5 +78,7 @@ def test_secrets_are_in_no_repr(make_config: Callable[..., HubConfig]) -> None:
 
 def test_the_longest_message_fits_into_a_record(make_config: Callable[..., HubConfig]) -> None:
     assert make_config().max_record_bytes == 262_144
+    assert make_config().max_values_per_text == ConnectionLimits().max_values_per_text == 16_384
+    assert make_config(max_message_chars=100_000).max_values_per_text > 100_000
     # Escaped as a surrogate pair, one character takes 12 bytes.
     assert make_config(max_message_chars=100_000).max_record_bytes > 12 * 100_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -42,11 +43,13 @@ HOW_MUCH: dict[str, int] = {
         HUB.max_record_bytes
     ),
     "records in a frame": CONNECTION.max_records_per_text,
+    "values in a frame or a record: what its commas and opening brackets come to": CONNECTION.max_values_per_text,
     "bytes in a WebSocket message": web_protocols.MAX_MESSAGE_BYTES,
     "pieces of a WebSocket message": web_frames.MAX_FRAGMENTS,
     "pings, pongs and frames of nothing of a WebSocket, at once": web_frames.IDLE_FRAMES,
     "such frames in a second, later": int(web_frames.IDLE_FRAMES_PER_S),
-    "calls of one connection that wait for their turn, in frames or posted texts": calls.MAX_WAITING_FRAMES,
+    "frames or posted texts of one connection that wait for their turn; longer ones count once more for each 32768"
+    " bytes": calls.MAX_WAITING_FRAMES,
     "texts of one connection that are being posted at a time": inbox.MAX_WAITING_REQUESTS,
     "bytes that wait for a client which reads too slowly": CONNECTION.max_waiting_bytes,
     "records that wait for it": CONNECTION.max_waiting_records,
@@ -115,15 +118,14 @@ def test_the_settings_have_the_hubs_own_defaults() -> None:
     assert settings.trusted_proxies == HUB.trusted_proxies
 
 
-def test_the_longest_comment_for_which_the_record_need_not_grow() -> None:
-    (chars,) = re.findall(r"`CHATIX_MAX_LENGTH` above ([0-9]+)", DOCUMENT)
+@pytest.mark.parametrize(("row", "size"), [(0, "max_record_bytes"), (1, "max_values_per_text")])
+def test_the_longest_comment_for_which_a_record_need_not_grow(row: int, size: str) -> None:
+    chars = int(re.findall(r"`CHATIX_MAX_LENGTH` above ([0-9]+)", DOCUMENT)[row])
 
-    def record_bytes(max_chars: int) -> Any:
-        return HubConfig(
-            website_id="local", database_url="x", ticket_keys=(b"k",), api_keys=("k",), max_message_chars=max_chars
-        ).max_record_bytes
+    def size_for(max_chars: int) -> Any:
+        return getattr(dataclasses.replace(HUB, max_message_chars=max_chars), size)
 
-    assert record_bytes(int(chars)) == HUB.max_record_bytes < record_bytes(int(chars) + 1)
+    assert size_for(chars) == getattr(HUB, size) < size_for(chars + 1)
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def create_hub(
     backplane.listen(broadcast.deliver)
     free_file_bytes = folder.free_bytes if folder is not None else None
     vitals = Vitals(store, metrics, website_id=config.website_id, free_file_bytes=free_file_bytes)
-    limits = ConnectionLimits(max_record_bytes=config.max_record_bytes)
+    limits = ConnectionLimits(max_record_bytes=config.max_record_bytes, max_values_per_text=config.max_values_per_text)
     channels = Channels(
         limits=limits,
         max_per_visitor=config.max_connections_per_visitor,

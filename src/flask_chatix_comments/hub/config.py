@@ -168,6 +168,11 @@ class HubConfig:
             raise ConfigError("restore_s", "give a time above zero, or None.")
 
     @property
+    def max_values_per_text(self) -> int:
+        """How many values a client may send at once: the longest message fits, be it of commas."""
+        return max(16_384, self.max_message_chars + 4096)
+
+    @property
     def max_record_bytes(self) -> int:
         """The largest record that a client may send: the longest message fits however it is escaped."""
         return max(262_144, self.max_message_chars * 12 + 4096)

@@ -170,9 +170,10 @@ frames("a first record that is no handshake", '{"protocol":7}\x1e')
 frames("a handshake for another protocol or version", '{"protocol":"messagepack","version":1}\x1e')
 frames("a record that is no JSON", HANDSHAKE, "{\x1e")
 frames("a message that is malformed", HANDSHAKE, '{"type":1,"arguments":[]}\x1e')
-frames("a message that is nested too deeply", HANDSHAKE, '{"type":1,"target":"x","arguments":' + "[" * 50_000 + "\x1e")
+frames("a message that is nested too deeply", HANDSHAKE, '{"type":1,"target":"x","arguments":' + "[" * 10_000 + "\x1e")
 frames("a message that is too large", HANDSHAKE, "x" * 300_000)
 frames("too many messages at once", HANDSHAKE, PING * 1001)
+frames("too many values at once", HANDSHAKE, '{"type":1,"target":"x","arguments":[' + "[]," * 20_000 + "[]]}\x1e")
 
 
 @FRAMES.row("a binary frame that is no JSON")

@@ -244,6 +244,30 @@ def test_too_many_records_at_once_end_the_connection() -> None:
     assert text_of(connection, now=101.0) == '{"type":7,"error":"There are too many messages at once."}\x1e'
 
 
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_too_many_values_end_the_connection_before_they_take_memory(pieces: int) -> None:
+    """In one record, in several at once, or in one that comes in pieces."""
+    limits = ConnectionLimits(max_values_per_text=40)
+
+    def received(text: str) -> ConnectionState:
+        connection = open_connection(limits)
+        step = -(-len(text) // pieces)
+        for start in range(0, len(text), step):
+            connection.receive_text(text[start : start + step], now=101.0)
+        return connection.state
+
+    def call(values: int) -> str:
+        return '{"type":1,"target":"x","arguments":[' + ",".join(["{}"] * values) + "]}\x1e"
+
+    # Each value has a comma or bracket of its own and the one that parts it from the next.
+    assert received(call(18)) is ConnectionState.OPEN
+    assert received(call(19)) is ConnectionState.CLOSING
+    # What people write is not parsed, but counted, too.
+    assert received('{"type":1,"target":"x","arguments":["' + "," * 36 + '"]}\x1e') is ConnectionState.OPEN
+    several = received(call(9) * 3)
+    assert several is (ConnectionState.CLOSING if pieces == 1 else ConnectionState.OPEN)
+
+
 def test_there_is_news_when_the_transport_has_something_to_do() -> None:
     connection = new_connection()
     seen = [connection.has_news]

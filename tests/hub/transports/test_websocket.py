@@ -10,7 +10,7 @@ import pytest
 
 from flask_chatix_comments.hub.signalr.messages import Invocation
 from flask_chatix_comments.hub.transports import outlet, websocket
-from flask_chatix_comments.hub.transports.calls import MAX_LATE_CALLS, MAX_WAITING_FRAMES
+from flask_chatix_comments.hub.transports.calls import BYTES_PER_PLACE, MAX_LATE_CALLS, MAX_WAITING_FRAMES
 from flask_chatix_comments.hub.transports.channel import Channel
 from flask_chatix_comments.hub.transports.websocket import SERVICE_RESTART
 from tests.hub.support import Hub, sign_ticket, until
@@ -100,15 +100,26 @@ async def test_the_end_of_a_client_is_noticed_during_a_call(hub: Hub, monkeypatc
     assert calls.count == 1 + MAX_LATE_CALLS
 
 
-async def test_who_sends_faster_than_the_hub_works_has_to_wait(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    frames = MAX_WAITING_FRAMES + 20
+#: As long as two places are.
+LONG_CALL = CALL.replace("[]", f'["{"x" * BYTES_PER_PLACE}"]')
+
+
+@pytest.mark.parametrize(
+    ("call", "waiting"),
+    [(CALL, MAX_WAITING_FRAMES), (LONG_CALL, MAX_WAITING_FRAMES // 2), (" " * 7 * BYTES_PER_PLACE + CALL, 1)],
+    ids=["short", "long", "longest"],
+)
+async def test_who_sends_faster_than_the_hub_works_has_to_wait(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, call: str, waiting: int
+) -> None:
+    frames = waiting + 20
     async with connected(hub, "ada") as ada:
         calls = Calls(monkeypatch)
         calls.may_go_on.clear()
         for _ in range(frames):
-            ada.receive(CALL)
-        # One is being answered, one is held for the next free place.
-        taken = MAX_WAITING_FRAMES + 2
+            ada.receive(call)
+        # One is being answered, one is held until there is a place for it.
+        taken = waiting + 2
         await until(lambda: ada.unread == frames - taken, "the hub to take what it may")
         assert (await hub.client.get("/health")).status_code == 200
         assert ada.unread == frames - taken

@@ -46,6 +46,8 @@ class ConnectionLimits:
         max_record_bytes: The largest record that a client may send.
         max_records_per_text: How many records a client may send at once. @microsoft/signalr joins all that
             a page calls in one go, say the author of each of a hundred messages.
+        max_values_per_text: How many values a client may send at once, in a record or in several: each takes far more
+            memory than its two or three characters.
         max_waiting_bytes: How much may wait, in UTF-8, when more is to be sent; a client that reads slower is
             closed.
         max_waiting_records: How many records may wait, likewise.
@@ -60,6 +62,7 @@ class ConnectionLimits:
 
     max_record_bytes: int = 262_144
     max_records_per_text: int = 1000
+    max_values_per_text: int = 16_384
     max_waiting_bytes: int = 1_048_576
     max_waiting_records: int = 4096
     max_unread_bytes: int = 262_144
@@ -138,7 +141,9 @@ class Connection:
         self._last_received = now
         number = 0
         try:
+            self._check_values(text)
             for number, record in enumerate(self._reader.feed(text), start=1):
+                self._check_values(record)
                 if number > self._limits.max_records_per_text:
                     raise ProtocolError("There are too many messages at once.")
                 if self.state is ConnectionState.HANDSHAKE:
@@ -149,6 +154,12 @@ class Connection:
             self._fail(exc)
         self._note_part(is_new=number > 0, now=now)
         return invocations
+
+    def _check_values(self, text: str) -> None:
+        """Refuse what would be too many values; signs in what people write count as well, so that it costs little."""
+        limit = self._limits.max_values_per_text
+        if len(text) > limit and sum(map(text.count, "[{,")) > limit:
+            raise ProtocolError("There are too many values at once.")
 
     def _note_part(self, *, is_new: bool, now: float) -> None:
         """Note since when a record has begun that is not whole."""

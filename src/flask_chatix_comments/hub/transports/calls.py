@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 #: Whoever sends faster than the hub works has to wait, and the hub need not keep it all in memory.
 MAX_WAITING_FRAMES = 8
+#: A longer text takes a place more for each of these, up to all of them: so what waits is never much.
+BYTES_PER_PLACE = 32_768
 #: A page that says what it has to say (leave, post) and closes at once is meant to be heard; a flood is not.
 MAX_LATE_CALLS = 10
 
@@ -40,30 +42,37 @@ class CallQueue:
         self._dispatcher = dispatcher
         self._places = asyncio.Semaphore(MAX_WAITING_FRAMES)
         # What can be called is to be done in its turn; None is the end.
-        self._frames: list[_Frame] = []
+        self._frames: list[tuple[_Frame, int]] = []
         # Somebody waits for a frame. A queue of asyncio's takes as much memory as all the rest of a connection's.
         self._news: asyncio.Future[None] | None = None
         self._late_calls_left = MAX_LATE_CALLS
 
     async def take(self, text: str) -> bool:
         """Take what came from the client, once there is a place for it; return whether it was taken."""
-        await self._places.acquire()
-        is_taken = False
+        wanted, held, is_taken = places_of(text), 0, False
         try:
+            while held < wanted:
+                await self._places.acquire()
+                held += 1
             if not self.is_over:
-                self._put(self._channel.receive_text(text))
+                self._put(self._channel.receive_text(text), held)
                 is_taken = True
         finally:
             if not is_taken:
-                self._places.release()
+                self._free(held)
         return is_taken
+
+    def _free(self, places: int) -> None:
+        for _ in range(places):
+            self._places.release()
 
     def hang_up(self) -> None:
         """Note that the client is gone: what it has said still counts."""
         if not self.is_over:
             self.is_over = True
             self._channel.lost()
-            self._put(None)
+            # Who still waits for places is to learn of it.
+            self._put(None, MAX_WAITING_FRAMES)
 
     def end_by(self, say_goodbye: Callable[[], None]) -> None:
         """Say goodbye to the client, behind the answers to all that it has called so far."""
@@ -107,16 +116,14 @@ class CallQueue:
                 self._news = asyncio.get_running_loop().create_future()
                 await self._news
             self._news = None
-            frame = self._frames.pop(0)
+            frame, places = self._frames.pop(0)
+            self._free(places)
             if not callable(frame):
-                break
+                return frame
             frame()
-        # At the end, too: who still waits for a place is to learn of it.
-        self._places.release()
-        return frame
 
-    def _put(self, frame: _Frame) -> None:
-        self._frames.append(frame)
+    def _put(self, frame: _Frame, places: int = 0) -> None:
+        self._frames.append((frame, places))
         if self._news is not None and not self._news.done():
             self._news.set_result(None)
 
@@ -146,6 +153,11 @@ class CallQueue:
     async def _drain(self) -> None:
         while await self._next() is not None:
             pass
+
+
+def places_of(text: str) -> int:
+    """Return how many places a text takes while it waits."""
+    return min(1 + len(text) // BYTES_PER_PLACE, MAX_WAITING_FRAMES)
 
 
 async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
