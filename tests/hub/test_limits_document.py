@@ -63,6 +63,7 @@ HOW_MUCH: dict[str, int] = {
     "files of a visitor in an hour": FILES.files_per_hour,
     "bytes of a visitor's files in an hour": FILES.bytes_per_hour,
     "files of a visitor on their way at a time": uploads.MAX_UNDER_WAY_PER_VISITOR,
+    "files of an address on their way at a time": uploads.MAX_UNDER_WAY_PER_ADDRESS,
     "files on their way at a time": uploads.MAX_UNDER_WAY,
     "parameters in a query": entrance.MAX_PARAMETERS,
     "visitors, and addresses, that are remembered for each rate": rates.MAX_KEYS,

@@ -42,7 +42,7 @@ class UploadApi:
     Args:
         public_url: See ``HubConfig``.
         check_visitor: Returns the ticket in a query, or raises ``RequestRefusedError``.
-        count: Counts a visitor's upload, or raises ``RequestRefusedError``.
+        count: Counts a visitor's upload, and returns its address, or raises ``RequestRefusedError``.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class UploadApi:
         *,
         public_url: str | None,
         check_visitor: Callable[[Mapping[str, str]], tuple[VisitorTicket, str]],
-        count: Callable[[Action, Scope, VisitorTicket], object],
+        count: Callable[[Action, Scope, VisitorTicket], str | None],
         metrics: Metrics = NO_METRICS,
     ) -> None:
         self._uploads = service.uploads
@@ -91,10 +91,10 @@ class UploadApi:
 
     async def _take(self, request: Request, body: AsyncIterator[bytes]) -> dict[str, Any]:
         ticket, _ = self._check_visitor(request.query_params)
-        self._count(Action.UPLOADING, request.scope, ticket)
+        address = self._count(Action.UPLOADING, request.scope, ticket)
         chatroom_id = check_id(request.query_params.get("chatroomId"), name="chatroomId")
         file_bytes = self._intake.expected_bytes(request.headers.get("content-length", ""))
-        async with self._uploads.slot(ticket.visitor_id, chatroom_id, file_bytes=file_bytes) as slot:
+        async with self._uploads.slot(ticket.visitor_id, chatroom_id, file_bytes=file_bytes, address=address) as slot:
             upload = await self._intake.take(
                 body,
                 request.headers.get("content-type", ""),

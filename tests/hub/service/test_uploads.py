@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from flask_chatix_comments.hub.service.drafts import Draft
 from flask_chatix_comments.hub.service.uploads import (
     BUSY,
     MAX_UNDER_WAY,
+    MAX_UNDER_WAY_PER_ADDRESS,
     MAX_UNDER_WAY_PER_VISITOR,
     NOT_YOURS,
     TAKEN,
@@ -395,6 +397,21 @@ async def test_so_many_at_the_same_time(world: World) -> None:
     release.set()
     await asyncio.gather(*held)
     await world.upload("late", room)
+
+
+async def test_one_address_leaves_places_to_others(world: World) -> None:
+    room, slots = await world.room(), world.service.uploads.slot
+    async with AsyncExitStack() as stack:
+        for number in range(MAX_UNDER_WAY_PER_ADDRESS):
+            await joined(world, f"v{number}", room)
+            await stack.enter_async_context(slots(f"v{number}", room, file_bytes=1, address="192.0.2.1"))
+        await joined(world, "late", room)
+        with pytest.raises(RequestRefusedError, match=BUSY):
+            await stack.enter_async_context(slots("late", room, file_bytes=1, address="192.0.2.1"))
+        for address in ("192.0.2.2", None, None):
+            await stack.enter_async_context(slots("late", room, file_bytes=1, address=address))
+    async with slots("late", room, file_bytes=1, address="192.0.2.1"):
+        pass
 
 
 async def test_an_upload_that_fails_frees_its_place(make_world: Callable[..., World]) -> None:

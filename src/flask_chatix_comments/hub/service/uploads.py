@@ -32,6 +32,8 @@ API_PASS_S = 3600
 #: Uploads on their way at the same time.
 MAX_UNDER_WAY = 100
 MAX_UNDER_WAY_PER_VISITOR = 5
+#: Anybody can be many visitors.
+MAX_UNDER_WAY_PER_ADDRESS = 20
 
 NO_FILES = "Files cannot be attached here."
 NO_SUCH_FILE = "There is no such file."
@@ -49,11 +51,13 @@ class Slot:
     Attributes:
         quota_bytes: How much of what the visitor may upload is kept for it.
         disk_bytes: How much it may still need on the disk.
+        address: Where it comes from; ``None``: that tells nothing.
     """
 
     visitor_id: str
     quota_bytes: int
     disk_bytes: int
+    address: str | None = None
 
 
 class Uploads:
@@ -71,10 +75,15 @@ class Uploads:
     # Uploading
 
     @asynccontextmanager
-    async def slot(self, visitor_id: str, chatroom_id: str, *, file_bytes: int) -> AsyncIterator[Slot]:
+    async def slot(
+        self, visitor_id: str, chatroom_id: str, *, file_bytes: int, address: str | None = None
+    ) -> AsyncIterator[Slot]:
         """Let a visitor upload one file of at most so many bytes, for as long as the context lasts.
 
         What will be stored of an image may be more, which ``record`` looks at.
+
+        Args:
+            address: See ``Slot``.
 
         Raises:
             RequestRefusedError: There have been too many, or too much.
@@ -89,9 +98,9 @@ class Uploads:
         async with self._turns.of(visitor_id):
             since = self._context.now() - QUOTA_TIME
             totals = await self._store.upload_totals(visitor_id, since=since)
-            self._check_count(config, visitor_id, totals)
+            self._check_count(config, visitor_id, address, totals)
             self._check_bytes(config, visitor_id, file_bytes, totals)
-            slot = Slot(visitor_id, quota_bytes=file_bytes, disk_bytes=file_bytes)
+            slot = Slot(visitor_id, quota_bytes=file_bytes, disk_bytes=file_bytes, address=address)
             self._under_way.add(slot)
         try:
             yield slot
@@ -106,9 +115,11 @@ class Uploads:
     def _of(self, visitor_id: str) -> list[Slot]:
         return [slot for slot in self._under_way if slot.visitor_id == visitor_id]
 
-    def _check_count(self, config: UploadConfig, visitor_id: str, totals: UploadTotals) -> None:
+    def _check_count(self, config: UploadConfig, visitor_id: str, address: str | None, totals: UploadTotals) -> None:
         count = len(self._of(visitor_id))
-        if count >= MAX_UNDER_WAY_PER_VISITOR or len(self._under_way) >= MAX_UNDER_WAY:
+        from_there = sum(slot.address == address for slot in self._under_way) if address is not None else 0
+        is_too_many = count >= MAX_UNDER_WAY_PER_VISITOR or from_there >= MAX_UNDER_WAY_PER_ADDRESS
+        if is_too_many or len(self._under_way) >= MAX_UNDER_WAY:
             raise RequestRefusedError(429, BUSY)
         if totals.count + count >= config.files_per_hour:
             files = "1 file" if config.files_per_hour == 1 else f"{config.files_per_hour} files"
