@@ -22,7 +22,7 @@ help:
 	@echo "make demo    the example site with live comments (PORT, HUB_PORT, DEMO_DATA)"
 	@echo "make test    every test, real browser included"
 	@echo "make coverage  the Python tests, and which lines they reach"
-	@echo "make soak    10,000 comments while the hub is killed and lines are cut (SOAK_ARGS, such as --seed 1)"
+	@echo "make soak    10,000 comments over all transports while the hub is killed and lines are cut (SOAK_ARGS, such as --seed 1)"
 	@echo "make bench   what pages, look-ups, comments, uploads and commands for many posts cost, beside their limits"
 	@echo "make fuzz    random input for all that strangers can send (FUZZ_ARGS, such as --seconds 600 framing)"
 	@echo "make lint    ruff, mypy, bandit, tsc, Biome"

@@ -1,4 +1,4 @@
-"""``make soak``: 10,000 comments by 50 writers while the hub is killed 20 times and lines are cut."""
+"""``make soak``: 10,000 comments by 50 writers, over all transports; the hub is killed 20 times, and lines are cut."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.soak.lines import TRANSPORTS
 from tests.soak.storm import Plan, Storm
 
 
@@ -20,9 +21,16 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--timeout", type=float, default=1800.0, metavar="SECONDS")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="default: another each time")
+    parser.add_argument("--transports", nargs="+", choices=TRANSPORTS, default=TRANSPORTS, help="default: all")
     options = parser.parse_args()
     plan = Plan(
-        options.comments, options.writers, options.readers, options.kills, timeout_s=options.timeout, seed=options.seed
+        options.comments,
+        options.writers,
+        options.readers,
+        options.kills,
+        timeout_s=options.timeout,
+        seed=options.seed,
+        transports=tuple(options.transports),
     )
     print(plan, flush=True)
     with tempfile.TemporaryDirectory(prefix="chatix-soak-") as folder:

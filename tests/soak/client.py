@@ -7,31 +7,27 @@ import contextlib
 import itertools
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
+from tests.soak.lines import ANSWER_TIMEOUT_S, LINE_ERRORS, TRANSPORTS, Line, opened
 
 Json = dict[str, Any]
 RECORD_SEPARATOR = "\x1e"
-ANSWER_TIMEOUT_S = 15.0
 PAGE = 100
-#: What a broken line looks like from here.
-LINE_ERRORS = (OSError, WebSocketException, httpx.HTTPError, TimeoutError, EOFError)
 
 
 class RefusedError(Exception):
     """The hub has answered that it will not."""
 
 
-class Socket:
+class Connection:
     """A SignalR connection: calls, of which several may be under way, and events in the order in which they come."""
 
-    def __init__(self, socket: ClientConnection) -> None:
-        self._socket = socket
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._handshake: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
         self._numbers = itertools.count()
         self._waiting: dict[str, asyncio.Future[Any]] = {}
         self.events: asyncio.Queue[Json | None] = asyncio.Queue()
@@ -50,17 +46,17 @@ class Socket:
         return await asyncio.wait_for(answer, ANSWER_TIMEOUT_S)
 
     async def _send(self, record: Json) -> None:
-        await self._socket.send(json.dumps(record) + RECORD_SEPARATOR)
+        await self._line.send(json.dumps(record) + RECORD_SEPARATOR)
 
     async def run(self) -> None:
         """Take what comes, until the end of the line."""
         try:
-            async for text in self._socket:
-                for record in map(json.loads, str(text).split(RECORD_SEPARATOR)[:-1]):
+            async for text in self._line.texts():
+                for record in map(json.loads, text.split(RECORD_SEPARATOR)[:-1]):
                     self._take(record)
         finally:
             self.events.put_nowait(None)
-            for answer in self._waiting.values():
+            for answer in (self._handshake, *self._waiting.values()):
                 if not answer.done():
                     answer.set_exception(EOFError())
                     answer.exception()  # Whoever asked may be gone too.
@@ -77,30 +73,25 @@ class Socket:
                     answer.set_exception(RefusedError(record["error"]))
                 else:
                     answer.set_result(record.get("result"))
+            case _ if not self._handshake.done():
+                self._handshake.set_result(record)
 
     async def shake_hands(self) -> None:
         """Open the SignalR connection (HubProtocol.md, "Handshake")."""
         await self._send({"protocol": "json", "version": 1})
-        answer = str(await asyncio.wait_for(self._socket.recv(), ANSWER_TIMEOUT_S))
-        assert answer == "{}" + RECORD_SEPARATOR, answer
+        answer = await asyncio.wait_for(self._handshake, ANSWER_TIMEOUT_S)
+        assert answer == {}, answer
 
 
 @contextlib.asynccontextmanager
-async def connected(url: str, ticket: str) -> AsyncIterator[Socket]:
-    """Negotiate and connect."""
-    query = {"visitorId": ticket, "websiteId": "local"}
-    async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT_S, trust_env=False) as http:
-        answer = await http.post(f"{url}/chat/negotiate", params={**query, "negotiateVersion": "1"})
-    answer.raise_for_status()
-    address = httpx.URL(
-        url.replace("http", "ws", 1) + "/chat", params={**query, "id": answer.json()["connectionToken"]}
-    )
-    async with connect(str(address), proxy=None, compression=None, ping_interval=5, ping_timeout=5) as raw:
-        socket = Socket(raw)
-        await socket.shake_hands()
-        reading = asyncio.create_task(socket.run())
+async def connected(url: str, ticket: str, transport: str) -> AsyncIterator[Connection]:
+    """Negotiate, connect and shake hands."""
+    async with opened(url, ticket, transport) as line:
+        connection = Connection(line)
+        reading = asyncio.create_task(connection.run())
         try:
-            yield socket
+            await connection.shake_hands()
+            yield connection
         finally:
             reading.cancel()
             with contextlib.suppress(asyncio.CancelledError, *LINE_ERRORS):
@@ -138,13 +129,24 @@ class Thread:
 class Reader:
     """Somebody who looks at a chatroom, through whatever happens to the line.
 
+    Args:
+        transports: Of which one is taken each time.
+
     Attributes:
         is_level: Whether nothing is known to be missing.
         reconnects: How often it has come back.
     """
 
-    def __init__(self, url: str, ticket: str, chatroom_id: str, chance: random.Random) -> None:
+    def __init__(
+        self,
+        url: str,
+        ticket: str,
+        chatroom_id: str,
+        chance: random.Random,
+        transports: Sequence[str] = TRANSPORTS,
+    ) -> None:
         self._url = url
+        self._transports = transports
         self._ticket = ticket
         self.chatroom_id = chatroom_id
         self.chance = chance
@@ -157,43 +159,44 @@ class Reader:
         """Come back whenever the line is gone, until cancelled."""
         while True:
             with contextlib.suppress(*LINE_ERRORS):
-                async with connected(self._url, self._ticket) as socket:
+                transport = self.chance.choice(self._transports)
+                async with connected(self._url, self._ticket, transport) as connection:
                     self.reconnects += 1
-                    await self._attend(socket)
+                    await self._attend(connection)
             self.is_level = False
             await asyncio.sleep(self.chance.uniform(0.01, 0.2))
 
-    async def _attend(self, socket: Socket) -> None:
-        joined = await socket.call("ConnectToChatroom", self.chatroom_id)
+    async def _attend(self, connection: Connection) -> None:
+        joined = await connection.call("ConnectToChatroom", self.chatroom_id)
         assert joined["is_success"], joined
-        listening = asyncio.create_task(self._listen(socket))
+        listening = asyncio.create_task(self._listen(connection))
         try:
-            await self.catch_up(socket)
+            await self.catch_up(connection)
             self.is_level = True
-            await self.work(socket)
+            await self.work(connection)
             await listening
         finally:
             listening.cancel()
 
-    async def catch_up(self, socket: Socket) -> None:
+    async def catch_up(self, connection: Connection) -> None:
         """Ask for all that has happened since the last time."""
         has_more = True
         while has_more:
-            page = await socket.call("GetChatroomChanges", self.chatroom_id, self.thread.cursor, PAGE)
+            page = await connection.call("GetChatroomChanges", self.chatroom_id, self.thread.cursor, PAGE)
             for item in page["items"]:
                 self.thread.put(item)
             self.thread.cursor, has_more = page["cursor"], page["has_more"]
 
-    async def work(self, socket: Socket) -> None:
+    async def work(self, connection: Connection) -> None:
         """Do what is done on an open line; a mere reader does nothing."""
 
     def may_follow(self, seq: int, last_seq: int) -> bool:
         """Whether a message may come live behind the last one, 0 for none: on one line nothing is left out."""
         return not last_seq or seq == last_seq + 1
 
-    async def _listen(self, socket: Socket) -> None:
+    async def _listen(self, connection: Connection) -> None:
         last_seq = 0
-        while (event := await socket.events.get()) is not None:
+        while (event := await connection.events.get()) is not None:
             match event:
                 case {"target": "ApplyChatroomMessage", "arguments": [message, _]}:
                     assert self.may_follow(message["seq"], last_seq), f"{message['seq']} came live after {last_seq}"
@@ -228,8 +231,8 @@ class Writer(Reader):
         sends: How often a comment was sent, repetitions included.
     """
 
-    def __init__(self, url: str, ticket: str, chatroom_id: str, chance: random.Random, comments: list[Comment]) -> None:
-        super().__init__(url, ticket, chatroom_id, chance)
+    def __init__(self, comments: list[Comment], *seat: Any) -> None:
+        super().__init__(*seat)
         self.comments = comments
         self.sends = 0
 
@@ -242,31 +245,30 @@ class Writer(Reader):
         """What it has sent itself came as answers."""
         return seq > last_seq
 
-    async def work(self, socket: Socket) -> None:
-        """Send what is not done, up to three at a time, in no order."""
+    async def work(self, connection: Connection) -> None:
+        """Send what is not done, up to three at a time, in no order; whatever does not get through is a broken line."""
         left = [comment for comment in self.comments if not comment.is_done]
-        with contextlib.suppress(*LINE_ERRORS):
-            while left:
-                batch, left = left[:3], left[3:]
-                await asyncio.gather(*(self._see_through(socket, comment) for comment in batch))
+        while left:
+            batch, left = left[:3], left[3:]
+            await asyncio.gather(*(self._see_through(connection, comment) for comment in batch))
 
-    async def _see_through(self, socket: Socket, comment: Comment) -> None:
+    async def _see_through(self, connection: Connection, comment: Comment) -> None:
         if comment.message_id is None:
             self.sends += 1
             draft = {"type": 0, "content": comment.text, "uuid": comment.key}
-            stored = await socket.call("SaveChatroomMessage", draft, self.chatroom_id)
+            stored = await connection.call("SaveChatroomMessage", draft, self.chatroom_id)
             assert stored["client_key"] == comment.key, stored
             comment.message_id = stored["uuid"]
             self.thread.put(stored)
         if comment.final is None:
-            await self._delete(socket, comment.message_id)
+            await self._delete(connection, comment.message_id)
         elif comment.final != comment.text:
-            edited = await socket.call("UpdateChatroomMessage", comment.message_id, comment.final, self.chatroom_id)
+            edited = await connection.call("UpdateChatroomMessage", comment.message_id, comment.final, self.chatroom_id)
             self.thread.put(edited)
         comment.is_done = True
 
-    async def _delete(self, socket: Socket, message_id: str) -> None:
+    async def _delete(self, connection: Connection, message_id: str) -> None:
         # Refused: it was done before, and the answer was lost.
         with contextlib.suppress(RefusedError):
-            await socket.call("DeleteChatroomMessage", message_id, self.chatroom_id)
+            await connection.call("DeleteChatroomMessage", message_id, self.chatroom_id)
         self.thread.remove(message_id)

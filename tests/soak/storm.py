@@ -22,10 +22,13 @@ from tests.hub.support import TICKET_KEY, rest_client
 from tests.ports import free_port
 from tests.soak.client import Comment, Json, Reader, Writer
 from tests.soak.cutter import Cutter
+from tests.soak.lines import TRANSPORTS
 
 PAGE = 100
 #: So long may it take at the end until everybody has what is stored.
 CALM_S = 30.0
+#: So long may nothing get through before lines are cut again.
+PATIENCE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Plan:
         readers: Who only reads, beside the writers.
         kills: How often the hub is killed with SIGKILL, spread over the comments.
         timeout_s: When it is given up.
+        transports: By which everybody connects, another one each time.
     """
 
     comments: int
@@ -44,6 +48,7 @@ class Plan:
     kills: int
     timeout_s: float
     seed: int = 0
+    transports: Sequence[str] = TRANSPORTS
 
 
 @dataclass
@@ -107,16 +112,17 @@ class Storm:
         numbers = itertools.count()
         shares = [range(first, self._plan.comments, self._plan.writers) for first in range(self._plan.writers)]
         self._writers = [
-            Writer(*self._ticket(f"writer-{next(numbers)}"), [self._comment(number) for number in share])
+            Writer([self._comment(number) for number in share], *self._seat(f"writer-{next(numbers)}"))
             for share in shares
         ]
-        self._readers = [Reader(*self._ticket(f"reader-{next(numbers)}")) for _ in range(self._plan.readers)]
+        self._readers = [Reader(*self._seat(f"reader-{next(numbers)}")) for _ in range(self._plan.readers)]
 
-    def _ticket(self, visitor_id: str) -> tuple[str, str, str, random.Random]:
+    def _seat(self, visitor_id: str) -> tuple[str, str, str, random.Random, Sequence[str]]:
         now = time.time()
         ticket = VisitorTicket(visitor_id=visitor_id, issued_at=now, expires_at=now + 43_200, name=visitor_id)
         text = VisitorTickets((TICKET_KEY,), website_id="local").sign(ticket)
-        return self._cutter.url, text, self._chatroom_id, random.Random(self._chance.random())
+        chance = random.Random(self._chance.random())
+        return self._cutter.url, text, self._chatroom_id, chance, self._plan.transports
 
     def _comment(self, number: int) -> Comment:
         text = f"Comment {number}"
@@ -131,13 +137,23 @@ class Storm:
         """Kill the hub each time that a share of the comments is done; cut lines before, and in between."""
         for kill in range(1, self._plan.kills + 1):
             wanted = self._plan.comments * kill // (self._plan.kills + 1)
-            while self._done_count < wanted:
+            is_due = False
+            while not is_due:
+                before = self._done_count
                 await asyncio.sleep(self._chance.uniform(0.05, 0.3))
                 self._cutter.hold(share=0.1)
                 await asyncio.sleep(self._chance.uniform(0.01, 0.1))
-                self._cutter.cut(share=0.1)
+                self._cutter.cut(share=0.15)
+                await self._progress(before)
+                is_due = self._done_count >= wanted
             await asyncio.to_thread(self._hub.end, signal.SIGKILL)
             self._hub = await HubProcess(self._folder, self._port).ready()
+
+    async def _progress(self, before: int) -> None:
+        """Wait until a comment more is done than before, however slow the machine is; but not for ever."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                await self._until(lambda: self._done_count > before)
 
     async def _calm(self) -> None:
         """Let everybody come to rest. Whose line has held has to have all by now: nobody is made to ask again."""

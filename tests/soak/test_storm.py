@@ -23,7 +23,7 @@ STORED = [message(1, "one"), message(2, "two, edited")]
 
 
 def test_what_is_acknowledged_outlives_kills_and_cuts(tmp_path: Path) -> None:
-    plan = Plan(comments=150, writers=8, readers=2, kills=2, timeout_s=100, seed=1)
+    plan = Plan(comments=150, writers=8, readers=3, kills=2, timeout_s=100, seed=1)
     outcome = asyncio.run(Storm(plan, tmp_path).run())
     assert outcome.wrong == []
     assert outcome.cuts > 0
