@@ -506,8 +506,8 @@ def test_the_protocols_that_the_documents_name_exist() -> None:
 # Appearance
 
 
-def test_the_custom_properties_are_those_of_the_style_sheet() -> None:
-    style = (ROOT / "browser/comments.css").read_text()
+def test_the_custom_properties_are_those_of_the_style_sheets() -> None:
+    style = "".join(path.read_text() for path in sorted((ROOT / "browser").glob("*.css")))
     used = set(re.findall(r"var\((--chatix-[a-z-]+)", style))
     described = [name for cells in rows(README, "`--chatix-.*") for name in re.findall(r"--chatix-[a-z-]+", cells[0])]
     assert sorted(described) == sorted(used)

@@ -38,7 +38,11 @@ HOSTILE = [
 def bundle(tmp_path: Path) -> Path:
     folder = tmp_path / "bundle"
     folder.mkdir()
-    names = {"comments.js": "comments-AAAA1111.js", "comments.css": "comments-BBBB2222.css"}
+    names = {
+        "comments.js": "comments-AAAA1111.js",
+        "comments.css": "comments-BBBB2222.css",
+        "section.css": "section-CCCC3333.css",
+    }
     (folder / "manifest.json").write_text(json.dumps(names))
     return folder
 
@@ -174,6 +178,7 @@ class TestSection:
 class TestAssets:
     LINKS = [
         ("link", "/chatix-comments/static/comments-BBBB2222.css"),
+        ("link", "/chatix-comments/static/section-CCCC3333.css"),
         ("script", "/chatix-comments/static/comments-AAAA1111.js"),
     ]
 

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 STATIC_FOLDER = Path(__file__).parent / "static" / "chatix_comments"
+# What is in a page from its start, and for those who have no script what the script would load.
+NAMED = ("comments.js", "comments.css", "section.css")
 
 logger = logging.getLogger(__name__)
 
 
 class Manifest:
-    """Which file the browser bundle's ``comments.js`` and ``comments.css`` are, by their hashed names."""
+    """Which files of the browser bundle templates name, by their hashed names."""
 
     def __init__(self, folder: Path = STATIC_FOLDER) -> None:
         self._path = folder / "manifest.json"
@@ -33,13 +35,14 @@ class Manifest:
             return {}
         return {
             "stylesheet_url": f"{endpoint}/static/{names['comments.css']}",
+            "form_stylesheet_url": f"{endpoint}/static/{names['section.css']}",
             "script_url": f"{endpoint}/static/{names['comments.js']}",
         }
 
     def _read(self) -> None:
         try:
             names = json.loads(self._path.read_text("utf-8"))
-            self._names = {name: str(names[name]) for name in ("comments.js", "comments.css")}
+            self._names = {name: str(names[name]) for name in NAMED}
         except (OSError, ValueError, LookupError, TypeError) as exc:
             if not self._is_logged:
                 self._is_logged = True

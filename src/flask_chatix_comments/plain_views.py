@@ -307,7 +307,7 @@ def _render(state: AppState, form: Form, status: int, **values: Any) -> Response
     html = render_template(
         "chatix_comments/page.html",
         endpoint=endpoint,
-        stylesheet_url=links.get("stylesheet_url"),
+        stylesheet_urls=[url for name, url in links.items() if name.endswith("stylesheet_url")],
         post_token=form.post_token,
         name=form.name,
         text=form.text,
