@@ -28,6 +28,8 @@ export interface ConnectorHooks {
   live(chat: Chat): void;
   /** An attempt failed; there will be others. */
   failed(error: unknown): void;
+  /** Whether the reader has something under way that needs the line, though nobody looks at the page. */
+  isAtWork(): boolean;
 }
 
 export type NewChat = (access: Access, listener: ChatListener) => Promise<Chat>;
@@ -43,6 +45,9 @@ const STEADY_AFTER_MS = 10_000;
 const OFFLINE_AFTER_FAILURES = 3;
 /** A page that was hidden for so long may have slept through the end of its connection. */
 const PROBE_AFTER_HIDDEN_MS = 15_000;
+/** A page that nobody has looked at for so long lets its connection go, and catches up when somebody does. */
+export const REST_AFTER_HIDDEN_MS = 5 * 60_000;
+const LOOK_AGAIN_AT_WORK_MS = 30_000;
 /** Less than a call's own time: somebody is looking at the page. */
 const PROBE_TIMEOUT_MS = 5_000;
 
@@ -63,6 +68,9 @@ export class Connector {
   #closed: () => void = () => {};
   #wake: () => void = () => {};
   #hiddenSince: number | null = null;
+  /** Whether nobody has looked at the page for long, so that it needs no line. */
+  #isResting = false;
+  #rest: ReturnType<typeof setTimeout> | undefined;
 
   constructor(site: Site, newChat: NewChat, listener: RoomListener, hooks: ConnectorHooks) {
     this.#site = site;
@@ -88,6 +96,7 @@ export class Connector {
     this.#failures = 0;
     this.#become(this.#wasLive ? "reconnecting" : "connecting");
     this.#listen(this.#run.signal);
+    if (document.hidden) this.#onVisibility();
     void this.#loop(this.#run.signal);
   }
 
@@ -95,6 +104,7 @@ export class Connector {
   halt(): Chat | null {
     this.#run?.abort();
     this.#run = null;
+    this.#endRest();
     const chat = this.#chat;
     this.#chat = null;
     this.#become(this.#wasLive ? "reconnecting" : "connecting");
@@ -127,6 +137,10 @@ export class Connector {
         error = caught;
       }
       if (signal.aborted) return;
+      if (this.#isResting) {
+        await this.#untilLookedAt(signal);
+        continue;
+      }
       if (error instanceof TicketRefusedError) this.#refuseTicket();
       if (error instanceof GoneError) this.#site.noteNotLetIn();
       const delay = this.#afterTrouble(error);
@@ -163,7 +177,8 @@ export class Connector {
       if (!signal.aborted) await chat.drop();
       throw error;
     }
-    await this.#beLive(chat, closed);
+    if (this.#isResting) await chat.drop();
+    else await this.#beLive(chat, closed);
   }
 
   async #beLive(chat: Chat, closed: Promise<void>): Promise<void> {
@@ -242,9 +257,10 @@ export class Connector {
     return Math.max(jittered(delayMs), later(Math.min(wantedMs, LONGEST_PATIENT_DELAY_MS)));
   }
 
-  #pause(delayMs: number, signal: AbortSignal): Promise<void> {
+  /** @param delayMs `null`: until somebody or something wakes us. */
+  #pause(delayMs: number | null, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, delayMs);
+      const timer = delayMs === null ? undefined : setTimeout(resolve, delayMs);
       this.#wake = () => {
         clearTimeout(timer);
         resolve();
@@ -264,12 +280,34 @@ export class Connector {
   #onVisibility(): void {
     if (document.hidden) {
       this.#hiddenSince = Date.now();
+      this.#restIn(REST_AFTER_HIDDEN_MS);
       return;
     }
+    this.#endRest();
     const hiddenMs = this.#hiddenSince === null ? 0 : Date.now() - this.#hiddenSince;
     this.#hiddenSince = null;
     const isSure = this.liveChat?.isGapProof && hiddenMs < PROBE_AFTER_HIDDEN_MS;
     if (!isSure) void this.probe();
+  }
+
+  #restIn(delayMs: number): void {
+    clearTimeout(this.#rest);
+    this.#rest = setTimeout(() => {
+      if (this.#hooks.isAtWork()) return this.#restIn(LOOK_AGAIN_AT_WORK_MS);
+      this.#isResting = true;
+      this.#wake();
+      void this.#chat?.drop();
+    }, delayMs);
+  }
+
+  #endRest(): void {
+    clearTimeout(this.#rest);
+    this.#isResting = false;
+  }
+
+  async #untilLookedAt(signal: AbortSignal): Promise<void> {
+    this.#become(this.#wasLive ? "reconnecting" : "connecting");
+    while (this.#isResting && !signal.aborted) await this.#pause(null, signal);
   }
 
   #become(state: LineState): void {

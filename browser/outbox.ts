@@ -77,6 +77,11 @@ export class Outbox {
     return { kind, items: this.#items };
   }
 
+  /** All that is under way; the first comes next, or is being delivered. */
+  get items(): readonly Pending[] {
+    return this.#items;
+  }
+
   /** What comes next, if nobody is trying to deliver it just now. */
   get waiting(): Pending | null {
     return this.#running ? null : (this.#items[0] ?? null);

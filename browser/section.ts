@@ -90,6 +90,7 @@ export class Section {
       catchUp: (chat) => this.#catchUp(chat),
       live: (chat) => this.#onLive(chat),
       failed: (error) => this.#showTrouble(error),
+      isAtWork: () => this.#outbox.items.length > 0,
     });
     this.#mount(host);
   }

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { Connector, isRefusal, type LineState } from "../../browser/connector";
+import { Connector, isRefusal, type LineState, REST_AFTER_HIDDEN_MS } from "../../browser/connector";
 import {
   BusyError,
   type Chat,
@@ -24,6 +24,7 @@ let admitted: () => Promise<void>;
 /** What becomes of the next starts; without one they succeed. */
 let startOutcomes: (() => Promise<void>)[];
 let catchUp: (chat: Chat) => Promise<void>;
+let isAtWork: boolean;
 let connector: Connector;
 
 class FakeChat {
@@ -70,6 +71,7 @@ class FakeChat {
 }
 
 beforeEach(() => {
+  isAtWork = false;
   vi.useFakeTimers({ now: 1_000_000 });
   log = [];
   states = [];
@@ -109,6 +111,7 @@ beforeEach(() => {
     catchUp: (chat) => catchUp(chat),
     live: () => log.push("live"),
     failed: () => log.push("failed"),
+    isAtWork: () => isAtWork,
   });
 });
 
@@ -475,5 +478,79 @@ describe("halting", () => {
     await pass(60_000);
     expect(chats).toHaveLength(0);
     expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe("a page that nobody looks at", () => {
+  test("lets its connection go after a while, and catches up when somebody looks", async () => {
+    await live();
+    look(true);
+    await pass(REST_AFTER_HIDDEN_MS - 1);
+    expect(log).toEqual([]);
+    await pass(1);
+    expect(log).toEqual(["drop"]);
+    expect(states).toEqual(["reconnecting"]);
+    await pass(3_600_000);
+    expect(log).toEqual(["drop"]);
+    look(false);
+    await pass(0);
+    expect(log).toEqual(["drop", "restart", "join", "live"]);
+    expect(states.slice(-2)).toEqual(["catching-up", "live"]);
+  });
+
+  test("keeps it while the reader has something under way", async () => {
+    await live();
+    isAtWork = true;
+    look(true);
+    await pass(2 * REST_AFTER_HIDDEN_MS);
+    expect(log).toEqual([]);
+    isAtWork = false;
+    await pass(60_000);
+    expect(log).toEqual(["drop"]);
+  });
+
+  test("that is looked at in time keeps it", async () => {
+    await live();
+    look(true);
+    await pass(REST_AFTER_HIDDEN_MS - 1);
+    look(false);
+    await pass(REST_AFTER_HIDDEN_MS);
+    expect(log).not.toContain("drop");
+  });
+
+  test("does not go on asking a service that is down, nor when the network comes back", async () => {
+    startOutcomes = Array.from({ length: 100 }, () => () => Promise.reject(new LineError("down", false)));
+    connector.start();
+    look(true);
+    await pass(REST_AFTER_HIDDEN_MS);
+    const asked = log.length;
+    expect(asked).toBeGreaterThan(2);
+    dispatchEvent(new Event("online"));
+    await pass(3_600_000);
+    expect(log).toHaveLength(asked);
+    startOutcomes = [];
+    look(false);
+    await pass(0);
+    expect(states.at(-1)).toBe("live");
+  });
+
+  test("that was opened in the background rests like any other, and ends what it has begun", async () => {
+    setHidden(true);
+    let open = () => {};
+    startOutcomes = [() => new Promise((resolve) => (open = resolve))];
+    connector.start();
+    await pass(REST_AFTER_HIDDEN_MS);
+    open();
+    await pass(0);
+    expect(log).toEqual(["start", "drop", "join", "drop"]);
+    expect(states.at(-1)).toBe("connecting");
+  });
+
+  test("that goes away stops counting", async () => {
+    await live();
+    look(true);
+    connector.halt();
+    await pass(REST_AFTER_HIDDEN_MS);
+    expect(log).toEqual([]);
   });
 });

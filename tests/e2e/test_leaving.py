@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, expect
+from playwright.sync_api import Browser, Page, Playwright, WebSocket, expect
 
 from flask_chatix_comments.api import ChatixApi
 from tests.e2e.support import (
@@ -243,3 +243,34 @@ def test_back_and_forward_with_the_cache(
     expect(comment(page, "Back again")).to_be_visible()
     expect(section(page).get_by_role("textbox", name="Name")).to_have_value("Robin")
     context.close()
+
+
+HIDE = """(isHidden) => {
+  Object.defineProperty(document, "hidden", { configurable: true, value: isHidden });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def test_a_tab_that_nobody_looks_at_rests(site: Site, slug: str, new_reader: NewReader) -> None:
+    page = new_reader().context.new_page()
+    page.clock.install()
+    sockets: list[WebSocket] = []
+    page.on("websocket", lambda socket: sockets.append(socket))
+    page.goto(site.post_url(slug))
+    reach_section(page)
+    page.evaluate(HIDE, True)
+    # So long without a ping that the page may think the line dead, and begin another; that one is let go, too.
+    page.clock.fast_forward(5 * 60 * 1000)
+    wait_until(lambda: page.evaluate("true") and all(it.is_closed() for it in sockets), "the connection to be let go")
+    other = new_reader().open(site.post_url(slug))
+    reach_section(other)
+    write(other, "Written while nobody looked", name="Kim")
+    expect(comment(other, "Written while nobody looked")).to_be_visible()
+    used = len(sockets)
+    page.clock.fast_forward(10 * 60 * 1000)
+    assert articles(page).count() == 0
+    assert len(sockets) == used
+    page.evaluate(HIDE, False)
+    expect(comment(page, "Written while nobody looked")).to_be_visible()
+    expect_live(page)
+    assert len(sockets) == used + 1
