@@ -31,13 +31,23 @@ def free_port() -> int:
     return port
 
 
+def install_isso(folder: Path, *options: str) -> Path:
+    """Install Isso into an environment below *folder*; return the folder of its package.
+
+    Args:
+        options: More of them for pip.
+    """
+    venv.create(folder / "venv", with_pip=True)
+    quiet = ("--quiet", "--disable-pip-version-check")
+    pip = [folder / "venv/bin/python", "-m", "pip", "install", *quiet, *options, "isso"]
+    subprocess.run(pip, check=True, stderr=subprocess.DEVNULL)
+    return next(folder.glob("venv/lib/python*/site-packages/isso"))
+
+
 @contextmanager
 def running_isso(folder: Path) -> Iterator[Isso]:
     """Install Isso below *folder*, and run it."""
-    venv.create(folder / "venv", with_pip=True)
-    quiet = ("--quiet", "--disable-pip-version-check")
-    pip = [folder / "venv/bin/python", "-m", "pip", "install", *quiet, "isso"]
-    subprocess.run(pip, check=True, stderr=subprocess.DEVNULL)
+    install_isso(folder)
     port = free_port()
     settings = folder / "isso.cfg"
     settings.write_text(SETTINGS.format(folder=folder, port=port))
