@@ -9,6 +9,7 @@ export default defineConfig({
     HOSTED_FILE: JSON.stringify("./sdk/hosted-kinds.ts"),
     ACTIONS_FILE: JSON.stringify("./comment-actions.ts"),
     LIGHTBOX_FILE: JSON.stringify("./lightbox-dialog.ts"),
+    PICTURE_FILE: JSON.stringify("./picture.ts"),
     LEFT_BEHIND_FILE: JSON.stringify("./left-behind.ts"),
     FULL_CLIENT_FILE: JSON.stringify("./sdk/full-client.ts"),
   },

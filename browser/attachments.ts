@@ -1,19 +1,14 @@
 /**
  * The files of a comment: chosen, pasted or dropped, listed in the form until they are in the thread.
- *
- * Previews are drawn on a canvas: that needs no address for the file, and so no `blob:` in a site's policy.
  */
 
 import { make } from "./dom";
 import { describeLimits, faultOf, pixelFaultOf } from "./file-limits";
 import { formatBytes, strings } from "./i18n";
-import { type ImageSize, imageSize } from "./image-size";
+import { loadPicture } from "./load-picture";
 import { newKey } from "./outbox";
 import type { FileLimits } from "./site";
 
-const PREVIEW_PX = 96;
-/** To decode more than this for a small picture is not worth the memory. */
-const MOST_PREVIEW_PIXELS = 50_000_000;
 const EXTENSION = /\.([\p{L}\p{N}]{1,4})$/u;
 
 export interface AttachmentsListener {
@@ -162,12 +157,15 @@ export class Attachments {
   /** Look into the file. Should it be under way by the time that something is found, it is stopped. */
   async #inspect(file: File, row: Row): Promise<void> {
     const limits = this.#limits;
-    const size = await imageSize(file).catch(() => "unreadable" as const);
+    // Whoever cannot load it hears from the hub what is wrong with a picture.
+    const picture = await loadPicture().catch(() => null);
+    if (!picture) return;
+    const size = await picture.imageSize(file).catch(() => "unreadable" as const);
     if (size === "unreadable") this.#reject(file, strings.unreadableFile(file.name));
     else if (size && limits) {
       const fault = pixelFaultOf(file.name, size, limits);
       if (fault) this.#reject(file, fault);
-      else await drawPreview(row.preview, file, size);
+      else await picture.drawPreview(row.preview, file, size);
     }
   }
 
@@ -225,14 +223,3 @@ function isMeant(text: string, files: readonly File[]): boolean {
 }
 
 const extensionOf = (name: string): string => EXTENSION.exec(name)?.[1]?.toUpperCase() ?? "";
-
-/** A picture that the browser cannot decode leaves the extension in its place. */
-async function drawPreview(preview: HTMLElement, file: File, { width, height }: ImageSize): Promise<void> {
-  if (width * height > MOST_PREVIEW_PIXELS) return;
-  try {
-    const bitmap = await createImageBitmap(file, { resizeWidth: PREVIEW_PX, resizeQuality: "medium" });
-    const canvas = make("canvas", { width: String(bitmap.width), height: String(bitmap.height) });
-    canvas.getContext("bitmaprenderer")?.transferFromImageBitmap(bitmap);
-    preview.replaceChildren(canvas);
-  } catch {}
-}

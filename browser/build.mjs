@@ -19,7 +19,7 @@ import { redirect } from "./sdk/redirects.mjs";
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DEFAULT_OUTDIR = path.join(ROOT, "src/flask_chatix_comments/static/chatix_comments");
 const OURS =
-  /^(comments|section|hosted|actions|lightbox|leaving|sdk|signalr)-[A-Z0-9]{8}\.(js|css)$|^manifest\.json$|^NOTICE\.txt$/;
+  /^(comments|section|hosted|actions|lightbox|picture|leaving|sdk|signalr)-[A-Z0-9]{8}\.(js|css)$|^manifest\.json$|^NOTICE\.txt$/;
 
 /** Licence text of everything that may end up in the bundle; a package that is not here stops the build. */
 const LICENCES = {
@@ -78,6 +78,7 @@ const LATE_PARTS = {
   hosted: { constant: "HOSTED_FILE", entry: "browser/sdk/hosted-kinds.ts" },
   actions: { constant: "ACTIONS_FILE", entry: "browser/comment-actions.ts" },
   lightbox: { constant: "LIGHTBOX_FILE", entry: "browser/lightbox-dialog.ts" },
+  picture: { constant: "PICTURE_FILE", entry: "browser/picture.ts" },
   leaving: { constant: "LEFT_BEHIND_FILE", entry: "browser/left-behind.ts" },
 };
 

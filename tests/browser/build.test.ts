@@ -47,6 +47,7 @@ test("the manifest names hashed files, and nothing stale is left", () => {
     "hosted.js": expect.stringMatching(/^hosted-[A-Z0-9]{8}\.js$/),
     "actions.js": expect.stringMatching(/^actions-[A-Z0-9]{8}\.js$/),
     "lightbox.js": expect.stringMatching(/^lightbox-[A-Z0-9]{8}\.js$/),
+    "picture.js": expect.stringMatching(/^picture-[A-Z0-9]{8}\.js$/),
     "leaving.js": expect.stringMatching(/^leaving-[A-Z0-9]{8}\.js$/),
     "sdk.js": expect.stringMatching(/^sdk-[A-Z0-9]{8}\.js$/),
     "signalr.js": expect.stringMatching(/^signalr-[A-Z0-9]{8}\.js$/),
@@ -108,7 +109,7 @@ test("the published SignalR client is a part for those who need it", () => {
 
 test("late parts are asked for by the section, and take from it what both need", () => {
   const key = /Symbol\.for\("chatix-comments [A-Z0-9]{8}"\)/.exec(file("section.js"))?.[0] ?? "missing";
-  for (const name of ["hosted.js", "actions.js", "lightbox.js", "leaving.js"]) {
+  for (const name of ["hosted.js", "actions.js", "lightbox.js", "picture.js", "leaving.js"]) {
     expect(file("section.js")).toContain(`./${manifest[name]}`);
     expect(file(name)).toContain(key);
     expect(file(name)).not.toMatch(/%GROUP%|"section:/);

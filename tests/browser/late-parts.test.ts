@@ -86,3 +86,18 @@ test("a chat on the hosted service whose part does not come is a broken line", a
   const chat = newChat({ mode: "hosted", sdk: "bundled" } as never, {} as never);
   await expect(chat).rejects.toBeInstanceOf(LineError);
 });
+
+test("a picture is attached all the same where the part does not come that looks into it", async () => {
+  const load = vi.fn(() => Promise.reject(new TypeError("Failed to fetch")));
+  vi.doMock("../../browser/load-part", () => ({ partLoader: () => Object.assign(load, { loaded: null }) }));
+  const { Attachments } = await import("../../browser/attachments");
+  const heard = { changed: vi.fn(), counted: vi.fn(), refused: vi.fn(), withdrawn: vi.fn() };
+  const attachments = new Attachments(document.createElement("form"), heard);
+  attachments.limits = { most: 3, bytes: null, pixels: null, types: null };
+  const broken = new File(["no picture at all"], "cat.png", { type: "image/png" });
+  attachments.take([broken]);
+  await vi.waitFor(() => expect(load.mock.results[0]?.value).rejects.toThrow());
+  await new Promise((resolve) => setTimeout(resolve));
+  expect(attachments.files).toEqual([broken]);
+  expect(heard.refused).not.toHaveBeenCalled();
+});

@@ -1,10 +1,18 @@
 import { loadLightbox } from "../../browser/lightbox";
 import { loadActions } from "../../browser/load-actions";
 import { loadLeftBehind } from "../../browser/load-left-behind";
+import { loadPicture } from "../../browser/load-picture";
 import { loadSdk } from "../../browser/sdk/load-sdk";
 import { loadHosted } from "../../browser/sdk/new-chat";
 
 /** Load all parts that a section may ask for: faked time does not wait for a file. */
 export async function loadParts(): Promise<void> {
-  await Promise.all([loadSdk(), loadHosted(), loadActions(), loadLightbox(), loadLeftBehind()]);
+  await Promise.all([
+    loadSdk(),
+    loadHosted(),
+    loadActions(),
+    loadLightbox(),
+    loadPicture(),
+    loadLeftBehind(),
+  ]);
 }
