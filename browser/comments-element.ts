@@ -20,42 +20,37 @@ export class CommentsElement extends HTMLElement {
   #section: Section | null = null;
   #observer: IntersectionObserver | null = null;
   #trouble: HTMLElement | null = null;
-  /** Whether the element is on a page; asynchronous steps look whether it still is. */
-  #isActive = false;
+  /** While the element is on a page; asynchronous steps look whether it still is. */
+  #stay: AbortController | null = null;
   #isWanted = false;
 
-  readonly #onHide = () => this.#section?.depart();
-  readonly #onShow = (event: Event) => {
-    // A first `pageshow` is not a return; only a page from the back-forward cache is persisted.
-    if (event.type === "resume" || (event as PageTransitionEvent).persisted) this.#section?.start();
-  };
-
   connectedCallback(): void {
-    if (this.#isActive) return;
-    this.#isActive = true;
-    for (const type of ["pagehide", "pageshow"]) addEventListener(type, this.#listener(type));
-    for (const type of ["freeze", "resume"]) document.addEventListener(type, this.#listener(type));
+    if (this.#stay) return;
+    this.#stay = new AbortController();
+    const { signal } = this.#stay;
+    const depart = () => this.#section?.depart();
+    const start = () => this.#section?.start();
+    addEventListener("pagehide", depart, { signal });
+    document.addEventListener("freeze", depart, { signal });
+    document.addEventListener("resume", start, { signal });
+    // A first `pageshow` is not a return; only a page from the back-forward cache is persisted.
+    addEventListener("pageshow", ({ persisted }) => persisted && start(), { signal });
     this.#watch();
   }
 
   disconnectedCallback(): void {
     // An element that is only moved is disconnected and connected in one go: look again afterwards.
     queueMicrotask(() => {
-      if (this.#isActive && !this.isConnected) this.#deactivate();
+      if (this.#stay && !this.isConnected) this.#deactivate(this.#stay);
     });
   }
 
-  #deactivate(): void {
-    this.#isActive = false;
+  #deactivate(stay: AbortController): void {
+    stay.abort();
+    this.#stay = null;
     this.#isWanted = false;
-    for (const type of ["pagehide", "pageshow"]) removeEventListener(type, this.#listener(type));
-    for (const type of ["freeze", "resume"]) document.removeEventListener(type, this.#listener(type));
     this.#observer?.disconnect();
     this.#section?.close();
-  }
-
-  #listener(type: string): (event: Event) => void {
-    return type === "pagehide" || type === "freeze" ? this.#onHide : this.#onShow;
   }
 
   #watch(): void {
@@ -80,14 +75,14 @@ export class CommentsElement extends HTMLElement {
     // In this order if possible; but nobody waits long for rooms that were left some other day.
     await Promise.race([sweeping, new Promise((resolve) => setTimeout(resolve, LONGEST_SWEEP_MS))]);
     const [{ openSection }] = await Promise.all([loadSection(), loadStyle()]);
-    if (!this.#isActive) return;
+    if (!this.#stay) return;
     this.#trouble?.remove();
     this.#section ??= openSection(this);
     this.#section.start();
   }
 
   #showTrouble(): void {
-    if (!this.#isActive) return;
+    if (!this.#stay) return;
     const button = make("button", { class: "chatix-retry", type: "button" }, entryStrings.tryAgain);
     const message = make("p", { class: "chatix-error", role: "alert" }, entryStrings.cannotLoad);
     this.#trouble?.remove();

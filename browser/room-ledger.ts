@@ -15,7 +15,7 @@ import { type SdkSource, sdkFrom } from "./site";
 export const PREFIX = "chatix-comments:room:";
 const HEARTBEAT_MS = 20_000;
 /** Hidden tabs run timers about once a minute. */
-const STALE_AFTER_MS = 3 * 60_000;
+const STALE_AFTER_MS = 180_000;
 
 export interface LedgerEntry {
   readonly mode: "hub" | "hosted";
