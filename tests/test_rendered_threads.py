@@ -18,6 +18,7 @@ from flask_chatix_comments.thread_cache import MAX_AGE_S
 from tests.flask_support import Clock, Site
 
 HUB = "https://hub.example/v1"
+HOSTED = {"CHATIX_WEBSITE_ID": "site-1", "CHATIX_API_KEY": "the key"}
 
 
 @pytest.fixture
@@ -201,3 +202,33 @@ class TestTemplatesOfTheSite:
         blog.app.jinja_env.globals["number"] = lambda: next(numbers)
         blog.app.jinja_loader = DictLoader({"chatix_comments/thread.html": "<b>{{ number() }}</b>"})
         assert [section(blog).select("b")[0].text for _ in range(2)] == ["0", "1"]
+
+
+class TestTheHostedService:
+    """Its messages do not say who wrote them."""
+
+    def test_names_are_asked_for_and_kept(self, make_blog: Callable[..., Site]) -> None:
+        blog = make_blog(**HOSTED)
+        for sender_id, more in (("one", {}), ("two", {}), ("one", {}), ("boss", {"sender_flag": 1})):
+            blog.api.write("room-7", "text", sender_id=sender_id, sender_name=None, **more)
+        blog.api.faults["/visitor/get"] = lambda: self._visitor(blog)
+        for _ in range(2):
+            authors = [tag.text for tag in section(blog).select(".chatix-author")]
+            assert authors == ["Reader one", "Guest", "Reader one", "Guest"]
+            blog.state.threads.forget("7")
+        assert [query["visitorId"] for query in blog.api.queries("/visitor/get")] == ["one", "two"]
+
+    @staticmethod
+    def _visitor(blog: Site) -> httpx.Response:
+        visitor_id = blog.api.calls[-1][1]["visitorId"]
+        known = visitor_id == "one"
+        return httpx.Response(200 if known else 404, json={"uuid": visitor_id, "name": f"Reader {visitor_id}"})
+
+    def test_comments_without_names_are_better_than_none(self, make_blog: Callable[..., Site]) -> None:
+        blog = make_blog(**HOSTED)
+        for number in range(3):
+            blog.api.write("room-7", "text", sender_id=f"sender-{number}", sender_name=None)
+        blog.api.fail("/visitor/get", httpx.ConnectError("no answer"))
+        assert len(section(blog).select("article")) == 3
+        # GET is tried again; but nobody else is asked about.
+        assert {query["visitorId"] for query in blog.api.queries("/visitor/get")} == {"sender-0"}

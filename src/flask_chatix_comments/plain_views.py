@@ -237,8 +237,11 @@ def _fetch(state: AppState, entry: RegistryEntry, before_id: str | None) -> Thre
     if entry.is_private:
         messages = list(map(_without_file, messages))
     has_older = page.has_more or len(messages) > size
+    messages = messages[-size:]
+    if state.config.is_hosted:
+        messages = list(state.sender_names.add_to(messages, state.reader_api()))
     is_closed = entry.state is RoomState.CLOSED
-    return Thread(str(entry.chatroom_id), tuple(messages[-size:]), has_older, is_closed)
+    return Thread(str(entry.chatroom_id), tuple(messages), has_older, is_closed)
 
 
 def _without_file(message: Message) -> Message:

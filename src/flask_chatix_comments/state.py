@@ -34,6 +34,7 @@ from .room_lookup import RoomLookup
 from .room_maker import RoomMaker
 from .room_watch import RoomWatch
 from .rooms import RoomService
+from .sender_names import SenderNames
 from .thread_cache import ThreadCache
 from .tokens import BrowserCookies, GuestCookies, PostTokens, VisitorTickets
 from .visitors import Identity, Visitors
@@ -135,6 +136,7 @@ class AppState:
         wait_s = TEST_WAIT_S if config.is_testing else READER_WAIT_S
         self.room_maker = RoomMaker(self._make_room, require=self._require_api, wait_s=wait_s)
         self.background = Background()
+        self.sender_names = SenderNames()
         self.threads = self._make_thread_cache()
         self.comment_counts = self._make_comment_counts()
         self.monotonic = time.monotonic
@@ -173,6 +175,7 @@ class AppState:
             is_up=self._is_api_up,
             wait_s=self.config.render_wait_s,
             page_size=self.config.page_size,
+            names=self.sender_names if self.config.is_hosted else None,
         )
 
     def _make_comment_counts(self) -> CommentCounts:

@@ -19,6 +19,7 @@ from .background import Background
 from .errors import ApiError, ApiPausedError, ApiStatusError, HubMissingError, HubStartError, RegistryError
 from .models import Message
 from .registry import RegistryEntry, RoomState
+from .sender_names import SenderNames
 
 if TYPE_CHECKING:
     from .api import ChatixApi
@@ -88,6 +89,7 @@ class ThreadCache:
         is_up: Whether it makes sense to wait for the API.
         wait_s: How long a page waits for what is not known.
         page_size: How many comments a page shows.
+        names: Knows the authors of messages that do not say it themselves.
         clock: Seconds that never go back.
     """
 
@@ -100,6 +102,7 @@ class ThreadCache:
         is_up: Callable[[], bool],
         wait_s: float,
         page_size: int,
+        names: SenderNames | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._find_entry = find_entry
@@ -108,6 +111,7 @@ class ThreadCache:
         self._is_up = is_up
         self._wait_s = wait_s
         self._page_size = page_size
+        self._names = names
         self.clock = clock
         # No lock: what is done to it is one step of the interpreter each.
         self._slots: dict[str, _Slot] = {}
@@ -176,7 +180,10 @@ class ThreadCache:
         page = api.history(chatroom_id, limit=min(self._page_size, 99) + 1)
         messages = tuple(message for message in page.messages if not message.is_whisper)
         has_older = page.has_more or len(messages) > self._page_size
-        return Thread(chatroom_id, messages[-self._page_size :], has_older, cursor=page.cursor)
+        messages = messages[-self._page_size :]
+        if self._names is not None:
+            messages = self._names.add_to(messages, api)
+        return Thread(chatroom_id, messages, has_older, cursor=page.cursor)
 
     def _keep(self, post_id: str, slot: _Slot) -> None:
         self._slots.pop(post_id, None)
