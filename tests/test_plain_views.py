@@ -11,6 +11,7 @@ import httpx
 import pytest
 from bs4 import BeautifulSoup
 from flask.testing import FlaskClient
+from jinja2 import StrictUndefined
 from werkzeug.test import TestResponse
 
 from flask_chatix_comments import RoomState, Visitor
@@ -376,12 +377,17 @@ class TestThread:
         for number in range(5):
             site.api.write("room", f"text {number}")
         site.api.write("room", "a whisper", is_whisper=True)
-        client, url, seen = site.app.test_client(), f"/chatix-comments/thread?post={site.post_token()}", []
+        client, url, seen = (
+            site.app.test_client(),
+            f"/chatix-comments/thread?post={site.post_token()}&back=/posts/7",
+            [],
+        )
         while url:
             soup = page(client.get(url))
             seen.append([tag.text for tag in soup.select("article .chatix-text")])
             forms = soup.select("form.chatix-earlier-form")
             query = "&".join(f"{field['name']}={field['value']}" for form in forms for field in form.select("input"))
+            assert not forms or "back=/posts/7" in query
             url = f"/chatix-comments/thread?{query}" if forms else ""
         assert [text for part in reversed(seen) for text in part] == [f"text {number}" for number in range(5)]
         assert "rel" in soup.select_one(".chatix-body .chatix-note a").attrs  # type: ignore[union-attr]
@@ -465,6 +471,19 @@ def test_a_page_below_a_path_stays_there(blog: Site) -> None:
     form = {"post": blog.post_token(), "name": "Robin", "text": "x"}
     answer = client.post(POST, data=form, headers=SAME, environ_overrides={"SCRIPT_NAME": "/blog"})
     assert answer.headers["Location"].startswith("/blog/chatix-comments/thread?")
+
+
+def test_a_site_that_takes_undefined_names_for_errors_has_all_of_this(blog: Site) -> None:
+    blog.app.jinja_env.undefined = StrictUndefined
+    client = blog.app.test_client()
+    with blog.app.test_request_context():
+        assert blog.state.renderer.comments("hello")
+    for answer in (send(blog, client=client), send(blog, ""), send(blog, headers={"Sec-Fetch-Site": "none"})):
+        assert answer.status_code in (200, 303, 422)
+    assert client.get(f"/chatix-comments/thread?post={blog.post_token()}&back=/x").status_code == 200
+    assert client.get("/chatix-comments/thread").status_code == 400
+    with blog.app.test_request_context():
+        assert "A comment" in blog.state.renderer.comments("hello")
 
 
 class TestRates:

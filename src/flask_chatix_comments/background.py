@@ -85,15 +85,23 @@ class _Crew:
         with self._condition:
             if key in self._open or len(self._open) >= QUEUE_SIZE:
                 return None
+            if self._idle <= len(self._waiting) and self._threads < AT_ONCE and not self._call_one():
+                return None
             job = Job(key, work)
             self._open.add(key)
             self._waiting.append(job)
-            if self._idle < len(self._waiting) and self._threads < AT_ONCE:
-                self._threads += 1
-                threading.Thread(target=self._run, name="chatix-background", daemon=True).start()
-            else:
-                self._condition.notify_all()
+            self._condition.notify_all()
             return job
+
+    def _call_one(self) -> bool:
+        """Start another thread; tell whether there is one at all."""
+        try:
+            threading.Thread(target=self._run, name="chatix-background", daemon=True).start()
+        except RuntimeError:
+            # The system gives no more threads. A page does without.
+            return self._threads > 0
+        self._threads += 1
+        return True
 
     def drop(self) -> None:
         with self._condition:

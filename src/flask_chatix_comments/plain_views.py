@@ -32,7 +32,7 @@ from .plain_words import WORDS
 from .reader_urls import locator
 from .registry import RegistryEntry, RoomState
 from .registry_upkeep import follow_moves
-from .shown_comments import show_thread
+from .shown_comments import BLANK_FORM, show_thread
 from .state import AppState, get_state
 from .thread_cache import Thread
 from .tokens import PostClaim
@@ -312,12 +312,10 @@ def _render(state: AppState, form: Form, status: int, **values: Any) -> Response
         endpoint=endpoint,
         stylesheet_urls=[url for name, url in links.items() if name.endswith("stylesheet_url")],
         post_token=form.post_token,
-        name=form.name,
-        text=form.text,
-        back=form.back,
         words=WORDS,
         is_paged="before" in request.args,
-        **values,
+        is_closed=False,
+        **{**BLANK_FORM, "thread": None, "name": form.name, "text": form.text, "back": form.back, **values},
     )
     return Response(html, status, headers=_HEADERS)
 

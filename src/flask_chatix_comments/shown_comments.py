@@ -29,6 +29,9 @@ _JOINER = "\u200d"
 _MODIFIERS = range(0x1F3FB, 0x1F400)
 _REGIONAL = range(0x1F1E6, 0x1F200)
 
+#: What the template of the form gets where nothing has been typed yet. A site may have undefined names be errors.
+BLANK_FORM = dict.fromkeys(("name", "text", "back", "confirmation", "notice", "field", "user_name"), "")
+
 #: From an address that the API told to the one by which the reader has it; ``None`` if it is not the hub's.
 Locate = Callable[[str], str | None]
 

@@ -20,7 +20,7 @@ from .bundle import Manifest
 from .models import MAX_TITLE_CHARS, MessageType, Post, PostIdLike, normalize_post_id, normalize_title
 from .plain_words import WORDS
 from .reader_urls import locator
-from .shown_comments import Locate, ShownThread, show_thread
+from .shown_comments import BLANK_FORM, Locate, ShownThread, show_thread
 from .state import AppState
 from .thread_cache import Thread
 from .tokens import PostClaim, PostTokens
@@ -31,7 +31,7 @@ _OWN_FILES = frozenset(str(_OWN_FOLDER / f"{name}.html") for name in ("comments"
 #: What the template of the section includes.
 _PARTS = ("chatix_comments/form.html", "chatix_comments/thread.html")
 #: What pages have made of one thread: the same for all readers, but for the host by which they came.
-MAX_KEPT_OF_THREAD = 8
+MAX_KEPT_OF_THREAD = 4
 _ASSETS_TAKEN = "chatix_comments.assets_taken"
 
 Arguments = ParamSpec("Arguments")
@@ -154,7 +154,7 @@ class SectionRenderer:
         html = kept.get(key) if is_to_be_kept else None
         if html is None:
             shown: ShownThread | None = None if thread is None else show_thread(thread, locate)
-            html = self._run(templates, {**values, "thread": shown, "words": WORDS})
+            html = self._run(templates, {**BLANK_FORM, **values, "thread": shown, "words": WORDS})
             if is_to_be_kept:
                 if len(kept) >= most:
                     kept.clear()
