@@ -89,6 +89,9 @@ def install_npm_packages(root: Path, environment: dict[str, str], *, for_develop
     wanted = f"{lock} {'development' if for_development else 'build'}"
     if stamp.exists() and stamp.read_text() in {wanted, f"{lock} development"}:
         return
+    if stamp.parent.is_symlink():
+        # npm would empty the folder behind it, which others may be using.
+        stamp.parent.unlink()
     omit = [] if for_development else ["--omit=dev"]
     run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", *omit], root, environment)
     stamp.write_text(wanted)
