@@ -59,6 +59,7 @@ def test_none_and_empty_text_are_not_set(key: str, blank: str | None) -> None:
         ("CHATIX_CREATE", "reach", "reach", "create"),
         ("CHATIX_SDK", "bundled", "bundled", "sdk"),
         ("CHATIX_HUB_LOG_FORMAT", "json", "json", "hub_log_format"),
+        ("CHATIX_HUB_PRESENCE", "off", "off", "hub_presence"),
         ("CHATIX_HUB_LOG_LEVEL", "error", "error", "hub_log_level"),
         ("CHATIX_HUB_METRICS_KEY", "m" * 20, ("m" * 20,), "hub_metrics_keys"),
         ("CHATIX_API_URL", "https://localhost/chat/v1/", "https://localhost/chat/v1", "api_url"),

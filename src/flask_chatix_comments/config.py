@@ -50,6 +50,7 @@ SETTINGS: tuple[str, ...] = (
     "CHATIX_HUB_ROOM_DAYS",
     "CHATIX_HUB_VISITOR_DAYS",
     "CHATIX_HUB_ALLOWED_ORIGINS",
+    "CHATIX_HUB_PRESENCE",
     "CHATIX_HUB_TRUSTED_PROXIES",
     "CHATIX_HUB_LIMITS",
     "CHATIX_HUB_CONNECTIONS_PER_VISITOR",
@@ -144,6 +145,7 @@ class ChatixConfig:
     hub_restore_days: int
     retention: RetentionSettings
     hub_allowed_origins: tuple[str, ...]
+    hub_presence: Literal["count", "members", "off"]
     hub_limits: LimitSettings
     ticket_keys: tuple[str, ...] = field(repr=False)
     post_keys: tuple[str, ...] = field(repr=False)
@@ -229,6 +231,7 @@ class ChatixConfig:
             hub_restore_days=read("CHATIX_HUB_RESTORE_DAYS", values.int_between(0, 3650), 30),
             retention=RetentionSettings.of(read),
             hub_allowed_origins=read("CHATIX_HUB_ALLOWED_ORIGINS", values.origins, ()),
+            hub_presence=read("CHATIX_HUB_PRESENCE", values.presence, "count"),
             hub_limits=LimitSettings.of(read),
             ticket_keys=read("CHATIX_TICKET_KEY", values.key_list, ()),
             post_keys=read("CHATIX_POST_KEY", values.key_list, ()),

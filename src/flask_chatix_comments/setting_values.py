@@ -100,6 +100,7 @@ def sdk_source(value: Any) -> Literal["bundled", "widget"]:
 
 
 LOG_FORMATS: tuple[Literal["text", "json"], ...] = ("text", "json")
+PRESENCES: tuple[Literal["count", "members", "off"], ...] = ("count", "members", "off")
 LOG_LEVELS: tuple[Literal["info", "warning", "error"], ...] = ("info", "warning", "error")
 
 
@@ -108,6 +109,13 @@ def log_format(value: Any) -> Literal["text", "json"]:
         if value == known:
             return known
     raise ValueError("must be 'text' or 'json'; leave it out for what the site's own logging says.")
+
+
+def presence(value: Any) -> Literal["count", "members", "off"]:
+    for known in PRESENCES:
+        if value == known:
+            return known
+    raise ValueError("must be 'count', 'members' or 'off'.")
 
 
 def log_level(value: Any) -> Literal["info", "warning", "error"]:

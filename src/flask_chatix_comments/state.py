@@ -340,6 +340,7 @@ class AppState:
             max_connections_per_address=limits.connections_per_address,
             max_chatrooms_per_visitor=limits.chatrooms_per_visitor,
             rates=RateConfig.of(limits.rates),
+            presence=self.config.hub_presence,
             trusted_proxies=limits.trusted_proxies,
             public_url=self.config.hub_url,
             uploads=uploads,

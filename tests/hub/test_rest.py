@@ -188,7 +188,7 @@ async def test_messages(hub: Hub) -> None:
         assert found == {"chatroom_id": room, "message": message}
 
     listed = (await hub.get("/chatroom/messages", chatroomId=room)).json()
-    assert listed == {"items": [sent, second], "cursor": "2", "has_more": False, "is_closed": False}
+    assert listed == {"items": [sent, second], "cursor": "2", "has_more": False, "is_closed": False, "total": 2}
     earlier = (await hub.get("/chatroom/messages", chatroomId=room, lastMessageId=second["uuid"], count=1)).json()
     assert earlier["items"] == [sent]
     edited = (
@@ -205,6 +205,7 @@ async def test_messages(hub: Hub) -> None:
         "cursor": "4",
         "has_more": False,
         "is_closed": False,
+        "total": 1,
     }
     assert len((await hub.get("/chatroom/changes", chatroomId=room, count=1)).json()["items"]) == 1
     counts = await hub.post("/chatroom/counts", {"chatroom_ids": [room, "nowhere"]})

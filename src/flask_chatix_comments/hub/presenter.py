@@ -39,6 +39,7 @@ def present_history(history: History, caller: Caller | None, base_url: str) -> J
         "cursor": format_cursor(history.cursor),
         "has_more": history.has_more,
         "is_closed": history.is_closed,
+        "total": history.total,
     }
 
 
@@ -49,6 +50,7 @@ def present_changes(changes: Changes, caller: Caller | None, base_url: str) -> J
         "cursor": format_cursor(changes.cursor),
         "has_more": changes.has_more,
         "is_closed": changes.is_closed,
+        "total": changes.total,
     }
 
 

@@ -281,6 +281,7 @@ async def test_changes_since_a_cursor(world: World) -> None:
         "cursor": changes["cursor"],
         "has_more": False,
         "is_closed": False,
+        "total": 2,
         "now": START,
     }
     paged = await bob.call("GetChatroomChanges", room, None, 2)

@@ -413,6 +413,16 @@ async def test_what_is_read_says_whether_the_room_is_closed(store: SqlStore, roo
     assert (await store.changes_since(room, Cursor(), limit=1, with_whispers=False)).is_closed is is_closed
 
 
+async def test_what_is_read_says_how_many_messages_there_are(store: SqlStore, room: str) -> None:
+    for number in range(1, 4):
+        await append(store, number)
+    await append(store, 4, is_whisper=True)
+    await store.delete_message(room, "m1")
+    for with_whispers in (True, False):
+        assert (await store.page_before(room, None, limit=1, with_whispers=with_whispers)).total == 2
+        assert (await store.changes_since(room, Cursor(), limit=1, with_whispers=with_whispers)).total == 2
+
+
 async def test_a_page_of_changes_may_end_before_the_whispers_or_among_them(
     store: SqlStore, room: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,12 +60,14 @@ class History:
         cursor: What the reader knows once it has read this page and every newer one.
         has_more: Whether there are older ones.
         is_closed: Whether the chatroom is read-only.
+        total: How many messages there are in all; whispers do not count.
     """
 
     messages: Sequence[Message]
     cursor: Cursor
     has_more: bool
     is_closed: bool
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +78,14 @@ class Changes:
         cursor: Where to go on.
         has_more: Whether there is more already.
         is_closed: Whether the chatroom is read-only.
+        total: How many messages there are in all; whispers do not count.
     """
 
     messages: Sequence[Message]
     cursor: Cursor
     has_more: bool
     is_closed: bool
+    total: int
 
 
 class UploadState(enum.StrEnum):

@@ -78,9 +78,9 @@ _living_by_id = Prepared(sa.select(messages).where(_is_in_room, _is_it, ~message
 _sub_of = Prepared(sa.select(messages.c.sub).where(_is_it))
 _change = messages.update().where(_is_it)
 _state = Prepared(
-    sa.select(chatrooms.c.last_change, chatrooms.c.last_whisper_change, chatrooms.c.is_closed).where(
-        chatrooms.c.id == sa.bindparam("key")
-    )
+    sa.select(
+        chatrooms.c.last_change, chatrooms.c.last_whisper_change, chatrooms.c.is_closed, chatrooms.c.message_count
+    ).where(chatrooms.c.id == sa.bindparam("key"))
 )
 
 
@@ -216,7 +216,7 @@ def page_before(
     connection: sa.Connection, chatroom_id: str, before: Message | None, limit: int, with_whispers: bool
 ) -> History:
     """Return the living messages just before *before*, oldest first."""
-    cursor, is_closed = _read_state(connection, chatroom_id, with_whispers)
+    cursor, is_closed, total = _read_state(connection, chatroom_id, with_whispers)
     place = _END
     if before is not None:
         row = _sub_of.first(connection, {"key": before.message_id})
@@ -225,23 +225,23 @@ def page_before(
     rows = _newest[with_whispers].all(connection, {"room": chatroom_id, "count": limit + 1, **place})
     found = [message_from_row(row) for row in rows]
     page = _cut(found[:limit])
-    return History(page[::-1], cursor, has_more=len(page) < len(found), is_closed=is_closed)
+    return History(page[::-1], cursor, has_more=len(page) < len(found), is_closed=is_closed, total=total)
 
 
-def _read_state(connection: sa.Connection, chatroom_id: str, with_whispers: bool) -> tuple[Cursor, bool]:
-    """Return where the chatroom's changes have got to, and whether it is read-only."""
+def _read_state(connection: sa.Connection, chatroom_id: str, with_whispers: bool) -> tuple[Cursor, bool, int]:
+    """Return where the chatroom's changes have got to, whether it is read-only, and how many messages it has."""
     row = _state.first(connection, {"key": chatroom_id})
     if row is None:
-        return Cursor(), False
-    last_change, last_whisper_change, is_closed = row
-    return Cursor(last_change, last_whisper_change if with_whispers else 0), bool(is_closed)
+        return Cursor(), False, 0
+    last_change, last_whisper_change, is_closed, total = row
+    return Cursor(last_change, last_whisper_change if with_whispers else 0), bool(is_closed), total
 
 
 def changes_since(
     connection: sa.Connection, chatroom_id: str, cursor: Cursor, limit: int, with_whispers: bool
 ) -> Changes:
     """Return what happened after *cursor*: what all may see first, then whispers."""
-    newest, is_closed = _read_state(connection, chatroom_id, with_whispers)
+    newest, is_closed, total = _read_state(connection, chatroom_id, with_whispers)
     cursor = _not_ahead(cursor, newest, with_whispers)
     # One more than wanted: its presence tells that there is more.
     found = _changed(connection, chatroom_id, cursor.change, limit + 1, is_whisper=False)
@@ -251,7 +251,7 @@ def changes_since(
     for message in page:
         kind = "whisper_change" if message.is_whisper else "change"
         cursor = replace(cursor, **{kind: message.change})
-    return Changes(page, cursor, has_more=len(page) < len(found), is_closed=is_closed)
+    return Changes(page, cursor, has_more=len(page) < len(found), is_closed=is_closed, total=total)
 
 
 def _not_ahead(cursor: Cursor, newest: Cursor, with_whispers: bool) -> Cursor:
