@@ -4,7 +4,7 @@
 
 import { make } from "./dom";
 import { describeLimits, faultOf, pixelFaultOf } from "./file-limits";
-import { formatBytes, strings } from "./i18n";
+import { entryStrings, formatBytes, strings } from "./i18n";
 import { loadPicture } from "./load-picture";
 import { newKey } from "./outbox";
 import type { FileLimits } from "./site";
@@ -20,6 +20,8 @@ export interface AttachmentsListener {
   refused(reasons: readonly string[]): void;
   /** This file is not to be posted any more; it may be under way. */
   withdrawn(file: File): void;
+  /** The reader wants this file, which was not posted, to be tried again. */
+  retried(file: File): void;
 }
 
 interface Row {
@@ -27,6 +29,8 @@ interface Row {
   readonly preview: HTMLElement;
   readonly progress: HTMLProgressElement;
   readonly button: HTMLButtonElement;
+  /** Offered while a file has not been posted. */
+  again: HTMLButtonElement | null;
 }
 
 export class Attachments {
@@ -116,8 +120,20 @@ export class Attachments {
     for (const [file, row] of this.#rows) this.#fill(row, file);
   }
 
-  #fill({ progress, button }: Row, file: File): void {
+  /** This one was not posted, for a reason that may pass. */
+  offerAgain(file: File): void {
+    const row = this.#rows.get(file);
+    if (!row || row.again) return;
+    const name = `${entryStrings.tryAgain}: ${file.name}`;
+    row.again = make("button", { type: "button", "aria-label": name }, entryStrings.tryAgain);
+    row.again.addEventListener("click", () => this.#listener.retried(file));
+    row.button.after(row.again);
+  }
+
+  #fill(row: Row, file: File): void {
+    const { progress, button } = row;
     const isUnderWay = this.#underWay.has(file);
+    if (isUnderWay) takeAway(row);
     const action = isUnderWay ? strings.cancel : strings.remove;
     progress.hidden = !isUnderWay;
     if (!isUnderWay) progress.value = 0;
@@ -140,7 +156,7 @@ export class Attachments {
     const size = make("span", { class: "chatix-size" }, formatBytes(file.size));
     const facts = make("span", { class: "chatix-facts" }, name, size, progress);
     const element = make("li", {}, preview, facts, button);
-    const row: Row = { element, preview, progress, button };
+    const row: Row = { element, preview, progress, button, again: null };
     button.addEventListener("click", () => this.#withdraw(file));
     this.#rows.set(file, row);
     this.list.append(element);
@@ -214,6 +230,14 @@ export class Attachments {
     event.preventDefault();
     this.take(files);
   }
+}
+
+/** The keyboard, which has pressed it, goes on beside it. */
+function takeAway(row: Row): void {
+  const hadFocus = row.again !== null && row.again === document.activeElement;
+  row.again?.remove();
+  row.again = null;
+  if (hadFocus) row.button.focus();
 }
 
 /** Word processors copy a picture of the text along with it, and file managers the names of the files. */

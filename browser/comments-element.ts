@@ -36,6 +36,8 @@ export class CommentsElement extends HTMLElement {
     // A first `pageshow` is not a return; only a page from the back-forward cache is persisted.
     addEventListener("pageshow", ({ persisted }) => persisted && start(), { signal });
     this.#watch();
+    // A link to a comment is wanted wherever the section is: the comment may be one that has yet to come.
+    if (location.hash.startsWith("#comment-")) this.#reach();
   }
 
   disconnectedCallback(): void {

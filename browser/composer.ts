@@ -12,6 +12,8 @@ import { WhisperToggle } from "./whisper-toggle";
 /** The counter appears when this part of the limit is used. */
 const COUNTER_FROM = 0.9;
 
+type Warned = "name" | "text";
+
 /** What is wrong, and where the reader can mend it. */
 export type Fault = [message: string, where: "text" | "name" | "files" | "form"];
 
@@ -48,6 +50,8 @@ export class Composer {
   #isManager = false;
   #isPending = false;
   #isSending = false;
+  /** What is said to be too long already. */
+  readonly #warned: Record<Warned, string | null> = { name: null, text: null };
 
   /** @param withdraw Hears of a file that the reader has taken back; it may be under way. */
   constructor(submit: (draft: Draft) => void, withdraw: (file: File) => void) {
@@ -59,6 +63,7 @@ export class Composer {
       counted: (count) => this.#text.toggleAttribute("required", count === 0),
       refused: (reasons) => this.#tell(reasons.join("\n"), "files"),
       withdrawn: withdraw,
+      retried: (file) => this.#post("", [file]),
     });
     this.element.append(
       this.#nameField,
@@ -78,8 +83,10 @@ export class Composer {
     );
     this.element.addEventListener("submit", (event) => this.#onSubmit(event));
     this.element.addEventListener("input", ({ target }) => {
-      if (target instanceof Element && target.hasAttribute("aria-invalid")) this.#forgive();
+      const isWarned = this.#warned.name !== null || this.#warned.text !== null;
+      if (!isWarned && target instanceof Element && target.hasAttribute("aria-invalid")) this.#forgive();
       this.#onInput();
+      this.#warn();
     });
     this.#text.addEventListener("keydown", (event) => this.#onKey(event));
     this.#showWhisper();
@@ -90,14 +97,16 @@ export class Composer {
     return this.#text.value !== "" || this.#attachments.files.length > 0;
   }
 
-  /** Make a change above the form; whoever is writing sees the form stay where it is. */
-  keepInPlace(change: () => void): void {
-    const isInUse = this.element.contains(document.activeElement);
-    const before = this.element.getBoundingClientRect().top;
-    change();
-    if (!isInUse) return;
-    const moved = this.element.getBoundingClientRect().top - before;
-    if (moved) scrollBy({ top: moved, behavior: "instant" });
+  /** What is being written as a comment, or would be one. */
+  get draft(): string {
+    return this.#whisper.isOn ? "" : this.#text.value;
+  }
+
+  /** Put what was written before into an empty box. */
+  fill(text: string): void {
+    if (!text || this.#text.value) return;
+    this.#text.value = text;
+    this.#onInput();
   }
 
   /** Say whether there is any use in posting; what was typed stays to be copied. */
@@ -188,6 +197,11 @@ export class Composer {
     else this.#clearText();
   }
 
+  /** This file was not posted; the reader may have it tried again, by itself. */
+  offerAgain(file: File): void {
+    this.#attachments.offerAgain(file);
+  }
+
   /** Say what went wrong, and where. A reader who has turned to something else keeps the focus there. */
   fail(...[message, where]: Fault): void {
     const input = this.#tell(message, where);
@@ -214,6 +228,7 @@ export class Composer {
 
   #clearText(): void {
     this.#text.value = "";
+    this.#warned.text = null;
     this.#forgive();
     this.#onInput();
   }
@@ -229,10 +244,12 @@ export class Composer {
 
   #onSubmit(event: Event): void {
     event.preventDefault();
+    this.#post(this.#text.value.trim(), this.#attachments.files);
+  }
+
+  #post(text: string, files: readonly File[]): void {
     if (this.#isPending || !this.#mayPost) return;
     this.#forgive();
-    const text = this.#text.value.trim();
-    const { files } = this.#attachments;
     const name = this.#name.value.trim();
     const isGuest = this.#visitor?.isSignedIn === false;
     const isWhisper = this.#whisper.isOn;
@@ -243,6 +260,22 @@ export class Composer {
     }
     const isNew = isGuest && (name !== this.#visitor?.name || !this.#visitor.isPersistent);
     this.#submit({ text, files, isWhisper, name: isNew ? name : null });
+  }
+
+  /** Say what would be refused while it is written, once for as long as it is so. */
+  #warn(): void {
+    const { messageChars, nameChars } = this.#limits;
+    const faults: Record<Warned, string | null> = {
+      name: lengthOf(this.#name.value.trim()) > nameChars ? strings.longName(nameChars) : null,
+      text: lengthOf(this.#text.value.trim()) > messageChars ? strings.tooLong(messageChars) : null,
+    };
+    for (const where of ["name", "text"] as const) {
+      const fault = faults[where];
+      if (fault === this.#warned[where]) continue;
+      this.#warned[where] = fault;
+      if (fault) this.#tell(fault, where);
+      else this.#forgive();
+    }
   }
 
   #nameFault(name: string): Fault | null {

@@ -3,6 +3,7 @@
  * the line breaks, for as long as the section is shown.
  */
 
+import { everyTick } from "./clock";
 import {
   BusyError,
   type Chat,
@@ -275,6 +276,11 @@ export class Connector {
     addEventListener("online", probe, { signal });
     addEventListener("offline", probe, { signal });
     document.addEventListener("visibilitychange", () => this.#onVisibility(), { signal });
+    const end = everyTick((lateMs) => {
+      // The machine has slept, and nobody else will say so.
+      if (lateMs >= PROBE_AFTER_HIDDEN_MS) void this.#lookAgain();
+    });
+    signal.addEventListener("abort", end);
   }
 
   #onVisibility(): void {
@@ -287,7 +293,14 @@ export class Connector {
     const hiddenMs = this.#hiddenSince === null ? 0 : Date.now() - this.#hiddenSince;
     this.#hiddenSince = null;
     const isSure = this.liveChat?.isGapProof && hiddenMs < PROBE_AFTER_HIDDEN_MS;
-    if (!isSure) void this.probe();
+    if (!isSure) void this.#lookAgain();
+  }
+
+  /** Much may have happened that nobody has told us: the state says so until we know. */
+  async #lookAgain(): Promise<void> {
+    if (this.#state === "live") this.#hooks.stateChanged("catching-up");
+    await this.probe();
+    if (this.#state === "live") this.#hooks.stateChanged("live");
   }
 
   #restIn(delayMs: number): void {

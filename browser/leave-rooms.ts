@@ -13,6 +13,7 @@ const NOBODY: ChatListener = {
   goneChanged() {},
   removed() {},
   rightsChanged() {},
+  crowdChanged() {},
   lineClosed() {},
 };
 

@@ -95,6 +95,12 @@ export class Outbox {
     await this.#sendAll();
   }
 
+  /** Take in what was posted on another page and has not arrived there, as far as anybody knows; it waits. */
+  adopt(item: Pending): void {
+    this.#items = [...this.#items, item];
+    this.#listener.changed(this.#state);
+  }
+
   /** The line is back: try again what is waiting. */
   async retry(): Promise<void> {
     if (this.waiting) await this.#sendAll();
@@ -117,6 +123,11 @@ export class Outbox {
   /** The reader does not want this file to be posted. */
   withdraw(file: File): void {
     this.#withdraw((item) => item.file === file);
+  }
+
+  /** Somebody else delivers this one. */
+  withdrawItem(unwanted: Pending): void {
+    this.#withdraw((item) => item === unwanted);
   }
 
   /** The reader is no manager any more. */

@@ -53,6 +53,10 @@ export interface Access {
   readonly limits: Limits;
 }
 
+/** Name the chatroom as no other one is named that this browser may know. */
+export const placeOf = ({ mode, websiteId, chatroomId }: Access): string =>
+  `${mode}:${websiteId}:${chatroomId}`;
+
 /** Who has taken part, and what the SDK now takes for the id. */
 export interface Admission {
   readonly visitor: Visitor;

@@ -64,6 +64,14 @@ export class ThreadState {
     return this.#byId.has(id);
   }
 
+  find(id: string): ThreadMessage | undefined {
+    return this.#byId.get(id);
+  }
+
+  isDeleted(id: string): boolean {
+    return this.#deleted.has(id);
+  }
+
   /**
    * Merge a page of history that ends just before the oldest known message, or at the newest one.
    *

@@ -2,7 +2,7 @@
 
 import type { Chat } from "./sdk/chat";
 import type { Cursor } from "./sdk/wire";
-import { ThreadState } from "./thread-state";
+import { type ThreadMessage, ThreadState } from "./thread-state";
 
 /** Pages of history that are compared, on services without a list of changes, before a gap is given up. */
 const MOST_PAGES_COMPARED = 10;
@@ -12,6 +12,8 @@ export class ThreadSync {
   #state = new ThreadState();
   #hasLoaded = false;
   #cursor: Cursor | null = null;
+  /** How many comments there are, as the service has said it last, and kept since; `null` where it does not say. */
+  #total: number | null = null;
 
   get state(): ThreadState {
     return this.#state;
@@ -22,11 +24,31 @@ export class ThreadSync {
     return this.#hasLoaded;
   }
 
+  /** How many comments there are; `null` as long as nobody knows. */
+  get total(): number | null {
+    const { messages, hasOlder } = this.#state;
+    return hasOlder ? this.#total : messages.filter(isPublic).length;
+  }
+
+  /** Somebody has posted this. */
+  add(message: ThreadMessage): void {
+    if (this.#total !== null && isPublic(message) && !this.#state.has(message.id)) this.#total += 1;
+    this.#state.add(message);
+  }
+
+  remove(id: string): void {
+    const known = this.#state.find(id);
+    // One of a page that is not loaded may have been a whisper: who can see those is told better at the next catch-up.
+    if (this.#total !== null && (known ? isPublic(known) : !this.#state.isDeleted(id))) this.#total -= 1;
+    this.#state.remove(id);
+  }
+
   /** The post has another chatroom than before: what is known belongs to the old one. */
   forget(): void {
     this.#state = new ThreadState();
     this.#hasLoaded = false;
     this.#cursor = null;
+    this.#total = null;
   }
 
   /** Fetch the newest page, or whatever is missing since it was fetched. */
@@ -62,8 +84,9 @@ export class ThreadSync {
   async #loadPage(chat: Chat, beforeId: string | null, pageSize: number): Promise<Cursor | null> {
     const size = Math.min(pageSize, 99);
     const state = this.#state;
-    const { messages, cursor, hasMore } = await chat.history(beforeId, size + 1);
+    const { messages, cursor, hasMore, total } = await chat.history(beforeId, size + 1);
     // If the thread was forgotten meanwhile, this goes where it belongs: with it.
+    if (state === this.#state) this.#total = total ?? null;
     state.addPage(messages.slice(-size), messages.length > size || hasMore === true);
     return cursor;
   }
@@ -71,12 +94,13 @@ export class ThreadSync {
   async #applyChanges(chat: Chat): Promise<void> {
     const state = this.#state;
     for (;;) {
-      const { changes, cursor, hasMore } = await chat.changes(this.#cursor);
+      const { changes, cursor, hasMore, total } = await chat.changes(this.#cursor);
       // Forgotten meanwhile: this is of another thread than what is known now.
       if (state !== this.#state) return;
       // A service that says "more" without getting on would be asked for ever.
       const getsOn = JSON.stringify(cursor) !== JSON.stringify(this.#cursor);
       state.applyChanges(changes);
+      this.#total = total ?? null;
       this.#cursor = cursor;
       if (!hasMore || !getsOn) return;
     }
@@ -93,3 +117,5 @@ export class ThreadSync {
     if (beforeId) this.#state.forgetBefore(beforeId);
   }
 }
+
+const isPublic = ({ isWhisper }: ThreadMessage): boolean => !isWhisper;

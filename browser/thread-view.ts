@@ -1,6 +1,8 @@
 /** The thread on the page: one `article` per message, kept in step with the state. */
 
+import { everyTick } from "./clock";
 import { focusQuietly, make } from "./dom";
+import { foldIfTall } from "./fold";
 import { formatAge, formatFully, strings } from "./i18n";
 import { openImagesInPlace } from "./lightbox";
 import { managerBadge, whisperMark } from "./marks";
@@ -9,7 +11,6 @@ import { fileNode } from "./shared-file";
 import type { ThreadMessage, ThreadState } from "./thread-state";
 
 const TONES = 8;
-const REFRESH_AGES_MS = 30_000;
 /** Screen readers look at what has changed some time after it has. */
 const QUIET_MS = 1_000;
 
@@ -27,7 +28,8 @@ interface Entry {
 
 export class ThreadView {
   readonly element: HTMLElement;
-  readonly #list = make("div", { class: "chatix-list" });
+  /** Where the articles are. */
+  readonly list = make("div", { class: "chatix-list" });
   readonly #empty = make("p", { class: "chatix-empty", hidden: true }, strings.empty);
   readonly #earlier = make(
     "button",
@@ -40,7 +42,7 @@ export class ThreadView {
   readonly #rendered = new Map<string, Element>();
   readonly #tools: ArticleTools;
   #selfId: string | null = null;
-  #ages: ReturnType<typeof setInterval> | undefined;
+  #stopClock: () => void = () => {};
   #quiet: ReturnType<typeof setTimeout> | undefined;
 
   /** @param loadEarlier Fetches the page before the oldest message, and renders it. */
@@ -51,10 +53,10 @@ export class ThreadView {
       { class: "chatix-thread" },
       this.#earlier,
       this.#trouble,
-      this.#list,
+      this.list,
       this.#empty,
     );
-    openImagesInPlace(this.#list, this.element);
+    openImagesInPlace(this.list, this.element);
     this.#earlier.addEventListener("click", () => {
       if (this.#earlier.getAttribute("aria-disabled") !== "true") void this.#showEarlier(loadEarlier);
     });
@@ -65,7 +67,7 @@ export class ThreadView {
     this.#earlier.hidden = !thread.querySelector(".chatix-earlier");
     for (const article of thread.querySelectorAll("article")) {
       this.#rendered.set(article.id, article);
-      this.#list.append(article);
+      this.list.append(article);
     }
     this.#empty.hidden = this.#rendered.size > 0;
   }
@@ -82,6 +84,15 @@ export class ThreadView {
     for (const { message, article } of this.#entries.values()) this.#fillByline(article, message);
   }
 
+  get selfId(): string | null {
+    return this.#selfId;
+  }
+
+  /** Where a comment is on the page. */
+  articleOf(id: string): HTMLElement | undefined {
+    return this.#entries.get(id)?.article;
+  }
+
   /** Bring the page in step with the state; articles that have not changed are not touched. */
   render(state: ThreadState): void {
     const wanted = new Set(state.messages.map((message) => message.id));
@@ -93,11 +104,11 @@ export class ThreadView {
     }
     const wantedHere = new Set(state.messages.map(elementId));
     for (const [id, article] of this.#rendered) if (!wantedHere.has(id)) article.remove();
-    let next = skipGone(this.#list.firstElementChild);
+    let next = skipGone(this.list.firstElementChild);
     for (const message of state.messages) {
       const article = this.#articleFor(message);
       if (article === next) next = skipGone(next.nextElementSibling);
-      else this.#list.insertBefore(article, next);
+      else this.list.insertBefore(article, next);
     }
     this.#rendered.clear();
     this.#earlier.hidden = !state.hasOlder;
@@ -107,23 +118,26 @@ export class ThreadView {
   /** Have what comes from now on read out; history is not news. */
   startAnnouncing(): void {
     clearTimeout(this.#quiet);
-    this.#quiet = setTimeout(() => this.#list.setAttribute("aria-live", "polite"), QUIET_MS);
+    this.#quiet = setTimeout(() => this.list.setAttribute("aria-live", "polite"), QUIET_MS);
   }
 
   #stopAnnouncing(): void {
     clearTimeout(this.#quiet);
-    this.#list.removeAttribute("aria-live");
+    this.list.removeAttribute("aria-live");
   }
+
+  /** What time it is; a service may know that better than this machine. */
+  now: () => Date = () => new Date();
 
   /** Keep "5 minutes ago" true while the section is shown. */
   startClock(): void {
     this.stopClock();
-    this.#refreshAges();
-    this.#ages = setInterval(() => this.#refreshAges(), REFRESH_AGES_MS);
+    this.refreshAges();
+    this.#stopClock = everyTick(() => this.refreshAges());
   }
 
   stopClock(): void {
-    clearInterval(this.#ages);
+    this.#stopClock();
   }
 
   /** Whoever is there with the keyboard goes on at the neighbour, not at the top of the page. */
@@ -140,6 +154,7 @@ export class ThreadView {
     const article = known?.article ?? this.#take(elementId(message)) ?? newArticle(message);
     this.#entries.set(message.id, { message, article });
     fillArticle(article, message);
+    foldIfTall(article, message.file ? "" : message.text);
     this.#fillByline(article, message);
     this.#tools.attach(article, message);
     return article;
@@ -162,19 +177,22 @@ export class ThreadView {
     article.setAttribute("aria-label", strings.commentBy(authorOf(message)));
     const spaced = parts.flatMap((part) => [part, " "]);
     article.querySelector(".chatix-byline")?.replaceChildren(...spaced.slice(0, -1));
+    this.#refreshAge(article, message);
   }
 
-  #refreshAges(): void {
-    const now = new Date();
-    for (const { message, article } of this.#entries.values()) {
-      const time = article.querySelector("time");
-      const age = formatAge(message.sentAt, now);
-      if (time && time.textContent !== age) time.textContent = age;
-    }
+  /** Say anew how long ago everything was. */
+  refreshAges(): void {
+    for (const { message, article } of this.#entries.values()) this.#refreshAge(article, message);
+  }
+
+  #refreshAge(article: HTMLElement, message: ThreadMessage): void {
+    const time = article.querySelector("time");
+    const age = formatAge(message.sentAt, this.now());
+    if (time && time.textContent !== age) time.textContent = age;
   }
 
   async #showEarlier(loadEarlier: () => Promise<void>): Promise<void> {
-    const first = this.#list.firstElementChild;
+    const first = this.list.firstElementChild;
     this.#trouble.hidden = true;
     // Not disabled: a button that is loses the focus, and the keyboard its place.
     this.#earlier.setAttribute("aria-disabled", "true");
@@ -191,7 +209,7 @@ export class ThreadView {
       this.startAnnouncing();
     }
     // A button that goes away while it has the focus would send the keyboard back to the top of the page.
-    if (this.#earlier.hidden && first?.previousElementSibling) focusQuietly(this.#list.firstElementChild);
+    if (this.#earlier.hidden && first?.previousElementSibling) focusQuietly(this.list.firstElementChild);
   }
 }
 

@@ -84,6 +84,8 @@ export interface ChatListener {
   removed(): void;
   /** The visitor is a manager from now on, or none any more. */
   rightsChanged(isManager: boolean): void;
+  /** So many visitors are in the room now. */
+  crowdChanged(count: number): void;
   /** @param comeAgainMs When to connect again, where the service said it. */
   lineClosed(comeAgainMs?: number): void;
 }
@@ -95,12 +97,15 @@ export interface HistoryPage {
   readonly cursor: Cursor | null;
   /** Whether there are older messages, where the service says it: its pages may be short. */
   readonly hasMore?: boolean;
+  /** How many comments there are in all, where the service says it. */
+  readonly total?: number | null;
 }
 
 export interface Changes {
   readonly changes: Change[];
   readonly cursor: Cursor | null;
   readonly hasMore: boolean;
+  readonly total?: number | null;
 }
 
 /**

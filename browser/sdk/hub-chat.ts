@@ -3,7 +3,7 @@ import type { Admission } from "../site";
 import type { ThreadMessage } from "../thread-state";
 import { type Changes, Chat, guarded, type HistoryPage, RefusedError } from "./chat";
 import type { UploadedFile } from "./upload";
-import { type Cursor, changeFrom, fromUnix, type Json, listOf, messageFrom } from "./wire";
+import { type Cursor, changeFrom, fromUnix, type Json, listOf, messageFrom, numberOrNull } from "./wire";
 
 /**
  * A chat on our own hub: tickets, changes since a cursor, idempotent sends.
@@ -47,6 +47,7 @@ export class HubChat extends Chat {
       messages: listOf(answer, messageFrom),
       cursor: (answer?.cursor as Cursor | undefined) ?? null,
       hasMore: answer?.has_more === true,
+      total: numberOrNull(answer?.total),
     };
   }
 
@@ -56,6 +57,7 @@ export class HubChat extends Chat {
       changes: listOf(answer, changeFrom),
       cursor: (answer?.cursor as Cursor | undefined) ?? cursor,
       hasMore: answer?.has_more === true,
+      total: numberOrNull(answer?.total),
     };
   }
 
@@ -120,6 +122,9 @@ export class HubChat extends Chat {
     hub.on("OnManagerRightsChanged", (isManager: unknown) => {
       this.#isManager = isManager === true;
       guarded(() => this.listener.rightsChanged(this.#isManager));
+    });
+    hub.on("OnChatroomPresence", (chatroomId: unknown, count: unknown) => {
+      if (ours(chatroomId)) guarded(() => this.listener.crowdChanged(numberOrNull(count) ?? 0));
     });
     hub.on("OnComeAgain", (afterMs: unknown) => {
       if (typeof afterMs === "number" && afterMs >= 0) this.comeAgainMs = afterMs;

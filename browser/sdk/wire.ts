@@ -75,7 +75,7 @@ function fileFrom(data: Json): SharedFile | null {
 
 const textOrNull = (value: unknown): string | null => (typeof value === "string" ? value : null);
 
-const numberOrNull = (value: unknown): number | null =>
+export const numberOrNull = (value: unknown): number | null =>
   typeof value === "number" && value >= 0 ? value : null;
 
 export const fromUnix = (seconds: number): Date => new Date(seconds * 1000);

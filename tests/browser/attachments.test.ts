@@ -8,6 +8,7 @@ let form: HTMLElement;
 let attachments: Attachments;
 let reasons: string[];
 let withdrawn: string[];
+let retried: string[];
 let changes: number;
 let counts: number[];
 
@@ -15,6 +16,7 @@ beforeEach(() => {
   form = document.createElement("form");
   reasons = [];
   withdrawn = [];
+  retried = [];
   changes = 0;
   counts = [];
   attachments = new Attachments(form, {
@@ -24,6 +26,7 @@ beforeEach(() => {
     counted: (count) => counts.push(count),
     refused: (said) => reasons.push(...said),
     withdrawn: (file) => withdrawn.push(file.name),
+    retried: (file) => retried.push(file.name),
   });
   attachments.limits = limits;
   form.append(attachments.list, attachments.control);
@@ -283,4 +286,19 @@ describe("the ways in", () => {
     ]);
     expect([names(), reasons, changes]).toEqual([[], [], 0]);
   });
+});
+
+test("a file that was not posted can be tried again, until it is under way", () => {
+  const file = text("a.txt");
+  attachments.take([file]);
+  attachments.offerAgain(file);
+  attachments.offerAgain(file);
+  const again = [...form.querySelectorAll("button")].filter((it) => it.textContent === "Try again");
+  expect(again.map((it) => it.getAttribute("aria-label"))).toEqual(["Try again: a.txt"]);
+  again[0]?.focus();
+  again[0]?.click();
+  expect(retried).toEqual(["a.txt"]);
+  attachments.show(new Set([file]));
+  expect([...form.querySelectorAll("li button")].map((it) => it.textContent)).toEqual(["Cancel"]);
+  expect(document.activeElement?.textContent).toBe("Cancel");
 });

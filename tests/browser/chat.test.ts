@@ -38,6 +38,7 @@ const listener: ChatListener = {
   removed: () => heard.push(["removed"]),
   goneChanged: (isGone) => heard.push(["gone", isGone]),
   rightsChanged: (isManager) => heard.push(["manager", isManager]),
+  crowdChanged: () => {},
   lineClosed: (comeAgainMs) =>
     heard.push(comeAgainMs === undefined ? ["line closed"] : ["line closed", comeAgainMs]),
 };

@@ -192,6 +192,30 @@ describe("files", () => {
     composer.setVisitor(guest, { ...limits, files: null });
     expect(control.hidden).toBe(true);
   });
+
+  test("and texts: what would be refused is said while it is written, once, and taken back when it fits", () => {
+    type("x".repeat(limits.messageChars + 1));
+    const sentence = error();
+    expect(sentence).toMatch(/^A comment has at most/);
+    type("x".repeat(limits.messageChars + 2));
+    expect(error()).toBe(sentence);
+    expect(textBox().getAttribute("aria-invalid")).toBe("true");
+    expect(document.activeElement).not.toBe(textBox());
+    type("fits");
+    expect([error(), textBox().hasAttribute("aria-invalid")]).toEqual([null, false]);
+    nameBox().value = "R".repeat(limits.nameChars + 1);
+    nameBox().dispatchEvent(new Event("input", { bubbles: true }));
+    expect(error()).toMatch(/^A name has at most/);
+  });
+
+  test("can be tried again by itself, while the next comment is being written", () => {
+    choose(notes);
+    composer.offerAgain(notes);
+    type("Next", "Robin");
+    [...composer.element.querySelectorAll("button")].find((it) => it.textContent === "Try again")?.click();
+    expect(drafts).toEqual([{ text: "", files: [notes], isWhisper: false, name: "Robin" }]);
+    expect(textBox().value).toBe("Next");
+  });
 });
 
 describe("whispers", () => {
@@ -365,9 +389,9 @@ describe("whispers", () => {
   });
 
   test("a comment that is half written stays", () => {
-    type("About tides: ");
+    type("Tides: ");
     composer.setManager(false);
-    expect(textBox().value).toBe("About tides: ");
+    expect(textBox().value).toBe("Tides: ");
     expect(alert().hidden).toBe(true);
   });
 });

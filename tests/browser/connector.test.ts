@@ -103,6 +103,7 @@ beforeEach(() => {
     closedChanged() {},
     goneChanged() {},
     rightsChanged() {},
+    crowdChanged() {},
   };
   const newChat = async (a: Access, l: ChatListener) => new FakeChat(a, l) as unknown as Chat;
   connector = new Connector(site, newChat, listener, {

@@ -320,6 +320,7 @@ export class FakeHub {
   #standpoint(): Json {
     return {
       is_closed: this.isClosed,
+      total: this.messages.filter((message) => !message.is_whisper).length,
       now: Date.now() / 1000 + this.skewS,
       ...(this.isManager ? { is_manager: true } : {}),
     };
@@ -496,24 +497,31 @@ export class FakeHub {
   }
 }
 
+type LockOptions = { mode: string; ifAvailable?: boolean };
+
 /** Shared locks are granted at once, exclusive ones (of other names) one after the other. */
 export class FakeLocks {
   readonly held: { name: string; mode: string }[] = [];
   readonly #queues = new Map<string, Promise<void>>();
 
-  async request(name: string, options: { mode: string }, callback: () => Promise<void>): Promise<void> {
-    const lock = { name, mode: options.mode };
+  async request(
+    name: string,
+    { mode, ifAvailable }: LockOptions,
+    callback: (lock: { name: string } | null) => Promise<void> | undefined,
+  ): Promise<void> {
+    const lock = { name, mode };
+    if (ifAvailable && this.held.some((other) => other.name === name)) return callback(null);
     const before = this.#queues.get(name);
     const use = async () => {
       this.held.push(lock);
       try {
-        await callback();
+        await callback(lock);
       } finally {
         this.held.splice(this.held.indexOf(lock), 1);
       }
     };
-    const used = before ? before.then(use) : use();
-    if (options.mode === "exclusive")
+    const used = before && !ifAvailable ? before.then(use) : use();
+    if (mode === "exclusive")
       this.#queues.set(
         name,
         used.catch(() => {}),

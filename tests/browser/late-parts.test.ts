@@ -91,7 +91,13 @@ test("a picture is attached all the same where the part does not come that looks
   const load = vi.fn(() => Promise.reject(new TypeError("Failed to fetch")));
   vi.doMock("../../browser/load-part", () => ({ partLoader: () => Object.assign(load, { loaded: null }) }));
   const { Attachments } = await import("../../browser/attachments");
-  const heard = { changed: vi.fn(), counted: vi.fn(), refused: vi.fn(), withdrawn: vi.fn() };
+  const heard = {
+    changed: vi.fn(),
+    counted: vi.fn(),
+    refused: vi.fn(),
+    withdrawn: vi.fn(),
+    retried: vi.fn(),
+  };
   const attachments = new Attachments(document.createElement("form"), heard);
   attachments.limits = { most: 3, bytes: null, pixels: null, types: null };
   const broken = new File(["no picture at all"], "cat.png", { type: "image/png" });

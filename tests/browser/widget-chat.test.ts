@@ -30,6 +30,7 @@ const listener: ChatListener = {
   closedChanged: (isClosed) => heard.push(["closed", isClosed]),
   goneChanged: (isGone) => heard.push(["gone", isGone]),
   rightsChanged: (isManager) => heard.push(["manager", isManager]),
+  crowdChanged: () => {},
   removed: () => heard.push(["removed"]),
   lineClosed: () => heard.push(["line closed"]),
 };

@@ -17,6 +17,7 @@ from tests.e2e.support import (
     Site,
     articles,
     comment,
+    crash,
     expect_live,
     reach_section,
     running_hub,
@@ -129,6 +130,34 @@ def test_what_is_typed_stays_on_the_page_until_it_is_acknowledged(site: Site, ne
     site.start()
     expect_live(page)
     expect(box).to_have_value("Half a thought")
+
+
+def test_what_was_written_outlives_a_crashed_page(site: Site, new_reader: NewReader) -> None:
+    url, reader = site.post_url(site.slugs()[0]), new_reader()
+    page = reader.open(url)
+    reach_section(page)
+    write(page, "Before the crash", name="Robin")
+    expect(comment(page, "Before the crash")).to_be_visible()
+    section(page).get_by_role("textbox", name="Write a comment").fill("Half a thought")
+    crash(page)
+    page.close()
+    page = reader.open(url)
+    reach_section(page)
+    expect(section(page).get_by_role("textbox", name="Write a comment")).to_have_value("Half a thought")
+
+    site.kill()
+    expect(section(page).get_by_role("status")).not_to_have_text("Live")
+    write(page, "Half a thought, and no line")
+    expect(section(page).get_by_text("Not posted yet.")).to_be_visible()
+    crash(page)
+    page.close()
+    site.start()
+    tabs = [reader.open(url) for _ in range(2)]
+    for tab in tabs:
+        reach_section(tab)
+        expect(comment(tab, "Half a thought, and no line")).to_have_count(1)
+        expect(section(tab).get_by_role("textbox", name="Write a comment")).to_have_value("")
+        expect(articles(tab)).to_have_count(2)
 
 
 def test_the_first_page_of_a_site_whose_hub_port_is_taken_stays_whole(site: Site, new_reader: NewReader) -> None:

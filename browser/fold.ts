@@ -1,0 +1,40 @@
+/** Show of a very tall comment its beginning, and the rest when the reader asks for it. */
+
+import { make } from "./dom";
+import { strings } from "./i18n";
+
+/** Estimated, not measured: to measure hundreds of comments would hold up the page. */
+const CHARS_IN_A_LINE = 70;
+const MOST_LINES = 30;
+
+/** Whether a text is so long that few want to scroll past it. */
+export function isTall(text: string): boolean {
+  let lines = 0;
+  for (const line of text.split("\n")) lines += Math.max(1, Math.ceil(line.length / CHARS_IN_A_LINE));
+  return lines > MOST_LINES;
+}
+
+/** Fold an article's text if it is tall; what the reader has unfolded stays so when it is edited. */
+export function foldIfTall(article: HTMLElement, text: string): void {
+  const known = article.querySelector<HTMLElement>(":scope > .chatix-more");
+  if (isTall(text) && !known) fold(article);
+  else if (!isTall(text) && known) {
+    known.remove();
+    article.classList.remove("chatix-folded");
+  }
+}
+
+function fold(article: HTMLElement): void {
+  const button = make("button", { class: "chatix-more", type: "button" });
+  const set = (isFolded: boolean) => {
+    article.classList.toggle("chatix-folded", isFolded);
+    button.setAttribute("aria-expanded", String(!isFolded));
+    button.textContent = isFolded ? strings.showMore : strings.showLess;
+  };
+  set(true);
+  button.addEventListener("click", () => set(button.getAttribute("aria-expanded") === "true"));
+  const text = article.querySelector(".chatix-text");
+  // Nobody is to be at a link that cannot be seen.
+  text?.addEventListener("focusin", () => set(false));
+  text?.after(button);
+}
