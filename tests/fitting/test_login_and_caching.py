@@ -120,7 +120,10 @@ class TestCachedPages:
         client = site.test_client()
         for _ in range(2):
             soup = BeautifulSoup(client.get("/posts/swifts/").data, "html.parser")
-            assert len(soup.select("script[src]")) == len(soup.select("link[rel=stylesheet]")) == 1
+            assert len(soup.select("script[src]")) == 1
+            # The second one is for those without JavaScript.
+            styles = soup.select("link[rel=stylesheet]")
+            assert [style.find_parent("noscript") is not None for style in styles] == [False, True]
 
     def test_of_a_guest_who_took_part_stay_the_same(self, site: Flask) -> None:
         client = site.test_client()

@@ -638,8 +638,10 @@ def test_a_process_that_has_no_file_left_says_so_once(run_process: Callable[...,
     hub = run_process(prelude)
     asyncio.run(fill(hub))
     _, errors = hub.end(signal.SIGINT)
-    assert errors.count("ulimit") == 1, errors
-    assert len(errors.splitlines()) == 1, errors
+    first, *others = errors.splitlines()
+    assert first.endswith("Raise `ulimit -n`.")
+    # The hub may have been about to tidy up its database just then.
+    assert all("database could not be emptied" in line for line in others) and len(others) <= 1, errors
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
