@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from flask import Flask, redirect, render_template_string, session
 from playwright.sync_api import BrowserContext, Dialog, Page, expect
-from werkzeug.serving import make_server
+from werkzeug.serving import ThreadedWSGIServer, make_server
 from werkzeug.wrappers import Response
 
 from flask_chatix_comments import ChatixComments, Visitor
@@ -171,6 +171,9 @@ def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
         settings = settings | {"CHATIX_SDK": "widget"}
     app = make_app(settings, tmp_path / "instance", widget=widget, widget_source=widget_source)
     server = make_server("127.0.0.1", 0, app, threaded=True)
+    assert isinstance(server, ThreadedWSGIServer)
+    # So that its end waits for the requests that are under way.
+    server.daemon_threads = False
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield Scene(app, api, widget, url=f"http://127.0.0.1:{server.port}/")

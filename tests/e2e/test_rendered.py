@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from flask import Flask, render_template_string
 from playwright.sync_api import Page, Request, Route, expect
-from werkzeug.serving import make_server
+from werkzeug.serving import ThreadedWSGIServer, make_server
 
 from flask_chatix_comments import ChatixComments
 from flask_chatix_comments.errors import ApiStatusError
@@ -70,6 +70,9 @@ def blog(chatix_hub: HubForTests, tmp_path: Path) -> Iterator[Blog]:
     with app.app_context():
         comments.link("post", room.chatroom_id)
     server = make_server("127.0.0.1", 0, app, threaded=True)
+    assert isinstance(server, ThreadedWSGIServer)
+    # So that its end waits for the requests that are under way.
+    server.daemon_threads = False
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield Blog(app, chatix_hub, f"http://127.0.0.1:{server.port}/")
