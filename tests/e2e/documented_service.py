@@ -84,10 +84,14 @@ class Door:
     def __init__(self, app: ASGIApp, extras: list[str]) -> None:
         self._app = app
         self._extras = extras
+        self.closed_sockets = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
-            await self._app(scope, self._looked_into(receive), send)
+            try:
+                await self._app(scope, self._looked_into(receive), send)
+            finally:
+                self.closed_sockets += 1
         elif scope["type"] == "http" and scope["method"] != "OPTIONS":
             await self._pass_request(scope, receive, send)
         else:
@@ -160,16 +164,32 @@ def _again(body: bytes) -> Receive:
     return receive
 
 
+#: By the URL of the service.
+_doors: dict[str, Door] = {}
+
+
+def count_closed_sockets(url: str) -> int:
+    """Return how many sockets of the service at *url* have been closed; what that means to it is done."""
+    return _doors[url].closed_sockets
+
+
 @contextlib.contextmanager
 def running_service(folder: Path, *, port: int = 0) -> Iterator[HubThread]:
     """Run the service; whatever is asked for beyond the documents fails the test in the end."""
     extras: list[str] = []
+    doors: list[Door] = []
+
+    def wrap(app: ASGIApp) -> ASGIApp:
+        doors.append(Door(app, extras))
+        return doors[0]
+
     with running_hub(
         folder,
         website_id=HOSTED_WEBSITE_ID,
         api_key=HOSTED_API_KEY,
         port=port,
-        wrap=lambda app: Door(app, extras),
+        wrap=wrap,
     ) as service:
+        _doors[service.url] = doors[0]
         yield service
     assert not extras, extras

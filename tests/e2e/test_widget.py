@@ -17,7 +17,7 @@ from playwright.sync_api import Page, expect
 
 from flask_chatix_comments.api import ChatixApi
 from flask_chatix_comments.hub.server import HubThread
-from tests.e2e.documented_service import running_service
+from tests.e2e.documented_service import count_closed_sockets, running_service
 from tests.e2e.support import (
     HOSTED_WEBSITE_ID,
     Reader,
@@ -210,7 +210,9 @@ def test_history_edits_and_deletions(blog: Blog, service_api: ChatixApi, new_rea
     assert reader.problems == []
 
 
-def test_leaving_leaves_our_room_only(blog: Blog, service_api: ChatixApi, new_reader: NewReader) -> None:
+def test_leaving_leaves_our_room_only(
+    blog: Blog, service: HubThread, service_api: ChatixApi, new_reader: NewReader
+) -> None:
     reader = new_reader()
     blog.put_widget_into_pages(reader)
     page, other = reader.open(blog.page_url()), reader.open(blog.page_url())
@@ -225,10 +227,13 @@ def test_leaving_leaves_our_room_only(blog: Blog, service_api: ChatixApi, new_re
         blog.room, sender_id=service_api.list_messages(blog.room)[0].sender_id, content="Are you still there?"
     )
     expect(articles(page)).to_have_count(2)
-    # One tab hears late of what another has stored, and would leave the room to it.
-    page.wait_for_function(
-        "() => Object.keys(localStorage).filter((key) => key.startsWith('chatix-comments:room:')).length === 1"
-    )
+    # One tab hears late of what another has stored, and would leave the room to it. The tab that has gone knows that
+    # its own entry is erased: what it still sees is this one's.
+    keys = "Object.keys(localStorage).filter((key) => key.startsWith('chatix-comments:room:'))"
+    other.wait_for_function(f"() => {keys}.length === 1")
+    page.wait_for_function(f"(entry) => {keys}.join() === entry", arg=other.evaluate(keys)[0])
+    # A leave is that of one connection and of closed ones, where our hub stands in for the service.
+    wait_until(lambda: count_closed_sockets(service.url) == 1, "the other tab's connection is closed")
     # The element goes, the page and its widget stay.
     page.evaluate("document.querySelector('chatix-comments').remove()")
     wait_until(lambda: service_api.get_chatroom(blog.room).number_of_visitors == 0, "the post's room is left")
