@@ -215,8 +215,10 @@ def test_leaving_leaves_our_room_only(
 ) -> None:
     reader = new_reader()
     blog.put_widget_into_pages(reader)
-    page, other = reader.open(blog.page_url()), reader.open(blog.page_url())
+    page = reader.open(blog.page_url())
+    # Two tabs that come for the first time at once would be two visitors (Q26), whose widgets are not ours.
     reach_section(page)
+    other = reader.open(blog.page_url())
     reach_section(other)
     visitor_id = page.evaluate("localStorage.getItem('chatix__visitorId_v1')")
     write(other, "Before I go", name="Robin")
