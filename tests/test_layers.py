@@ -341,11 +341,11 @@ ALLOWED: dict[str, set[str]] = {
     },
     "hub.web_log": {"h11", "starlette"},
     "hub.web_handshake": {"uvicorn"},
-    "hub.web_frames": {"uvicorn", "websockets", ".hub.web_handshake"},
+    "hub.web_frames": {"uvicorn", "websockets", ".hub.transports", ".hub.web_handshake"},
     "hub.web_idlers": set(),
     "hub.open_files": set(),
     "hub.web_protocols": {
-        *("h11", "uvicorn", ".hub.open_files", ".hub.web_frames", ".hub.web_idlers", ".hub.web_log"),
+        *("h11", "uvicorn", ".hub.open_files", ".hub.transports", ".hub.web_frames", ".hub.web_idlers", ".hub.web_log"),
     },
     "hub.web_server": {
         *("uvicorn", "starlette", ".hub.config", ".hub.startup", ".hub.web_log", ".hub.web_protocols"),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from flask_chatix_comments.hub.transports.server_extensions import SHUTDOWN_EXTENSION
 from flask_chatix_comments.hub.web_frames import (
     BYTES_AT_ONCE,
     FAREWELL_S,
@@ -16,7 +17,6 @@ from flask_chatix_comments.hub.web_frames import (
     IDLE_FRAMES_PER_S,
     MAX_FRAGMENTS,
     MESSAGE_S,
-    SHUTDOWN_EXTENSION,
 )
 from tests.hub.web_doubles import UPGRADE, Loop
 from tests.hub.web_line import BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, Line, frame

@@ -10,7 +10,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from flask_chatix_comments.hub import web_protocols
-from flask_chatix_comments.hub.web_frames import SHUTDOWN_EXTENSION
+from flask_chatix_comments.hub.transports.server_extensions import SHUTDOWN_EXTENSION
 from flask_chatix_comments.hub.web_log import Seldom
 from flask_chatix_comments.hub.web_protocols import ANSWER_S, REQUEST_S, HttpProtocol, WebSocketProtocol
 from tests.hub.web_doubles import UPGRADE, Loop, Transport

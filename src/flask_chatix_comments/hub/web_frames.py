@@ -14,6 +14,7 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 
+from .transports.server_extensions import SEND_EXTENSION, SHUTDOWN_EXTENSION
 from .web_handshake import HandshakeProtocol
 
 if TYPE_CHECKING:
@@ -32,9 +33,6 @@ IDLE_FRAMES = 100
 IDLE_FRAMES_PER_S = 10.0
 #: So long may the application take to say goodbye when the server shuts down.
 FAREWELL_S = 2.0
-#: What a scope's extensions offer, see ``transports.server_extensions``: each a dict of one function, ``call``.
-SHUTDOWN_EXTENSION = "chatix.shutdown"
-SEND_EXTENSION = "chatix.send"
 
 
 class _Frames:

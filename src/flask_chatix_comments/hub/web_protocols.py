@@ -17,7 +17,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from .open_files import max_connections
-from .web_frames import SHUTDOWN_EXTENSION, FramesProtocol
+from .transports.server_extensions import SHUTDOWN_EXTENSION
+from .web_frames import FramesProtocol
 from .web_idlers import Idlers
 from .web_log import Seldom
 
