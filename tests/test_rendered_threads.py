@@ -12,7 +12,7 @@ from bs4 import BeautifulSoup, Tag
 from flask import render_template_string
 from jinja2 import DictLoader
 
-from flask_chatix_comments import RoomState
+from flask_chatix_comments import RoomState, Visitor
 from flask_chatix_comments.templating import MAX_KEPT_OF_THREAD
 from flask_chatix_comments.thread_cache import MAX_AGE_S
 from tests.flask_support import Clock, Site
@@ -130,6 +130,37 @@ def test_what_is_made_private_is_gone_at_once_in_this_process(blog: Site) -> Non
     assert "a secret" in html(blog)
     blog.state.registry.update("7", is_private=True)
     assert "a secret" not in html(blog)
+
+
+def test_what_another_process_makes_private_is_gone_soon_whatever_age_is_set(make_blog: Callable[..., Site]) -> None:
+    blog = make_blog(CHATIX_LOOKUP_AGE=3600)
+    clock = Clock(now=1000.0)
+    blog.state.monotonic = clock
+    blog.api.write("room-7", "a secret")
+    with blog.app.app_context():
+        blog.comments.lookup(7)
+    assert "a secret" in html(blog)
+    blog.state.registry.on_change = lambda post_id: None
+    blog.state.registry.update("7", is_private=True)
+    clock.advance(MAX_AGE_S)
+    assert "a secret" not in html(blog)
+
+
+def test_signed_in_or_not_managers_too_all_get_the_same_bytes(blog: Site) -> None:
+    blog.api.write("room-7", "One", sender_id="g-of-the-reader")
+    readers: list[Visitor | None] = [
+        None,
+        Visitor(key=7, name="Jonas Petri"),
+        Visitor(key="m", name="Marit Lund", is_manager=True),
+    ]
+    who: list[Visitor | None] = [None]
+    blog.comments.visitor_loader(lambda: who[0])
+    pages = set()
+    for reader in readers:
+        who[0] = reader
+        pages.add(html(blog))
+    blog.state.threads.forget("7")
+    assert pages == {html(blog)}
 
 
 def test_what_is_deleted_by_this_process_is_gone_at_once(blog: Site) -> None:

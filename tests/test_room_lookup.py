@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from flask_chatix_comments import room_lookup
 from flask_chatix_comments.errors import PostError, RegistryError
 from flask_chatix_comments.registry import RoomRegistry, RoomState, create_registry_engine
-from flask_chatix_comments.room_lookup import POSTS_PER_QUERY, RoomLookup
+from flask_chatix_comments.room_lookup import LISTS_AGE_S, POSTS_PER_QUERY, RoomLookup
 from tests.flask_support import queries
 
 if TYPE_CHECKING:
@@ -172,6 +172,26 @@ def test_an_age_of_nothing_asks_each_time(registry: RoomRegistry, other: RoomReg
     lookup.prefetch(["7"])
     assert room_of(lookup, "7") == "room of 7"
     assert lookup.find("7") != other.update("7", state=RoomState.CLOSED) == lookup.find("7")
+
+
+def test_lists_of_posts_go_by_nothing_old_whatever_age_is_set(
+    registry: RoomRegistry, other: RoomRegistry, ticking: ManualClock
+) -> None:
+    lookup = RoomLookup(registry, max_age_s=3600, clock=ticking)
+    link(registry, "7")
+    lookup.look_up(["7"])
+    other.update("7", is_private=True)
+    ticking.advance(LISTS_AGE_S)
+    assert lookup.known_until(["7"]) == ticking.now
+    assert lookup.look_up(["7"]) == {}
+    ticking.advance(0.1)
+    assert lookup.recall("7") is None
+    found = lookup.find("7")
+    assert found is not None
+    assert not found.is_private
+    entry = lookup.look_up(["7"])["7"]
+    assert entry is not None
+    assert entry.is_private
 
 
 def test_memory_is_bounded(lookup: RoomLookup, monkeypatch: pytest.MonkeyPatch) -> None:

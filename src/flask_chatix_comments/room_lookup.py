@@ -20,6 +20,8 @@ from .registry import RegistryEntry, RoomRegistry
 MAX_KEPT = 20_000
 #: Posts in one query; SQLite takes no more than 999 values in builds of some age.
 POSTS_PER_QUERY = 500
+#: What lists of posts show goes by nothing older: that, too, has its age (``thread_cache.MAX_AGE_S``).
+LISTS_AGE_S = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,8 @@ class RoomLookup:
     ) -> None:
         self._registry = registry
         self._max_age_s = max_age_s
+        # So much earlier than for others is it no good any more for a list of posts.
+        self._early_s = max(0.0, max_age_s - LISTS_AGE_S)
         self._clock = clock
         # No lock: what is done to it is one step of the interpreter each.
         self._kept: dict[str, tuple[float, RegistryEntry | None]] = {}
@@ -72,8 +76,8 @@ class RoomLookup:
 
     def look_up(self, keys: Sequence[str]) -> dict[str, RegistryEntry | None]:
         """Do as ``prefetch`` does with posts as they are spelt here; return what was not in memory and is found."""
-        now, kept = self._clock(), self._kept.get
-        unknown = {key: None for key in keys if (known := kept(key)) is None or known[0] < now}
+        due, kept = self._clock() + self._early_s, self._kept.get
+        unknown = {key: None for key in keys if (known := kept(key)) is None or known[0] < due}
         missing = list(map(normalize_post_id, unknown))
         found: dict[str, RegistryEntry | None] = {}
         try:
@@ -85,12 +89,12 @@ class RoomLookup:
 
     def known_until(self, keys: Iterable[str]) -> float:
         """Return until when all of these posts are in memory; a time that has passed if one is not."""
-        return min((known[0] if known else 0.0 for known in map(self._kept.get, keys)), default=0.0)
+        return min((known[0] if known else 0.0 for known in map(self._kept.get, keys)), default=0.0) - self._early_s
 
     def recall(self, key: str) -> RegistryEntry | None:
         """Return what is in memory of a post and recent enough; the registry is not asked."""
         kept = self._kept.get(key)
-        return kept[1] if kept is not None and kept[0] >= self._clock() else None
+        return kept[1] if kept is not None and kept[0] - self._early_s >= self._clock() else None
 
     def forget(self, post_id: str) -> None:
         """Take what is known of a post, whose ID is normalised, for outdated."""

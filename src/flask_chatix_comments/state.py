@@ -169,7 +169,8 @@ class AppState:
 
     def _make_thread_cache(self) -> ThreadCache:
         return ThreadCache(
-            find_entry=lambda post_id: follow_moves(self.room_lookup.find, post_id)[1],
+            # Not from memory: however old that may be, what changes is to reach all pages soon.
+            find_entry=lambda post_id: follow_moves(self.registry.find, post_id)[1],
             api=self._page_api,
             background=self.background,
             is_up=self._is_api_up,

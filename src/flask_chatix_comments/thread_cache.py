@@ -3,7 +3,8 @@
 A page never calls the API. What is known is shown at once, as long as it is recent; who comes to what is not known
 waits for it a moment, one request for each post. What no page shows is not fetched.
 
-What changes reaches all processes after ``CHATIX_LOOKUP_AGE`` and ``MAX_AGE_S`` at the latest: 20 seconds by default.
+What changes reaches all pages of all processes after ``MAX_AGE_S`` at the latest, whatever ``CHATIX_LOOKUP_AGE`` is;
+counts in lists of posts after that and ``room_lookup.LISTS_AGE_S``: 20 seconds.
 """
 
 from __future__ import annotations
