@@ -17,6 +17,8 @@ export function isTall(text: string): boolean {
 /** Fold an article's text if it is tall; what the reader has unfolded stays so when it is edited. */
 export function foldIfTall(article: HTMLElement, text: string): void {
   const known = article.querySelector<HTMLElement>(":scope > .chatix-more");
+  // What the site has said of it holds until here; comments.css has kept the room of the button.
+  article.classList.remove("chatix-tall");
   if (isTall(text) && !known) fold(article);
   else if (!isTall(text) && known) {
     known.remove();

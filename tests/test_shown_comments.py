@@ -14,7 +14,7 @@ from flask import Flask
 
 from flask_chatix_comments.models import Message, MessageType, SenderFlag
 from flask_chatix_comments.plain_words import WORDS, byte_count, full_date
-from flask_chatix_comments.shown_comments import initial_of, show, show_thread, tone_of
+from flask_chatix_comments.shown_comments import initial_of, is_tall, show, show_thread, tone_of
 from flask_chatix_comments.thread_cache import Thread
 from flask_chatix_comments.wire import message_from_wire
 
@@ -105,3 +105,23 @@ def test_sizes(count: int, words: str) -> None:
 def test_moments(hour: int, words: str) -> None:
     moment = datetime(2026, 11, 26, hour, 5, tzinfo=UTC)
     assert full_date(moment) == f"Thursday, November 26, 2026 at {words} UTC"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("short", False),
+        ("a line\n" * 29, False),
+        ("a line\n" * 31, True),
+        ("x" * 70 * 30, False),
+        ("x" * (70 * 30 + 1), True),
+        ("🧵" * 35 * 30, False),
+        ("🧵" * (35 * 30 + 1), True),
+        ("\n" * 40, True),
+    ],
+)
+def test_what_the_script_folds_is_said_to_be_tall(text: str, expected: bool) -> None:
+    message = replace(IMAGE, type=MessageType.TEXT, original_url=None, thumb_300_url=None, content=text)
+    assert is_tall(text) is expected
+    assert show(message).is_tall is expected
+    assert not show(replace(message, file_url="http://hub/v1/file/a/x.txt")).is_tall

@@ -21,6 +21,9 @@ from .wire import from_unix, to_unix
 
 TONES = 8
 THUMB_PX = 300
+# As in fold.ts: a text of more lines than these is folded where there is a script.
+_CHARS_IN_A_LINE = 70
+_MOST_LINES = 30
 # What turns the direction of text: in "photo\u202egpj.exe" it hides what the file is. As in shared-file.ts.
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 # As encodeURIComponent has it.
@@ -47,6 +50,7 @@ class ShownComment:
         sent_at, edited_at: As ``datetime`` has it.
         date, full_date, edited_full_date: In words.
         body: The text with its links, or the file.
+        is_tall: Whether the script will show its beginning first.
     """
 
     id: str
@@ -61,6 +65,7 @@ class ShownComment:
     full_date: str
     edited_full_date: str | None
     body: Markup
+    is_tall: bool = False
 
 
 def show(message: Message, locate: Locate = lambda url: None) -> ShownComment:
@@ -82,7 +87,15 @@ def show(message: Message, locate: Locate = lambda url: None) -> ShownComment:
         full_date=full_date(moment),
         edited_full_date=full_date(message.edited_at) if message.edited_at is not None else None,
         body=_body(message, locate),
+        is_tall=_url_of(message) is None and is_tall(message.content),
     )
+
+
+def is_tall(text: str) -> bool:
+    """Whether a text is so long that few want to scroll past it; estimated, not measured."""
+    # The script counts as browsers do: of what is beyond U+FFFF, two.
+    lengths = (len(line) + sum(character > "\uffff" for character in line) for line in text.split("\n"))
+    return sum(max(1, -(-length // _CHARS_IN_A_LINE)) for length in lengths) > _MOST_LINES
 
 
 def initial_of(name: str) -> str:
@@ -124,10 +137,14 @@ def tone_of(sender_id: str) -> int:
 
 
 def _body(message: Message, locate: Locate) -> Markup:
-    url = message.original_url or message.file_url
+    url = _url_of(message)
     if url is None:
         return to_markup(_encodable(message.content))
     return _file(message, _encodable(url), locate)
+
+
+def _url_of(message: Message) -> str | None:
+    return message.original_url or message.file_url
 
 
 def _file(message: Message, url: str, locate: Locate) -> Markup:

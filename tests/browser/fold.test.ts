@@ -27,6 +27,8 @@ test.each([
   [TALL, true],
   ["x".repeat(70 * 30), false],
   ["x".repeat(70 * 30 + 1), true],
+  ["🧵".repeat(35 * 30), false],
+  ["🧵".repeat(35 * 30 + 1), true],
   ["\n".repeat(40), true],
 ])("is %# tall?", (text, expected) => {
   expect(isTall(text)).toBe(expected);
@@ -55,6 +57,12 @@ test("the keyboard unfolds what it gets to", () => {
   foldIfTall(article, TALL);
   article.querySelector("a")?.focus();
   expect(look()).toEqual(UNFOLDED);
+});
+
+test.each([TALL, "short now"])("what the site has said of it is over when the script has it", (text) => {
+  article.className = "chatix-comment chatix-tall";
+  foldIfTall(article, text);
+  expect(article.classList.contains("chatix-tall")).toBe(false);
 });
 
 test("a short one is left alone", () => {

@@ -22,7 +22,7 @@ from flask_chatix_comments.state import get_state
 from flask_chatix_comments.testing import HubForTests
 from flask_chatix_comments.tokens import PostClaim
 from tests.e2e.support import Reader, articles, comment, reach_section, section, wait_until, write
-from tests.e2e.test_hostile_text import CORPUS, SUSPICIOUS
+from tests.e2e.test_hostile_text import CORPUS, ICON, SUSPICIOUS
 from tests.flask_support import SECRET
 
 pytestmark = [pytest.mark.interop, pytest.mark.browser]
@@ -45,6 +45,7 @@ class Blog:
     """A blog of one post beside a hub."""
 
     app: Flask
+    comments: ChatixComments
     hub: HubForTests
     url: str
 
@@ -75,7 +76,7 @@ def blog(chatix_hub: HubForTests, tmp_path: Path) -> Iterator[Blog]:
     server.daemon_threads = False
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield Blog(app, chatix_hub, f"http://127.0.0.1:{server.port}/")
+    yield Blog(app, comments, chatix_hub, f"http://127.0.0.1:{server.port}/")
     server.shutdown()
     thread.join()
     server.server_close()
@@ -119,6 +120,57 @@ def test_the_script_takes_over_what_is_there_and_nothing_moves(blog: Blog, new_r
     expect(comment(page, "Mine")).to_contain_text("(you)")
     expect(articles(page)).to_have_count(14)
     assert reader.problems == []
+
+
+@pytest.mark.parametrize(("width", "has_touch"), [(440, False), (800, False), (360, True)])
+def test_nothing_moves_whatever_is_written(
+    blog: Blog, new_reader: Callable[..., Reader], width: int, has_touch: bool
+) -> None:
+    """Tall comments, which the script folds; pictures and files; words that are longer than a line."""
+    room = blog.write("Short").chatroom_id
+    blog.write("Tall, with https://example.org/\n" * 60)
+    blog.hub.api.send_message(room, sender_id="x", type=MessageType.FILE, file_url=f"{blog.url}notes.txt")
+    picture = f"{blog.url}icon.svg"
+    blog.hub.api.send_message(
+        room, sender_id="x", type=MessageType.IMAGE, original_url=picture, thumb_100_url=picture, thumb_300_url=picture
+    )
+    blog.write("Long" * 900)
+    blog.write("The last one")
+    blog.wait_for("The last one")
+    reader = new_reader(viewport={"width": width, "height": 6000}, has_touch=has_touch, is_mobile=has_touch)
+    reader.context.add_init_script(WATCH_SHIFTS)
+    reader.context.route("**/icon.svg", lambda route: route.fulfill(content_type="image/svg+xml", body=ICON))
+    page = reader.open("about:blank")
+    held: list[Route] = []
+    reader.context.route(JOIN, lambda route: held.append(route))
+    with page.expect_request(JOIN):
+        page.goto(blog.url)
+    expect(page.locator(".chatix-tall")).to_have_count(2)
+    heights = "[...document.querySelectorAll('article, #below')].map((it) => it.getBoundingClientRect().top)"
+    before = page.evaluate(heights)
+    for route in held:
+        route.continue_()
+    reach_section(page)
+    expect(page.get_by_role("button", name="Show more")).to_have_count(2)
+    expect(page.get_by_role("textbox", name="Name")).to_be_visible()
+    assert page.evaluate(heights) == pytest.approx(before, abs=0.1)
+    assert page.evaluate("window.shifts") == []
+
+
+def test_all_of_a_tall_comment_can_be_read_where_no_script_comes(blog: Blog, new_reader: Callable[..., Reader]) -> None:
+    blog.write("Tall\n" * 60)
+    blog.wait_for("Tall")
+    height = "document.querySelector('.chatix-text').clientHeight"
+    whole = new_reader(java_script_enabled=False).open(blog.url).evaluate(height)
+    assert whole > 1200
+    # Its first part comes, and the next does not; or not even the first.
+    for name in ("section-*.js", "comments-*.js"):
+        reader = new_reader()
+        reader.context.route(f"**/{name}", lambda route: route.abort())
+        page = reader.context.new_page()
+        page.goto(blog.url)
+        section(page).scroll_into_view_if_needed()
+        page.wait_for_function(f"whole => {height} === whole", arg=whole)
 
 
 def test_what_has_changed_since_the_page_was_made(blog: Blog, new_reader: Callable[..., Reader]) -> None:
