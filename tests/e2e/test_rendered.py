@@ -205,6 +205,8 @@ def test_without_a_script_there_is_all_to_read(blog: Blog, new_reader: Callable[
     odd = f"{blog.url}icon.svg?{CORPUS[2]}/{CORPUS[3]}"
     blog.hub.api.send_message(room, sender_id="x", type=MessageType.FILE, file_url=odd)
     blog.wait_for(quote("icon.svg"))
+    token = get_state(blog.app).post_tokens.sign(PostClaim("post", CORPUS[1], False))
+    view = f"{blog.url}chatix-comments/thread?post={token}&back={quote('/?' + CORPUS[3])}"
     asked: list[Request] = []
     for has_script in (False, True):
         reader = new_reader(java_script_enabled=has_script)
@@ -214,9 +216,10 @@ def test_without_a_script_there_is_all_to_read(blog: Blog, new_reader: Callable[
             reader.context.add_init_script("window.owned = (what) => { (window.ran ??= []).push(what); }")
             reader.context.route("**/*.js", lambda route: route.abort())
         page = reader.context.new_page()
-        page.goto(blog.url)
-        assert texts(page)[1:-1] == list(CORPUS)
-        assert page.evaluate(SUSPICIOUS) == []
+        for url in (blog.url, view):
+            page.goto(url)
+            assert texts(page)[1:-1] == list(CORPUS)
+            assert page.evaluate(SUSPICIOUS) == []
         assert [request.url for request in asked if "unknown.invalid" in request.url] == []
 
 
