@@ -341,6 +341,24 @@ class TestChangesOfThisProcess:
         cache.forget("7")
         assert ids(cache.read("7")) == ["m1", "m2"]
 
+    def test_are_waited_for_by_one_page_while_others_show_what_is_known(
+        self, cache: ThreadCache, service: Service
+    ) -> None:
+        service.put(message(1))
+        cache.read("7")
+        service.put(message(1), message(2))
+        cache.outdate("7")
+        service.gate.clear()
+        found: list[Thread | None] = []
+        waiter = threading.Thread(target=lambda: found.append(cache.read("7")))
+        waiter.start()
+        for _ in range(2):
+            assert service.entered.acquire(timeout=DEADLINE_S)
+        assert ids(cache.read("7")) == ["m1"]
+        service.gate.set()
+        waiter.join(DEADLINE_S)
+        assert ids(found[0]) == ["m1", "m2"]
+
     def test_are_not_undone_by_an_answer_from_before(self, cache: ThreadCache, service: Service) -> None:
         service.put(message(1))
         service.gate.clear()

@@ -102,7 +102,8 @@ def post(state: AppState, claim: PostClaim, user: Visitor | None, draft: Draft, 
     identity = _identify(state, user, draft)
     _count(state, identity, draft)
     message = _send(state, entry, identity, text, _key(state, entry, identity, draft, text, now), now)
-    state.forget_post(entry.post_id)
+    state.threads.outdate(entry.post_id)
+    state.comment_counts.forget(entry.post_id)
     return Posted(message, identity, is_own=message.sender_id == _sender_id(identity))
 
 

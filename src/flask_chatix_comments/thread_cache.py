@@ -138,6 +138,13 @@ class ThreadCache:
         slot = self._slots.get(post_id)
         return slot.thread if slot is not None and self.clock() - slot.looked_up_at <= MAX_AGE_S else None
 
+    def outdate(self, post_id: str) -> None:
+        """Have the next page of a post wait for its comments; those that do not wait show what is known."""
+        self._last_change = next(self._counter)
+        slot = self._slots.get(post_id)
+        if slot is not None:
+            slot.looked_up_at = min(slot.looked_up_at, self.clock() - LATE_S)
+
     def forget(self, post_id: str) -> None:
         """Take what is known of a post, whose ID is normalised, for outdated."""
         self._last_change = next(self._counter)
