@@ -25,7 +25,8 @@ export class CommentsElement extends HTMLElement {
   #isWanted = false;
 
   connectedCallback(): void {
-    if (this.#stay) return;
+    // What Turbo shows of a page until the page is there is a copy, which goes again.
+    if (this.#stay || document.querySelector("[data-turbo-preview]")) return;
     this.#stay = new AbortController();
     const { signal } = this.#stay;
     const depart = () => this.#section?.depart();

@@ -109,6 +109,14 @@ export class Composer {
     this.#onInput();
   }
 
+  /** Take over what was being written in the form of which this takes the place; never a whisper. */
+  adopt(form: HTMLFormElement): void {
+    if (form.matches(".chatix-whisper")) return;
+    const written = (selector: string) => form.querySelector<HTMLInputElement>(selector)?.value ?? "";
+    this.#name.value = written("input[name=name]");
+    this.fill(written("textarea"));
+  }
+
   /** Say whether there is any use in posting; what was typed stays to be copied. */
   set mayPost(mayPost: boolean) {
     this.#mayPost = mayPost;

@@ -3,25 +3,25 @@
 /** The hashed name of the bundled style, filled in by build.mjs. */
 declare const SECTION_STYLE_FILE: string;
 
-let loading: Promise<boolean> | undefined;
+let link: HTMLLinkElement | undefined;
+let loading: Promise<unknown> | undefined;
 
 /** Resolves when the style is there, or cannot be had: comments without it are better than none. */
 export async function loadStyle(): Promise<void> {
-  loading ??= request();
-  if (!(await loading)) loading = undefined;
+  // Not only an error takes it away: so does navigation that puts another page's head in place of this one's.
+  if (!link?.isConnected) loading = request();
+  await loading;
 }
 
-function request(): Promise<boolean> {
-  const link = document.createElement("link");
-  link.rel = "stylesheet";
-  link.href = new URL(SECTION_STYLE_FILE, import.meta.url).href;
+function request(): Promise<unknown> {
+  const style = document.createElement("link");
+  link = style;
+  style.rel = "stylesheet";
+  style.href = new URL(SECTION_STYLE_FILE, import.meta.url).href;
   return new Promise((resolve) => {
-    link.onload = () => resolve(true);
-    link.onerror = () => {
-      link.remove();
-      resolve(false);
-    };
-    place(link);
+    style.onload = resolve;
+    style.onerror = () => resolve(style.remove());
+    place(style);
   });
 }
 

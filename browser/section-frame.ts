@@ -20,6 +20,7 @@ export class SectionFrame {
 
   /** Take the place of what the site has put into the element; its comments come along. */
   constructor(host: HTMLElement, thread: ThreadView, form: HTMLElement) {
+    host.querySelector("chatix-comments > .chatix-form")?.remove();
     this.region =
       host.querySelector("section") ??
       make("section", { class: "chatix-section", "aria-label": entryStrings.region });

@@ -8,6 +8,7 @@ import { PageNews } from "./events";
 import { strings } from "./i18n";
 import { Reader } from "./reader";
 import { Reading } from "./reading";
+import { FORMER_FORM, Replacement } from "./replacement";
 import { RoomStay } from "./room-stay";
 import { type Chat, LineError, MissingError } from "./sdk/chat";
 import { loadSdk } from "./sdk/load-sdk";
@@ -41,6 +42,7 @@ export class Section {
   readonly #reader: Reader;
   readonly #reading: Reading;
   readonly #news: PageNews;
+  readonly #replacement: Replacement;
   #going = new AbortController();
 
   constructor(host: HTMLElement) {
@@ -67,7 +69,10 @@ export class Section {
       failed: (error) => this.#showTrouble(error),
       isAtWork: () => this.#delivery.isAtWork,
     });
+    const former = host.querySelector<HTMLFormElement>(FORMER_FORM);
+    if (former) composer.adopt(former);
     this.#frame = new SectionFrame(host, view, composer.element);
+    this.#replacement = new Replacement(host, composer.element);
     this.#standing = new Standing(view, composer, this.#frame, host.hasAttribute("data-closed"));
     this.#reading = new Reading(this.#thread, view, composer, this.#frame, loadEarlier);
   }
@@ -75,6 +80,7 @@ export class Section {
   /** Connect, or come back after `depart` or `close`; does nothing when that is so already. */
   start(): void {
     if (this.#going.signal.aborted) this.#going = new AbortController();
+    this.#replacement.watch();
     this.#view.startClock();
     this.#reading.start();
     this.#delivery.start();
@@ -93,6 +99,7 @@ export class Section {
 
   #halt(): Chat | null {
     this.#going.abort();
+    this.#replacement.stop();
     this.#delivery.stop();
     this.#reading.stop();
     this.#view.stopClock();

@@ -64,8 +64,10 @@ export class ThreadView {
 
   /** Take over what the site has put on the page: it stays where it is, and comes alive with the first `render`. */
   adopt(thread: Element): void {
-    this.#earlier.hidden = !thread.querySelector(".chatix-earlier");
+    this.#earlier.hidden = !thread.querySelector(".chatix-earlier:not([hidden])");
     for (const article of thread.querySelectorAll("article")) {
+      if (article.matches(".chatix-whisper, .chatix-gone")) continue;
+      makePlain(article);
       this.#rendered.set(article.id, article);
       this.list.append(article);
     }
@@ -227,6 +229,13 @@ function newArticle(message: ThreadMessage): HTMLElement {
     make("p", { class: "chatix-byline" }),
     make("div", { class: "chatix-text", dir: "auto", itemprop: "text" }),
   );
+}
+
+/** Take off what a section has put on it of which this is a copy: in it, nothing works. */
+function makePlain(article: Element): void {
+  article.className = "chatix-comment";
+  for (const part of [...article.children])
+    if (!part.matches(".chatix-avatar, .chatix-byline, .chatix-text")) part.remove();
 }
 
 const elementId = (message: ThreadMessage): string => `comment-${message.id}`;
