@@ -87,6 +87,31 @@ def test_every_setting_is_in_the_readme_in_the_order_of_the_code() -> None:
     assert [cells[0].strip("`") for cells in rows(README, "`CHATIX_[A-Z_]+`")] == list(SETTINGS)
 
 
+def test_every_custom_property_is_in_the_readme_and_in_the_style_and_no_other() -> None:
+    names = re.compile(r"--chatix-[a-z-]+")
+    rows = re.findall(r"^\| (`--chatix-.*?) \|", README, re.MULTILINE)
+    documented = sorted(names.findall(" ".join(rows)))
+    styles = [path.read_text() for path in (ROOT / "browser").glob("*.css")]
+    used = {name for text in styles for name in re.findall(r"var\((--chatix-[a-z-]+)", text)}
+    assert documented == sorted(used)
+    assert {name for path in DOCUMENTS for name in names.findall(path.read_text())} == used
+
+
+def test_the_page_for_those_without_javascript_is_extended_as_the_document_says(tmp_path: Path) -> None:
+    (template,) = blocks((ROOT / "docs/at-home.md").read_text(), "jinja")
+    place = tmp_path / "templates/chatix_comments/page.html"
+    place.parent.mkdir(parents=True)
+    place.write_text(template)
+    app = Flask("blog", root_path=str(tmp_path), instance_path=str(tmp_path / "instance"))
+    app.config.update(TESTING=True, SECRET_KEY="secret", CHATIX_API_URL="http://127.0.0.1:1/v1")
+    ChatixComments(app)
+    html = app.test_client().get("/chatix-comments/thread?post=out-of-date").text
+    page = BeautifulSoup(html, "html.parser")
+    assert page.select_one("nav > a")
+    assert [str(link["href"]) for link in page.select("link")][-1] == "/static/site.css"
+    assert page.select_one("main.chatix-page")
+
+
 def test_no_document_names_a_setting_that_there_is_not() -> None:
     named = {name for path in DOCUMENTS for name in re.findall(r"\bCHATIX_[A-Z_]*[A-Z]\b", path.read_text())}
     assert named == set(SETTINGS)

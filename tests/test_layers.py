@@ -66,7 +66,7 @@ FLASK_SIDE = {
         ".neighbours",
     ),
     *(".background", ".thread_cache", ".sender_names", ".comment_counts", ".plain_words", ".prose", ".shown_comments"),
-    *(".bundle", ".reader_urls", ".plain_rates", ".plain_posting", ".plain_views"),
+    *(".bundle", ".reader_urls", ".plain_rates", ".plain_posting", ".plain_views", ".signals"),
     *(".room_messages", ".sweep", ".room_methods", ".cli_support", ".cli_rooms", ".cli_privacy", ".cli_hub"),
     *(".cli_hub_data", ".cli_visitor", ".retention_settings"),
     *(".room_contents", ".room_mover", ".room_list", ".room_sync", ".room_findings", ".room_check", ".room_repair"),
@@ -155,12 +155,14 @@ ALLOWED: dict[str, set[str]] = {
     "prose": {"markupsafe"},
     "shown_comments": {"markupsafe", ".plain_words", ".prose", ".thread_cache", ".wire", ".models"},
     "bundle": set(),
+    "signals": {"blinker"},
     "plain_rates": set(),
     "plain_posting": {
         *(".entering", ".plain_words", ".registry", ".state", ".visitors", ".tokens", ".models", ".errors"),
     },
     "plain_views": {
         *("flask", ".plain_posting", ".plain_words", ".reader_urls", ".registry", ".registry_upkeep", ".state"),
+        ".signals",
         *(".shown_comments", ".thread_cache", ".tokens", ".view_input", ".views", ".visitors", ".models", ".errors"),
     },
     "reader_urls": {"flask", ".state"},
@@ -190,7 +192,7 @@ ALLOWED: dict[str, set[str]] = {
     "entering": {".state", ".registry", ".registry_upkeep", ".visitors", ".tokens", ".models"},
     "views": {
         *("flask", "werkzeug", ".state", ".view_input", ".leaving", ".entering", ".visitors", ".registry"),
-        ".reader_urls",
+        *(".reader_urls", ".signals"),
         *BASE,
     },
     "templating": {

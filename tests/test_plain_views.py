@@ -16,6 +16,7 @@ from werkzeug.test import TestResponse
 
 from flask_chatix_comments import RoomState, Visitor
 from flask_chatix_comments.plain_rates import PlainRates
+from flask_chatix_comments.signals import comment_posted
 from tests.flask_support import Clock, Site
 
 USER = Visitor(key=7, name="Jonas Petri")
@@ -84,6 +85,15 @@ class TestPosting:
         thread = page(client.get(answer.headers["Location"]))
         assert [tag.text for tag in thread.select("article .chatix-text")] == ["Two\nlines"]
         assert thread.select(f"#{url.fragment}")
+
+    def test_the_site_hears_of_it(self, blog: Site) -> None:
+        heard: list[tuple[object, str, str]] = []
+        with comment_posted.connected_to(
+            lambda app, *, post_id, message: heard.append((app, post_id, message.content)), sender=blog.app
+        ):
+            assert send(blog, "").status_code == 422
+            assert send(blog, "A comment").status_code == 303
+        assert heard == [(blog.app, "hello", "A comment")]
 
     def test_a_guest_has_a_name_that_comes_back(self, blog: Site) -> None:
         client = blog.app.test_client()

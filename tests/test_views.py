@@ -23,6 +23,7 @@ from flask_chatix_comments.errors import HubStartError
 from flask_chatix_comments.leaving import MAX_CONNECTIONS_OF_ROOM
 from flask_chatix_comments.registry import RoomRegistry, RoomState, create_registry_engine
 from flask_chatix_comments.room_marks import with_mark
+from flask_chatix_comments.signals import guest_took_part
 from flask_chatix_comments.tokens import GuestClaim, GuestCookies, PostClaim, PostTokens, VisitorTicket, VisitorTickets
 from flask_chatix_comments.view_input import MAX_BODY_BYTES, MAX_LEAVES
 from flask_chatix_comments.views import blueprint
@@ -380,6 +381,16 @@ class TestHosted:
         answer = post(site, "join", {"post": site.post_token()})
         assert "Set-Cookie" not in answer.headers
         assert site.api.paths() == ["/chatroom/create", "/chatroom/update"]
+
+    def test_the_site_hears_of_a_guest_who_takes_part(self, site: Site) -> None:
+        heard: list[tuple[object, str | None, str]] = []
+        with guest_took_part.connected_to(
+            lambda app, *, visitor_id, name: heard.append((app, visitor_id, name)), sender=site.app
+        ):
+            assert take_part(site, " ").status_code == 422
+            assert take_part(site, " Ida ").status_code == 200
+        # Whose id the service makes.
+        assert heard == [(site.app, None, "Ida")]
 
     def test_a_guest_who_takes_part_has_an_id_from_then_on(self, site: Site) -> None:
         client = site.app.test_client()

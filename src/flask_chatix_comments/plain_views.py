@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from flask import Response, make_response, redirect, render_template, request
+from flask import Response, current_app, make_response, redirect, render_template, request
 
 from .errors import (
     ApiError,
@@ -33,6 +33,7 @@ from .reader_urls import locator
 from .registry import RegistryEntry, RoomState
 from .registry_upkeep import follow_moves
 from .shown_comments import BLANK_FORM, show_thread
+from .signals import comment_posted
 from .state import AppState, get_state
 from .thread_cache import Thread
 from .tokens import PostClaim
@@ -90,6 +91,7 @@ def plain_post() -> Response:
     except _UNREACHABLE as exc:
         after_s = _note(exc)
         return _answer_again(state, form, claim, user, NotPostedError(503, WORDS["unreachable"], retry_after_s=after_s))
+    comment_posted.send(current_app._get_current_object(), post_id=claim.post_id, message=posted.message)  # type: ignore[attr-defined]  # a proxy's
     anchor = f"comment-{posted.message.message_id}"
     response = make_response(redirect(_thread_url(state, form, anchor), 303))
     if posted.is_own and posted.identity.is_new:

@@ -14,7 +14,7 @@ import random
 import re
 from http import HTTPStatus
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, default_exceptions
 from werkzeug.routing import RoutingException
 
@@ -34,6 +34,7 @@ from .leaving import withdraw
 from .models import Visitor
 from .reader_urls import hub_url_for_reader, told_hub_url
 from .registry import RegistryEntry, RoomState
+from .signals import guest_took_part
 from .state import AppState, get_state
 from .tokens import PostClaim
 from .view_input import (
@@ -253,6 +254,7 @@ def take_part() -> Response:
     except NameRefusedError as exc:
         raise RefusalError(422, "bad_name", str(exc)) from exc
     _announce_guest(state, identity)
+    guest_took_part.send(current_app._get_current_object(), visitor_id=identity.visitor_id, name=identity.name)  # type: ignore[attr-defined]  # a proxy's
     return _answer_identity(state, identity)
 
 
