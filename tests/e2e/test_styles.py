@@ -92,6 +92,11 @@ def test_a_site_s_style_sheet_does_no_harm(blog: FittedBlog, new_reader: NewRead
     box_of_button = found.get_by_role("button", name="Post comment").bounding_box()
     assert box_of_button
     assert box_of_button["width"] < 200
+    page.emulate_media(media="print")
+    expect(found.locator("button:visible, form:visible")).to_have_count(0)
+    expect(comment(page, "To be changed").locator(".chatix-text")).to_be_visible()
+    assert comment(page, "Long").evaluate("it => it.clientHeight >= 60 * parseFloat(getComputedStyle(it).fontSize)")
+    page.emulate_media(media="screen")
     page.evaluate("document.documentElement.dir = 'rtl'")
     check(page, "from right to left")
 
