@@ -2,12 +2,14 @@
  * The files of a comment: chosen, pasted or dropped, listed in the form until they are in the thread.
  */
 
+import type { CommentForm } from "./comment-form";
 import { make } from "./dom";
 import { describeLimits, faultOf, pixelFaultOf } from "./file-limits";
-import { entryStrings, formatBytes, strings } from "./i18n";
+import { entryStrings, formatBytes } from "./i18n";
+import { newKey } from "./keys";
 import { loadPicture } from "./load-picture";
-import { newKey } from "./outbox";
 import type { FileLimits } from "./site";
+import { writingStrings as strings } from "./writing-strings";
 
 const EXTENSION = /\.([\p{L}\p{N}]{1,4})$/u;
 
@@ -41,27 +43,27 @@ export class Attachments {
     "aria-relevant": "additions",
     hidden: true,
   });
-  readonly control: HTMLElement;
   /** What to say about files while none can be taken; `null`: they are not our business then. */
   refusal: string | null = null;
   readonly #listener: AttachmentsListener;
-  readonly #input = make("input", { class: "chatix-file-input", type: "file", multiple: true });
+  readonly #form: CommentForm;
   readonly #hint = make("span", { class: "chatix-limits", id: `chatix-${newKey()}` });
   readonly #rows = new Map<File, Row>();
   #underWay: ReadonlySet<File> = new Set();
   #limits: FileLimits | null = null;
 
-  /** @param form Where files may be pasted and dropped. */
-  constructor(form: HTMLElement, listener: AttachmentsListener) {
+  /** @param form Has the control; files may be pasted and dropped there as well. */
+  constructor(form: CommentForm, listener: AttachmentsListener) {
+    this.#form = form;
     this.#listener = listener;
-    this.#input.setAttribute("aria-describedby", this.#hint.id);
-    const label = make("label", { class: "chatix-attach" }, strings.attach, this.#input);
-    this.control = make("div", { class: "chatix-attaching", hidden: true }, label, this.#hint);
-    this.#input.addEventListener("change", () => this.#onChosen());
-    form.addEventListener("paste", (event) => this.#onPaste(event));
-    form.addEventListener("dragover", (event) => this.#onDragOver(event, form));
-    form.addEventListener("dragleave", (event) => this.#onDragLeave(event, form));
-    form.addEventListener("drop", (event) => this.#onDrop(event, form));
+    const { element, files, attach } = form;
+    files.setAttribute("aria-describedby", this.#hint.id);
+    attach.after(this.#hint);
+    files.addEventListener("change", () => this.takeChosen());
+    element.addEventListener("paste", (event) => this.#onPaste(event));
+    element.addEventListener("dragover", (event) => this.#onDragOver(event, element));
+    element.addEventListener("dragleave", (event) => this.#onDragLeave(event, element));
+    element.addEventListener("drop", (event) => this.#onDrop(event, element));
   }
 
   /** What will be posted, in the order in which it was chosen. */
@@ -71,9 +73,10 @@ export class Attachments {
 
   set limits(limits: FileLimits | null) {
     this.#limits = limits;
-    this.control.hidden = limits === null;
+    this.#form.attach.hidden = limits === null;
+    this.#hint.hidden = limits === null;
     this.#hint.textContent = limits && describeLimits(limits);
-    this.#input.accept = limits?.types?.join(",") ?? "";
+    this.#form.files.accept = limits?.types?.join(",") ?? "";
   }
 
   /** Take what is within the limits, and say about the others why not. */
@@ -111,7 +114,7 @@ export class Attachments {
     this.#rows.delete(file);
     row.element.remove();
     this.#count();
-    if (hadFocus) (neighbour?.querySelector("button") ?? this.#input).focus();
+    if (hadFocus) (neighbour?.querySelector("button") ?? this.#form.files).focus();
   }
 
   /** Show which files are under way; the others are only chosen. */
@@ -198,10 +201,12 @@ export class Attachments {
     this.#listener.withdrawn(file);
   }
 
-  #onChosen(): void {
-    this.take([...(this.#input.files ?? [])]);
+  /** Take what the control holds. */
+  takeChosen(): void {
+    const { files } = this.#form;
+    this.take([...(files.files ?? [])]);
     // So that the same file can be chosen again after it was removed.
-    this.#input.value = "";
+    files.value = "";
   }
 
   #onPaste(event: ClipboardEvent): void {

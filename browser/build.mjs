@@ -19,7 +19,7 @@ import { redirect } from "./sdk/redirects.mjs";
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DEFAULT_OUTDIR = path.join(ROOT, "src/flask_chatix_comments/static/chatix_comments");
 const OURS =
-  /^(comments|section|hosted|actions|lightbox|picture|leaving|sdk|signalr)-[A-Z0-9]{8}\.(js|css)$|^manifest\.json$|^NOTICE\.txt$/;
+  /^(comments|section|hosted|writing|more|lightbox|picture|leaving|sdk|signalr)-[A-Z0-9]{8}\.(js|css)$|^manifest\.json$|^NOTICE\.txt$/;
 
 /** Licence text of everything that may end up in the bundle; a package that is not here stops the build. */
 const LICENCES = {
@@ -76,18 +76,22 @@ async function bundle(options) {
 /** The section's late parts: by their names, the constant that a loader has for the file, and where they begin. */
 const LATE_PARTS = {
   hosted: { constant: "HOSTED_FILE", entry: "browser/sdk/hosted-kinds.ts" },
-  actions: { constant: "ACTIONS_FILE", entry: "browser/comment-actions.ts" },
+  writing: { constant: "WRITING_FILE", entry: "browser/writing.ts" },
   lightbox: { constant: "LIGHTBOX_FILE", entry: "browser/lightbox-dialog.ts" },
   picture: { constant: "PICTURE_FILE", entry: "browser/picture.ts" },
   leaving: { constant: "LEFT_BEHIND_FILE", entry: "browser/left-behind.ts" },
 };
 
-async function bundleSection(sdkFile) {
+async function bundleSection(sdkFile, moreStyleFile) {
   const names = Object.entries(LATE_PARTS).map(([part, { constant }]) => [
     constant,
     JSON.stringify(`./${part}-${GROUP}.js`),
   ]);
-  const define = { SDK_FILE: JSON.stringify(`./${sdkFile}`), ...Object.fromEntries(names) };
+  const define = {
+    SDK_FILE: JSON.stringify(`./${sdkFile}`),
+    MORE_STYLE_FILE: JSON.stringify(`./${moreStyleFile}`),
+    ...Object.fromEntries(names),
+  };
   const alone = await bundle({ entryPoints: { section: "browser/section.ts" }, define });
   const plugins = [leaveToSection(ROOT, alone.inputs)];
   const late = [];
@@ -126,7 +130,8 @@ async function bundleAll() {
     define: { FULL_CLIENT_FILE: JSON.stringify(`./${client.files[0].name}`) },
     plugins: [sdkRedirects],
   });
-  const section = await bundleSection(sdk.files[0].name);
+  const moreStyle = await bundleStyle("more");
+  const section = await bundleSection(sdk.files[0].name, moreStyle.files[0].name);
   const style = await bundleStyle("comments");
   const sectionStyle = await bundleStyle("section");
   const entry = await bundle({
@@ -136,7 +141,7 @@ async function bundleAll() {
       SECTION_STYLE_FILE: JSON.stringify(`./${sectionStyle.files[0].name}`),
     },
   });
-  const parts = [client, sdk, section, sectionStyle, entry, style];
+  const parts = [client, sdk, section, sectionStyle, moreStyle, entry, style];
   return { files: parts.flatMap(({ files }) => files), inputs: parts.flatMap(({ inputs }) => inputs) };
 }
 

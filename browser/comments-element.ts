@@ -8,7 +8,7 @@
 import { make } from "./dom";
 import { entryStrings } from "./i18n";
 import { loadSection } from "./load-section";
-import { loadStyle } from "./load-style";
+import { loadStyle, styleLoader } from "./load-style";
 import type { Section } from "./section";
 import { sweeping } from "./sweep";
 
@@ -80,7 +80,7 @@ export class CommentsElement extends HTMLElement {
     const [{ openSection }] = await Promise.all([loadSection(), loadStyle()]);
     if (!this.#stay) return;
     this.#trouble?.remove();
-    this.#section ??= openSection(this);
+    this.#section ??= openSection(this, styleLoader);
     this.#section.start();
   }
 

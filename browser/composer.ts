@@ -1,13 +1,13 @@
-/** The form: name, text, files, what is wrong with them. It keeps what it was given until it is told otherwise. */
+/** The form in use: files, whispers, what is wrong with any of it. It keeps what it was given until it is told otherwise. */
 
 import { Attachments } from "./attachments";
+import type { CommentForm } from "./comment-form";
 import { make } from "./dom";
-import { strings } from "./i18n";
-import { managerBadge } from "./marks";
+import { strings as formStrings } from "./i18n";
 import type { Draft, OutboxState, Pending } from "./outbox";
-import type { Limits, Visitor } from "./site";
 import { isSendKey, lengthOf, textFault } from "./text-rules";
 import { WhisperToggle } from "./whisper-toggle";
+import { writingStrings as strings } from "./writing-strings";
 
 /** The counter appears when this part of the limit is used. */
 const COUNTER_FROM = 0.9;
@@ -19,136 +19,72 @@ export type Fault = [message: string, where: "text" | "name" | "files" | "form"]
 
 export class Composer {
   readonly element: HTMLFormElement;
-  readonly #name = make("input", {
-    class: "chatix-input",
-    type: "text",
-    autocomplete: "name",
-    name: "name",
-    dir: "auto",
-    required: true,
-  });
-  readonly #nameField: HTMLElement;
-  readonly #identity = make("p", { class: "chatix-identity", hidden: true });
-  readonly #text = make("textarea", {
-    class: "chatix-input",
-    rows: "3",
-    name: "text",
-    dir: "auto",
-    required: true,
-  });
+  readonly #form: CommentForm;
   readonly #counter = make("span", { class: "chatix-counter", hidden: true });
   readonly #hint = make("p", { class: "chatix-hint", hidden: true }, strings.willBePosted);
   readonly #error = make("p", { class: "chatix-error", role: "alert", hidden: true, id: newErrorId() });
-  readonly #button = make("button", { class: "chatix-post", type: "submit" }, strings.post);
-  readonly #textLabel = make("span", { class: "chatix-label chatix-hidden-label" });
   readonly #whisper = new WhisperToggle(() => this.#showWhisper());
   readonly #attachments: Attachments;
   readonly #submit: (draft: Draft) => void;
-  #mayPost = true;
-  #limits: Limits = { messageChars: 10_000, nameChars: 80, pageSize: 30, editWindowMs: 0, files: null };
-  #visitor: Visitor | null = null;
-  #isManager = false;
   #isPending = false;
   #isSending = false;
   /** What is said to be too long already. */
   readonly #warned: Record<Warned, string | null> = { name: null, text: null };
 
   /** @param withdraw Hears of a file that the reader has taken back; it may be under way. */
-  constructor(submit: (draft: Draft) => void, withdraw: (file: File) => void) {
+  constructor(form: CommentForm, submit: (draft: Draft) => void, withdraw: (file: File) => void) {
+    this.#form = form;
+    this.element = form.element;
     this.#submit = submit;
-    this.#nameField = field(make("span", { class: "chatix-label" }, strings.name), this.#name);
-    this.element = make("form", { class: "chatix-form", novalidate: true });
-    this.#attachments = new Attachments(this.element, {
+    this.#attachments = new Attachments(form, {
       changed: () => this.#forgive(),
-      counted: (count) => this.#text.toggleAttribute("required", count === 0),
+      counted: (count) => this.#form.text.toggleAttribute("required", count === 0),
       refused: (reasons) => this.#tell(reasons.join("\n"), "files"),
       withdrawn: withdraw,
       retried: (file) => this.#post("", [file]),
     });
-    this.element.append(
-      this.#nameField,
-      this.#identity,
-      field(this.#textLabel, this.#text),
-      this.#attachments.list,
-      this.#error,
-      this.#whisper.element,
-      make(
-        "div",
-        { class: "chatix-actions" },
-        this.#attachments.control,
-        this.#hint,
-        this.#counter,
-        this.#button,
-      ),
-    );
+    form.actions.before(this.#attachments.list, this.#error, this.#whisper.element);
+    form.button.before(this.#hint, this.#counter);
     this.element.addEventListener("submit", (event) => this.#onSubmit(event));
-    this.element.addEventListener("input", ({ target }) => {
-      const isWarned = this.#warned.name !== null || this.#warned.text !== null;
-      if (!isWarned && target instanceof Element && target.hasAttribute("aria-invalid")) this.#forgive();
-      this.#onInput();
-      this.#warn();
-    });
-    this.#text.addEventListener("keydown", (event) => this.#onKey(event));
-    this.#showWhisper();
+    this.element.addEventListener("input", ({ target }) => this.#onInput(target));
+    form.text.addEventListener("keydown", (event) => this.#onKey(event));
+    form.changed = () => this.#onChanged();
+    this.#onChanged();
+    this.#onInput(null);
   }
 
   /** Whether there is something that the reader would miss. */
   get hasContent(): boolean {
-    return this.#text.value !== "" || this.#attachments.files.length > 0;
+    return this.#form.text.value !== "" || this.#attachments.files.length > 0;
   }
 
   /** What is being written as a comment, or would be one. */
   get draft(): string {
-    return this.#whisper.isOn ? "" : this.#text.value;
+    return this.#whisper.isOn ? "" : this.#form.text.value;
   }
 
   /** Put what was written before into an empty box. */
   fill(text: string): void {
-    if (!text || this.#text.value) return;
-    this.#text.value = text;
-    this.#onInput();
+    if (!text || this.#form.text.value) return;
+    this.#form.text.value = text;
+    this.#count();
   }
 
-  /** Take over what was being written in the form of which this takes the place; never a whisper. */
-  adopt(form: HTMLFormElement): void {
-    if (form.matches(".chatix-whisper")) return;
-    const written = (selector: string) => form.querySelector<HTMLInputElement>(selector)?.value ?? "";
-    this.#name.value = written("input[name=name]");
-    this.fill(written("textarea"));
+  /** Take the files that the control holds. */
+  takeChosen(): void {
+    this.#attachments.takeChosen();
   }
 
-  /** Say whether there is any use in posting; what was typed stays to be copied. */
-  set mayPost(mayPost: boolean) {
-    this.#mayPost = mayPost;
-    this.#button.hidden = !mayPost;
-    this.#arrangeFiles();
+  /** Post what is in the form, if nothing is wrong with it. */
+  submit(): void {
+    this.#post(this.#form.text.value.trim(), this.#attachments.files);
   }
 
-  /** Show the form that this visitor needs: guests give a name, users of the site have one. */
-  setVisitor(visitor: Visitor, limits: Limits): void {
-    this.#limits = limits;
-    this.#arrangeFiles();
-    const isGuest = !visitor.isSignedIn;
-    this.#nameField.hidden = !isGuest;
-    this.#identity.hidden = isGuest;
-    // A name that is being typed is the reader's; one that the site remembers fills an empty field only.
-    if (isGuest && visitor.name && !this.#name.value) this.#name.value = visitor.name;
-    this.#visitor = visitor;
-    this.#showIdentity();
-  }
-
-  #showIdentity(): void {
-    const name = make("b", {}, make("bdi", {}, this.#visitor?.name ?? ""));
-    const badge = this.#isManager ? [" ", managerBadge()] : [];
-    this.#identity.replaceChildren(`${strings.commentingAs} `, name, ...badge);
-  }
-
-  /** Let managers whisper. What somebody was about to whisper who is none any more must not become a comment. */
-  setManager(isManager: boolean): void {
+  /** What somebody was about to whisper who is no manager any more must not become a comment. */
+  #onChanged(): void {
     const wasWhispering = this.#whisper.isOn;
-    this.#isManager = isManager;
+    const { isManager } = this.#form;
     this.#whisper.isAllowed = isManager;
-    this.#showIdentity();
     this.#showWhisper();
     if (isManager || !wasWhispering) return;
     this.#clearText();
@@ -157,7 +93,7 @@ export class Composer {
 
   #arrangeFiles(): void {
     // A file is posted for all to see.
-    const limits = this.#mayPost ? this.#limits.files : null;
+    const limits = this.#form.mayPost ? this.#form.limits.files : null;
     this.#attachments.limits = this.#whisper.isOn ? null : limits;
     this.#attachments.refusal = limits && this.#whisper.isOn ? strings.whisperTakesNoFiles : null;
   }
@@ -166,10 +102,10 @@ export class Composer {
   show({ kind, items }: OutboxState): void {
     this.#isPending = kind !== "empty";
     // Read-only rather than disabled: the reader keeps the focus, and can still select and copy.
-    this.#text.readOnly = items.some(({ file }) => file === null);
-    this.#name.readOnly = this.#isPending;
+    this.#form.text.readOnly = items.some(({ file }) => file === null);
+    this.#form.name.readOnly = this.#isPending;
     this.element.setAttribute("aria-busy", String(this.#isPending));
-    this.#button.setAttribute("aria-disabled", String(this.#isPending));
+    this.#form.button.setAttribute("aria-disabled", String(this.#isPending));
     this.#isSending = kind === "sending";
     this.#whisper.isLocked = this.#isPending;
     this.#showButton();
@@ -180,10 +116,10 @@ export class Composer {
   /** What is written is a whisper, or is not: no state of the form must look like the other. */
   #showWhisper(): void {
     const { isOn } = this.#whisper;
-    const what = isOn ? strings.writeWhisper : strings.write;
+    const what = isOn ? strings.writeWhisper : formStrings.write;
     this.element.classList.toggle("chatix-whisper", isOn);
-    this.#textLabel.textContent = what;
-    this.#text.placeholder = what;
+    this.#form.label.textContent = what;
+    this.#form.text.placeholder = what;
     this.#arrangeFiles();
     this.#showButton();
     this.#retract(strings.whisperHasFiles, strings.whisperTakesNoFiles);
@@ -191,8 +127,8 @@ export class Composer {
   }
 
   #showButton(): void {
-    const idle = this.#whisper.isOn ? strings.postWhisper : strings.post;
-    this.#button.textContent = this.#isSending ? strings.posting : idle;
+    const idle = this.#whisper.isOn ? strings.postWhisper : formStrings.post;
+    this.#form.button.textContent = this.#isSending ? strings.posting : idle;
   }
 
   showProgress(file: File, part: number | null): void {
@@ -221,7 +157,7 @@ export class Composer {
     const before = where === "files" && !this.#error.hidden ? `${this.#error.textContent}\n` : "";
     this.#error.textContent = before + message;
     this.#error.hidden = false;
-    const input = { name: this.#name, text: this.#text, files: null, form: null }[where];
+    const input = { name: this.#form.name, text: this.#form.text, files: null, form: null }[where];
     input?.setAttribute("aria-invalid", "true");
     input?.setAttribute("aria-describedby", this.#error.id);
     return input;
@@ -235,16 +171,16 @@ export class Composer {
   }
 
   #clearText(): void {
-    this.#text.value = "";
+    this.#form.text.value = "";
     this.#warned.text = null;
     this.#forgive();
-    this.#onInput();
+    this.#count();
   }
 
   #forgive(): void {
     this.#error.hidden = true;
     this.#error.textContent = "";
-    for (const input of [this.#name, this.#text]) {
+    for (const input of [this.#form.name, this.#form.text]) {
       input.removeAttribute("aria-invalid");
       input.removeAttribute("aria-describedby");
     }
@@ -252,30 +188,30 @@ export class Composer {
 
   #onSubmit(event: Event): void {
     event.preventDefault();
-    this.#post(this.#text.value.trim(), this.#attachments.files);
+    this.submit();
   }
 
   #post(text: string, files: readonly File[]): void {
-    if (this.#isPending || !this.#mayPost) return;
+    if (this.#isPending || !this.#form.mayPost) return;
     this.#forgive();
-    const name = this.#name.value.trim();
-    const isGuest = this.#visitor?.isSignedIn === false;
+    const name = this.#form.name.value.trim();
+    const isGuest = this.#form.visitor?.isSignedIn === false;
     const isWhisper = this.#whisper.isOn;
     const fault = (isGuest && this.#nameFault(name)) || this.#contentFault(text, files.length > 0);
     if (fault) {
       this.#tell(...fault)?.focus();
       return;
     }
-    const isNew = isGuest && (name !== this.#visitor?.name || !this.#visitor.isPersistent);
+    const isNew = isGuest && (name !== this.#form.visitor?.name || !this.#form.visitor.isPersistent);
     this.#submit({ text, files, isWhisper, name: isNew ? name : null });
   }
 
   /** Say what would be refused while it is written, once for as long as it is so. */
   #warn(): void {
-    const { messageChars, nameChars } = this.#limits;
+    const { messageChars, nameChars } = this.#form.limits;
     const faults: Record<Warned, string | null> = {
-      name: lengthOf(this.#name.value.trim()) > nameChars ? strings.longName(nameChars) : null,
-      text: lengthOf(this.#text.value.trim()) > messageChars ? strings.tooLong(messageChars) : null,
+      name: lengthOf(this.#form.name.value.trim()) > nameChars ? strings.longName(nameChars) : null,
+      text: lengthOf(this.#form.text.value.trim()) > messageChars ? strings.tooLong(messageChars) : null,
     };
     for (const where of ["name", "text"] as const) {
       const fault = faults[where];
@@ -287,7 +223,7 @@ export class Composer {
   }
 
   #nameFault(name: string): Fault | null {
-    const limit = this.#limits.nameChars;
+    const limit = this.#form.limits.nameChars;
     if (!name) return [strings.emptyName, "name"];
     return lengthOf(name) > limit ? [strings.longName(limit), "name"] : null;
   }
@@ -295,14 +231,21 @@ export class Composer {
   #contentFault(text: string, hasFiles: boolean): Fault | null {
     if (hasFiles && this.#whisper.isOn) return [strings.whisperHasFiles, "files"];
     if (hasFiles && !text) return null;
-    const fault = textFault(text, this.#limits.messageChars);
+    const fault = textFault(text, this.#form.limits.messageChars);
     return fault === null ? null : [fault, "text"];
   }
 
-  #onInput(): void {
-    const used = lengthOf(this.#text.value);
-    const left = this.#limits.messageChars - used;
-    this.#counter.hidden = used < this.#limits.messageChars * COUNTER_FROM;
+  #onInput(target: EventTarget | null): void {
+    const isWarned = this.#warned.name !== null || this.#warned.text !== null;
+    if (!isWarned && target instanceof Element && target.hasAttribute("aria-invalid")) this.#forgive();
+    this.#count();
+    this.#warn();
+  }
+
+  #count(): void {
+    const used = lengthOf(this.#form.text.value);
+    const left = this.#form.limits.messageChars - used;
+    this.#counter.hidden = used < this.#form.limits.messageChars * COUNTER_FROM;
     this.#counter.textContent = strings.charactersLeft(left);
     this.#counter.classList.toggle("chatix-over", left < 0);
   }
@@ -320,8 +263,4 @@ let errors = 0;
 function newErrorId(): string {
   errors += 1;
   return `chatix-error-${errors}`;
-}
-
-function field(label: HTMLElement, input: HTMLElement): HTMLElement {
-  return make("label", { class: "chatix-field" }, label, input);
 }

@@ -1,13 +1,14 @@
 /** What the reader has posted, on its way from the form to the thread. */
 
-import type { Composer } from "./composer";
+import type { CommentForm } from "./comment-form";
+import { Composer } from "./composer";
 import { FileSender } from "./file-sender";
-import { type Draft, Outbox, type Outcome, type Pending } from "./outbox";
+import { Outbox, type Outcome, type Pending } from "./outbox";
+import { faultOf, isOfTheComment } from "./posting-trouble";
 import { type Chat, LineError } from "./sdk/chat";
 import { type Access, type Admission, SiteError, type Visitor } from "./site";
 import { TextKeeper } from "./text-keeper";
 import type { ThreadMessage, ThreadState } from "./thread-state";
-import { faultOf, isOfTheComment } from "./trouble";
 
 const LOOK_AGAIN_MS = 3000;
 /** How an attempt ends of which nobody wants to hear any more. */
@@ -36,8 +37,13 @@ export class Delivery {
   /** Comments that were in the thread when the pending one was first sent: none of them is that one. */
   #knownBefore: ReadonlySet<string> = new Set();
 
-  constructor(desk: Desk, composer: Composer) {
+  constructor(desk: Desk, form: CommentForm) {
     this.#desk = desk;
+    const composer = new Composer(
+      form,
+      (draft) => void this.#outbox.submit(draft),
+      (file) => this.#outbox.withdraw(file),
+    );
     this.#composer = composer;
     this.#files = new FileSender((file, part) => composer.showProgress(file, part));
     this.#outbox = new Outbox((pending, signal) => this.#deliver(pending, signal), {
@@ -66,12 +72,20 @@ export class Delivery {
     return this.#outbox.items.length > 0;
   }
 
-  submit(draft: Draft): void {
-    void this.#outbox.submit(draft);
+  /** Whether there is something in the form that the reader would miss. */
+  get hasContent(): boolean {
+    return this.#composer.hasContent;
   }
 
-  withdraw(file: File): void {
-    this.#outbox.withdraw(file);
+  /**
+   * Take up what was done before this was there.
+   *
+   * @param isPosted Whether the reader has posted it already.
+   */
+  begin(isPosted: boolean): void {
+    this.#composer.takeChosen();
+    if (isPosted) this.#composer.submit();
+    else this.#keeper.keepDraft();
   }
 
   withdrawWhispers(): void {

@@ -1,8 +1,8 @@
 /** What keeps a file from being attached, said before anything is sent. The hub holds the limits itself. */
 
-import { strings } from "./i18n";
 import type { ImageSize } from "./image-size";
 import type { FileLimits } from "./site";
+import { writingStrings as strings } from "./writing-strings";
 
 /** As in the hub's images.py: what an image costs it grows with its rows as well. */
 const MOST_SIDE_PX = 32_768;

@@ -13,8 +13,6 @@ export const strings = {
   name: "Name",
   write: "Write a comment",
   post: "Post comment",
-  posting: "Posting…",
-  willBePosted: "Not posted yet. It will be as soon as the connection is back.",
   showEarlier: "Show earlier comments",
   loadingEarlier: "Loading…",
   showMore: "Show more",
@@ -41,15 +39,7 @@ export const strings = {
   changedMeanwhile:
     "This comment was changed meanwhile: it now reads as above. Saving puts your text in its place.",
   deletedMeanwhile: "This comment was deleted meanwhile. What you wrote is still here, for you to copy.",
-  whisper: "Whisper: only managers will see this",
   whisperMark: "Whisper, for managers only",
-  writeWhisper: "Write a whisper to the other managers",
-  postWhisper: "Send whisper",
-  whisperHasFiles:
-    "Files cannot be whispered: everybody would see them. Remove them, or switch the whisper off.",
-  whisperTakesNoFiles:
-    "Files cannot be whispered: everybody would see them. Switch the whisper off to attach files.",
-  whisperEnded: "You are no manager here any more. What you were about to whisper has been removed.",
   attachment: "Attachment",
   openOriginal: "Open the original",
   close: "Close",
@@ -61,37 +51,6 @@ export const strings = {
   gone: "These comments are not available.",
   commentingAs: "Commenting as",
   attach: "Attach files",
-  attached: "Files to be posted",
-  remove: "Remove",
-  cancel: "Cancel",
-  uploading: (name: string) => `Uploading ${name}`,
-  mostFiles: (most: number) => `Up to ${files(most)}.`,
-  largestFile: (limit: number) => `Each up to ${formatBytes(limit)}.`,
-  mostPixels: (limit: number) => `Images up to ${pixels(limit)}.`,
-  fileTypes: (types: readonly string[]) => `Types: ${types.map(typeName).join(", ")}.`,
-  tooManyFiles: (names: readonly string[], most: number) =>
-    `A comment takes up to ${files(most)}. Not attached: ${names.join(", ")}.`,
-  largeFile: (name: string, limit: number) => `${name} is too large: a file has up to ${formatBytes(limit)}.`,
-  wrongType: (name: string, types: readonly string[]) =>
-    `${name} is of another type than what can be attached: ${types.map(typeName).join(", ")}.`,
-  emptyFile: (name: string) => `${name} is empty.`,
-  unreadableFile: (name: string) => `${name} cannot be read.`,
-  manyPixels: (name: string, width: number, height: number, limit: number) =>
-    `${name} is too large: it has ${formatNumber(width)} × ${formatNumber(height)} pixels, an image has up to ${pixels(limit)}.`,
-  longSides: (name: string, width: number, height: number, limit: number) =>
-    `${name} is too large: it has ${formatNumber(width)} × ${formatNumber(height)} pixels, an image is up to ${formatNumber(limit)} wide and high.`,
-  fileNotPosted: (name: string, reason: string) => `${name}: ${reason}`,
-  notUploaded: "This file could not be uploaded. Please try again.",
-  emptyText: "Write something first.",
-  emptyName: "Please give a name: it is shown beside your comment.",
-  longText: (limit: number, length: number) =>
-    `A comment has at most ${characters(limit)}; this one has ${formatNumber(length)}.`,
-  tooLong: (limit: number) => `A comment has at most ${characters(limit)}.`,
-  longName: (limit: number) => `A name has at most ${characters(limit)}.`,
-  charactersLeft: (left: number) => (left < 0 ? `${characters(-left)} too many` : `${characters(left)} left`),
-  notPosted: "Your comment was not posted. Please try again.",
-  notPostedSure: "The connection broke before your comment arrived. Post it again?",
-  fileNotPostedSure: "The connection broke before this file arrived. Post it again?",
   cannotLoadEarlier: "Earlier comments could not be loaded. Please try again.",
   unavailable:
     "The comments are on their way: they cannot be reached at the moment, and will come by themselves.",
@@ -105,6 +64,8 @@ export const strings = {
   reconnecting: "Reconnecting",
   "catching-up": "Catching up",
   offline: "Offline",
+  cannotWrite:
+    "What it takes to post a comment could not be loaded. What you wrote is still here: please try again.",
 } as const;
 
 const numbers = /* @__PURE__ */ new Intl.NumberFormat(LANGUAGE);
@@ -119,28 +80,18 @@ const shortDateWithYear = /* @__PURE__ */ new Intl.DateTimeFormat(LANGUAGE, {
 });
 
 const BYTE_UNITS = ["B", "kB", "MB", "GB"] as const;
-const TYPE_NAMES: Record<string, string> = { "text/plain": "text" };
-const MEGAPIXEL = 1_000_000;
 const MINUTE_S = 60;
 const HOUR_S = 60 * MINUTE_S;
 const DAY_S = 24 * HOUR_S;
-
-const characters = (count: number): string =>
-  `${formatNumber(count)} ${count === 1 ? "character" : "characters"}`;
-
-const files = (count: number): string => `${formatNumber(count)} ${count === 1 ? "file" : "files"}`;
-
-const pixels = (count: number): string =>
-  count < MEGAPIXEL ? `${formatNumber(count)} pixels` : `${rough.format(count / MEGAPIXEL)} megapixels`;
-
-/** "image/jpeg" is JPEG to readers. */
-const typeName = (type: string): string => TYPE_NAMES[type] ?? type.replace(/^.*\/(x-)?/, "").toUpperCase();
 
 /** Say how large a file is: "1.5 MB". As file managers count, a kilobyte has 1024 bytes. */
 export function formatBytes(bytes: number): string {
   const power = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), BYTE_UNITS.length - 1);
   return `${rough.format(bytes / 1024 ** power)} ${BYTE_UNITS[power]}`;
 }
+
+/** Say a number that need not be exact: "1.5". */
+export const formatRoughly = (value: number): string => rough.format(value);
 
 export const formatNumber = (value: number): string => numbers.format(value);
 

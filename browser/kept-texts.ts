@@ -7,8 +7,8 @@
  */
 
 import { findLocks, findStorage } from "./room-ledger";
+import { KEPT_PREFIX as PREFIX } from "./writer";
 
-const PREFIX = "chatix-comments:text:";
 const MOST_TEXTS = 20;
 const MOST_CHARS = 50_000;
 /** Less than our hub knows a repeated comment by its key (30 days). */

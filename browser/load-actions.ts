@@ -1,7 +1,2 @@
-import { partLoader } from "./load-part";
-
-/** The hashed name of the bundled part, filled in by build.mjs. */
-declare const ACTIONS_FILE: string;
-
-/** Load what can be done with a comment, for readers who may. */
-export const loadActions = /* @__PURE__ */ partLoader<typeof import("./comment-actions")>(ACTIONS_FILE);
+/** What can be done with a comment comes with what writes them: who may change any has most often written one. */
+export { loadWriting as loadActions } from "./load-writing";

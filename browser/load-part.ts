@@ -11,15 +11,16 @@ export interface PartLoader<T> {
  * Make the loader of a part.
  *
  * @param file The part's hashed name, as build.mjs fills it in, relative to this bundle.
+ * @param loadStyle Loads what it looks like, where that comes late as well.
  */
-export function partLoader<T>(file: string): PartLoader<T> {
+export function partLoader<T>(file: string, loadStyle?: () => Promise<void>): PartLoader<T> {
   let loading: Promise<T> | undefined;
   let failures = 0;
   const load = () => {
     // Browsers may remember that an address failed to load for as long as the page lives.
     const query = failures ? `?retry=${failures}` : "";
-    loading ??= import(new URL(file + query, import.meta.url).href).then(
-      (part: T) => {
+    loading ??= Promise.all([import(new URL(file + query, import.meta.url).href), loadStyle?.()]).then(
+      ([part]) => {
         loader.loaded = part;
         return part;
       },

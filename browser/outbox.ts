@@ -5,6 +5,8 @@
  * included, so that what was stored while its acknowledgement got lost is not stored again.
  */
 
+import { newKey } from "./keys";
+
 /** What the reader posted. */
 export interface Draft {
   /** Empty where there are files only. */
@@ -207,10 +209,4 @@ function itemsOf({ files, ...draft }: Draft): Pending[] {
     mayHaveArrived: false,
   });
   return [...(draft.text ? [item(null)] : []), ...files.map(item)];
-}
-
-/** `crypto.randomUUID` is missing on plain http; random bytes are not. */
-export function newKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,14 +1,14 @@
 /** Who reads, as site and service have said it, and what the parts of the section make of that. */
 
 import type { CommentTools } from "./comment-tools";
-import type { Composer } from "./composer";
 import type { Chat } from "./sdk/chat";
 import type { Access, Visitor } from "./site";
 import type { ThreadView } from "./thread-view";
+import type { Writer } from "./writer";
 
 export class Reader {
   readonly #view: ThreadView;
-  readonly #composer: Composer;
+  readonly #writer: Writer;
   readonly #tools: CommentTools;
   readonly #now: () => Date | null;
   #access: Access | null = null;
@@ -21,9 +21,9 @@ export class Reader {
   #isClosed = false;
 
   /** @param now What time it is for the service; `null` where it does not say. */
-  constructor(view: ThreadView, composer: Composer, tools: CommentTools, now: () => Date | null) {
+  constructor(view: ThreadView, writer: Writer, tools: CommentTools, now: () => Date | null) {
     this.#view = view;
-    this.#composer = composer;
+    this.#writer = writer;
     this.#tools = tools;
     this.#now = now;
   }
@@ -68,12 +68,12 @@ export class Reader {
     this.#visitor = visitor;
     if (visitor.id) this.#recognize(visitor.id);
     const limits = this.#access?.limits;
-    if (limits) this.#composer.setVisitor(visitor, this.#takesFiles ? limits : { ...limits, files: null });
+    if (limits) this.#writer.form.setVisitor(visitor, this.#takesFiles ? limits : { ...limits, files: null });
   }
 
   set isManager(isManager: boolean) {
     this.#isManager = isManager;
-    this.#composer.setManager(isManager);
+    this.#writer.setManager(isManager);
     this.#showTools();
   }
 

@@ -1,6 +1,5 @@
 /** What makes reading calm: nothing moves, what is new is marked and counted, and links lead to their comments. */
 
-import type { Composer } from "./composer";
 import { LastVisit } from "./last-visit";
 import { NewComments } from "./new-comments";
 import { Permalink } from "./permalink";
@@ -13,7 +12,7 @@ import type { ThreadView } from "./thread-view";
 export class Reading {
   readonly #thread: ThreadSync;
   readonly #view: ThreadView;
-  readonly #composer: Composer;
+  readonly #form: HTMLElement;
   readonly #frame: SectionFrame;
   readonly #lastVisit = new LastVisit();
   readonly #news: NewComments;
@@ -24,13 +23,13 @@ export class Reading {
   constructor(
     thread: ThreadSync,
     view: ThreadView,
-    composer: Composer,
+    form: HTMLElement,
     frame: SectionFrame,
     loadEarlier: () => Promise<void>,
   ) {
     this.#thread = thread;
     this.#view = view;
-    this.#composer = composer;
+    this.#form = form;
     this.#frame = frame;
     this.#news = new NewComments((id) => view.articleOf(id));
     this.#permalink = new Permalink({
@@ -75,7 +74,7 @@ export class Reading {
   render(): void {
     const { state, total, hasLoaded } = this.#thread;
     const { list, selfId } = this.#view;
-    keepPlace(list, this.#composer.element, this.#frame.region, () => {
+    keepPlace(list, this.#form, this.#frame.region, () => {
       this.#view.render(state);
       this.#lastVisit.show(state.messages, selfId, (id) => this.#view.articleOf(id));
     });

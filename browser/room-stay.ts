@@ -1,6 +1,6 @@
 /** A page's stay in a chatroom: what is noted in the ledger, and how the room is left. */
 
-import { newKey } from "./outbox";
+import { newKey } from "./keys";
 import { RoomLedger } from "./room-ledger";
 import type { Chat } from "./sdk/chat";
 import type { Access, Site } from "./site";

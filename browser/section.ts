@@ -1,11 +1,12 @@
 /** A comment section that runs: glues state, view, form, connection and ledger together. */
 
 import { CommentTools } from "./comment-tools";
-import { Composer } from "./composer";
 import { Connector, isRefusal, type LineState, meansGone, type RoomListener } from "./connector";
-import { Delivery, type Desk } from "./delivery";
+import type { Desk } from "./delivery";
 import { PageNews } from "./events";
 import { strings } from "./i18n";
+import type { styleLoader } from "./load-style";
+import { loadStylesBy } from "./more-style";
 import { Reader } from "./reader";
 import { Reading } from "./reading";
 import { FORMER_FORM, Replacement } from "./replacement";
@@ -20,6 +21,7 @@ import type { ThreadMessage } from "./thread-state";
 import { ThreadSync } from "./thread-sync";
 import { ThreadView } from "./thread-view";
 import { isSilence, noticeOf } from "./trouble";
+import { Writer } from "./writer";
 
 export { loadLeftBehind } from "./load-left-behind";
 
@@ -34,8 +36,7 @@ export class Section {
     remove: (id) => this.#change(async (chat) => chat.remove(id).then(() => this.#removed(id))),
   });
   readonly #view: ThreadView;
-  readonly #composer: Composer;
-  readonly #delivery: Delivery;
+  readonly #writer: Writer;
   readonly #connector: Connector;
   readonly #frame: SectionFrame;
   readonly #standing: Standing;
@@ -52,14 +53,11 @@ export class Section {
     const view = new ThreadView(loadEarlier, this.#tools);
     const now = () => this.#connector.chat?.now ?? null;
     view.now = () => now() ?? new Date();
-    const composer = new Composer(
-      (draft) => this.#delivery.submit(draft),
-      (file) => this.#delivery.withdraw(file),
-    );
+    const writer = new Writer(this.#desk());
+    const form = writer.form.element;
     this.#view = view;
-    this.#composer = composer;
-    this.#delivery = new Delivery(this.#desk(), composer);
-    this.#reader = new Reader(view, composer, this.#tools, now);
+    this.#writer = writer;
+    this.#reader = new Reader(view, writer, this.#tools, now);
     this.#news = new PageNews(host, (id) => view.articleOf(id));
     this.#connector = new Connector(this.#site, newChat, this.#listener(), {
       stateChanged: (state) => this.#showState(state),
@@ -67,14 +65,14 @@ export class Section {
       catchUp: (chat) => this.#catchUp(chat),
       live: (chat) => this.#onLive(chat),
       failed: (error) => this.#showTrouble(error),
-      isAtWork: () => this.#delivery.isAtWork,
+      isAtWork: () => this.#writer.isAtWork,
     });
     const former = host.querySelector<HTMLFormElement>(FORMER_FORM);
-    if (former) composer.adopt(former);
-    this.#frame = new SectionFrame(host, view, composer.element);
-    this.#replacement = new Replacement(host, composer.element);
-    this.#standing = new Standing(view, composer, this.#frame, host.hasAttribute("data-closed"));
-    this.#reading = new Reading(this.#thread, view, composer, this.#frame, loadEarlier);
+    if (former) writer.adopt(former);
+    this.#frame = new SectionFrame(host, view, form);
+    this.#replacement = new Replacement(host, form);
+    this.#standing = new Standing(view, writer, this.#frame, host.hasAttribute("data-closed"));
+    this.#reading = new Reading(this.#thread, view, form, this.#frame, loadEarlier);
   }
 
   /** Connect, or come back after `depart` or `close`; does nothing when that is so already. */
@@ -83,7 +81,7 @@ export class Section {
     this.#replacement.watch();
     this.#view.startClock();
     this.#reading.start();
-    this.#delivery.start();
+    this.#writer.start();
     this.#connector.start();
   }
 
@@ -100,7 +98,7 @@ export class Section {
   #halt(): Chat | null {
     this.#going.abort();
     this.#replacement.stop();
-    this.#delivery.stop();
+    this.#writer.stop();
     this.#reading.stop();
     this.#view.stopClock();
     this.#tools.stop();
@@ -158,7 +156,7 @@ export class Section {
     this.#noteVisitor(access.visitor);
     if (!access.visitor.isManager) this.#setManager(false);
     this.#setClosed(access.isClosed);
-    this.#delivery.open(access, access.visitor);
+    this.#writer.open(access, access.visitor);
     await this.#stay.begin(access);
   }
 
@@ -169,7 +167,7 @@ export class Section {
     this.#standing.isGone = false;
     this.#reader.meet(chat);
     if (this.#reader.isKnownAgain) this.#stay.note(chat.connectionId);
-    this.#delivery.settle();
+    this.#writer.settle();
     this.#reading.live();
     this.#tools.resume();
   }
@@ -178,7 +176,7 @@ export class Section {
     const standing = this.#standing;
     const isGone = meansGone(error);
     standing.isRefused = isRefusal(error) && !isGone;
-    if (standing.isRefused || isGone) this.#delivery.giveBack(error);
+    if (standing.isRefused || isGone) this.#writer.giveBack(error);
     this.#frame.isQuiet = error instanceof SiteError && error.kind === "not-set-up";
     // Until the thread is back, what the line does is of no interest.
     standing.isGone = standing.isGone || isGone;
@@ -186,7 +184,7 @@ export class Section {
     if (standing.isGone) return;
     // The status tells of a broken line; while a thread is on the page, no more needs to be said.
     if (isSilence(error) && !(error instanceof MissingError) && this.#thread.hasLoaded) return;
-    const keepText = standing.isRefused && this.#composer.hasContent ? ` ${strings.keepText}` : "";
+    const keepText = standing.isRefused && this.#writer.hasContent ? ` ${strings.keepText}` : "";
     this.#frame.notice = noticeOf(error) + keepText;
   }
 
@@ -206,7 +204,6 @@ export class Section {
   #setManager(isManager: boolean): void {
     if (!isManager) {
       this.#thread.state.dropWhispers();
-      this.#delivery.withdrawWhispers();
     }
     this.#reader.isManager = isManager;
     this.#show();
@@ -304,9 +301,14 @@ function isSameRoom(a: Access, b: Access): boolean {
   return (["mode", "websiteId", "chatroomId", "isPrivate"] as const).every((key) => a[key] === b[key]);
 }
 
-/** Make the section of an element; `start` brings it to life. */
-export function openSection(host: HTMLElement): Section {
+/**
+ * Make the section of an element; `start` brings it to life.
+ *
+ * @param newStyleLoader Loads what comes later looks like.
+ */
+export function openSection(host: HTMLElement, newStyleLoader?: typeof styleLoader): Section {
   // Beside the site's answer, which is the one that counts: a page in a cache may be older than the setting.
   if (host.dataset.sdk !== "widget") loadSdk().catch(() => {});
+  if (newStyleLoader) loadStylesBy(newStyleLoader);
   return new Section(host);
 }

@@ -1,14 +1,14 @@
 /** How things stand with the thread: whether there is one, whether it can be written to, and how the line to it is. */
 
-import type { Composer } from "./composer";
 import type { LineState } from "./connector";
 import { strings } from "./i18n";
 import type { SectionFrame } from "./section-frame";
 import type { ThreadView } from "./thread-view";
+import type { Writer } from "./writer";
 
 export class Standing {
   readonly #view: ThreadView;
-  readonly #composer: Composer;
+  readonly #writer: Writer;
   readonly #frame: SectionFrame;
   readonly #isClosedByPage: boolean;
   #isClosed = false;
@@ -16,9 +16,9 @@ export class Standing {
   #isGone = false;
   #line: LineState = "connecting";
 
-  constructor(view: ThreadView, composer: Composer, frame: SectionFrame, isClosedByPage: boolean) {
+  constructor(view: ThreadView, writer: Writer, frame: SectionFrame, isClosedByPage: boolean) {
     this.#view = view;
-    this.#composer = composer;
+    this.#writer = writer;
     this.#frame = frame;
     this.#isClosedByPage = isClosedByPage;
   }
@@ -63,8 +63,8 @@ export class Standing {
     this.#frame.freePlace();
     const isReadOnly = this.#isGone || this.#isClosed || this.#isClosedByPage;
     // What somebody is writing stays on the page, even if it cannot be posted any more.
-    this.#composer.element.hidden = (isReadOnly || this.#isRefused) && !this.#composer.hasContent;
-    this.#composer.mayPost = !isReadOnly;
+    this.#writer.form.element.hidden = (isReadOnly || this.#isRefused) && !this.#writer.hasContent;
+    this.#writer.form.mayPost = !isReadOnly;
     const why = this.#isGone ? strings.gone : strings.closed;
     this.#frame.closedNote = isReadOnly ? why : null;
     this.#view.isClosed = isReadOnly;

@@ -26,7 +26,7 @@ export class TextKeeper {
   constructor(composer: Composer, returns: Returns) {
     this.#composer = composer;
     this.#returns = returns;
-    composer.element.addEventListener("input", () => this.#keepDraft());
+    composer.element.addEventListener("input", () => this.keepDraft());
   }
 
   /** Say where and by whom is written, and bring back what was. */
@@ -78,7 +78,7 @@ export class TextKeeper {
     this.#own = keys;
     // What is being sent is noted by the attempt.
     if (kind === "waiting") for (const item of kept) this.#keep(item, item.mayHaveArrived);
-    this.#keepDraft();
+    this.keepDraft();
     if (!this.#isBusy) void this.restore();
   }
 
@@ -103,7 +103,8 @@ export class TextKeeper {
     for (const key of (await this.#texts?.reclaim(this.#own)) ?? []) this.#returns.taken(key);
   }
 
-  #keepDraft(): void {
+  /** Keep what is in the form now. */
+  keepDraft(): void {
     const { texts, draft } = { texts: this.#texts, draft: this.#composer.draft };
     if (texts && this.#mayKeep) texts.draft = this.#isBusy ? "" : draft;
   }

@@ -1,6 +1,6 @@
 /** What the boxes for text have in common: what fits, what does not, and which key sends it. */
 
-import { strings } from "./i18n";
+import { writingStrings as strings } from "./writing-strings";
 
 /** Characters as Python counts them: the hub's limits are in code points. */
 export function lengthOf(text: string): number {

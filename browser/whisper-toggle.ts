@@ -7,7 +7,7 @@
  */
 
 import { make } from "./dom";
-import { strings } from "./i18n";
+import { writingStrings as strings } from "./writing-strings";
 
 export class WhisperToggle {
   readonly element: HTMLElement;

@@ -42,6 +42,7 @@ def bundle(tmp_path: Path) -> Path:
         "comments.js": "comments-AAAA1111.js",
         "comments.css": "comments-BBBB2222.css",
         "section.css": "section-CCCC3333.css",
+        "more.css": "more-DDDD4444.css",
     }
     (folder / "manifest.json").write_text(json.dumps(names))
     return folder

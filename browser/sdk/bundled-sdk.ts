@@ -2,5 +2,4 @@
 
 export { default as ChatixCore } from "chatix-core/src/js/chatixcore.js";
 export { setApiBase } from "./shims/api-base";
-export { default as axios } from "./shims/axios";
-export { watch } from "./shims/upload";
+export { default as axios, uploadBy } from "./shims/axios";

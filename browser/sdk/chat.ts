@@ -6,20 +6,18 @@
  */
 
 import type ChatixCore from "chatix-core/src/js/chatixcore.js";
-import { type Access, type Admission, isFinal } from "../site";
+import { loadWriting } from "../load-writing";
+import type { Access, Admission } from "../site";
 import type { Change, ThreadMessage } from "../thread-state";
 import { loadSdk } from "./load-sdk";
 import { chatUrl } from "./shims/api-base";
 import type { RestartableConnection } from "./shims/signalr";
-import type { Transfer } from "./shims/upload";
-import { type UploadedFile, uploadBySdk } from "./upload";
+import type { UploadedFile } from "./upload";
+import type { Transfer } from "./upload-request";
 import type { Cursor } from "./wire";
 
 export const START_TIMEOUT_MS = 20_000;
 const ANSWER_TIMEOUT_MS = 15_000;
-/** Statuses of uploads. */
-const STALE_TICKET = 401;
-const TOO_LARGE = 413;
 
 /** The line broke, or an answer did not come: the connection is not to be used any more. */
 export class LineError extends Error {
@@ -285,20 +283,9 @@ export abstract class Chat {
   /** Bring a file to the service, for `sendUploaded`. It takes as long as it takes, while something moves. */
   async upload(file: File, transfer: Transfer): Promise<UploadedFile> {
     if (!this.isConnected) throw new LineError("There is no connection.", false);
-    await this.watch(file, transfer);
-    if (transfer.signal.aborted) throw new LineError("The file is not wanted any more.", false);
-    const uploaded = await uploadBySdk(this.core, file, this.access.chatroomId).catch((error) => {
-      // The line was let in once and stays; for each upload the ticket is looked at. A new line has a new one.
-      if (answerIn(error).status === STALE_TICKET) void this.drop();
-      throw uploadFailure(error);
-    });
-    if (!uploaded) throw new RefusedError("");
-    return uploaded;
-  }
-
-  /** Let `transfer` hear of the file's upload, and stop it. */
-  protected async watch(file: File, transfer: Transfer): Promise<void> {
-    (await loadSdk()).watch(file, transfer);
+    const { uploadFile } = await loadWriting().catch(rethrowAsLineError);
+    // The line was let in once and stays; for each upload the ticket is looked at. A new line has a new one.
+    return uploadFile(this.core, file, this.access.chatroomId, transfer, () => void this.drop());
   }
 
   /** Give up a line that seems dead; `restart` may follow. */
@@ -356,23 +343,6 @@ export abstract class Chat {
 function refusal(message: string): RefusedError {
   const seconds = BUSY.exec(message)?.[1];
   return seconds ? new BusyError(message, Number(seconds) * 1000) : new RefusedError(message);
-}
-
-/** What the service said to an upload, as axios and our shim of it tell it; nothing if it did not answer. */
-function answerIn(error: unknown): { status: number | undefined; sentence: string | undefined } {
-  const { response } = error as { response?: { status: number; data: unknown } };
-  const said = (response?.data as { error?: unknown } | null | undefined)?.error;
-  return { status: response?.status, sentence: typeof said === "string" ? said : undefined };
-}
-
-/** A refusal has a sentence, or at least a status that is final; anything else is the line's fault and may pass. */
-function uploadFailure(error: unknown): LineError | RefusedError {
-  const { status, sentence } = answerIn(error);
-  const mayPass = status === undefined || status === STALE_TICKET || !(sentence || isFinal(status));
-  if (mayPass) return new LineError("The file could not be uploaded.", false);
-  return new RefusedError(
-    sentence ?? (status === TOO_LARGE ? "The server does not take files of this size." : ""),
-  );
 }
 
 /** The calls of chat.js:startConnection, in their order. */

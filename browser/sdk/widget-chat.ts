@@ -14,8 +14,8 @@ import {
   pageCore,
   untilThere,
 } from "./page-widget";
-import type { Transfer } from "./shims/upload";
 import type { UploadedFile } from "./upload";
+import type { Transfer } from "./upload-request";
 
 const WIDGET_TIMEOUT_MS = 15_000;
 const LOOK_AGAIN_MS = 15_000;
@@ -59,8 +59,6 @@ export class WidgetChat extends DocumentedChat {
     const longestMs = UPLOAD_TIMEOUT_MS + file.size * UPLOAD_MS_PER_BYTE;
     return whileWanted(super.upload(file, transfer), [transfer.signal, this.#line.signal], longestMs);
   }
-
-  protected override async watch(): Promise<void> {}
 
   override isOf(): boolean {
     return true;

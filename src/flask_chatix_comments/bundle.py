@@ -9,7 +9,7 @@ from pathlib import Path
 
 STATIC_FOLDER = Path(__file__).parent / "static" / "chatix_comments"
 # What is in a page from its start, and for those who have no script what the script would load.
-NAMED = ("comments.js", "comments.css", "section.css")
+NAMED = ("comments.js", "comments.css", "section.css", "more.css")
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ class Manifest:
         return {
             "stylesheet_url": f"{endpoint}/static/{names['comments.css']}",
             "form_stylesheet_url": f"{endpoint}/static/{names['section.css']}",
+            "fault_stylesheet_url": f"{endpoint}/static/{names['more.css']}",
             "script_url": f"{endpoint}/static/{names['comments.js']}",
         }
 

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { Attachments } from "../../browser/attachments";
+import { CommentForm } from "../../browser/comment-form";
 import type { FileLimits } from "../../browser/site";
 
 const limits: FileLimits = { most: 3, bytes: 1000, pixels: 100, types: ["text/plain", "image/png"] };
@@ -13,13 +14,14 @@ let changes: number;
 let counts: number[];
 
 beforeEach(() => {
-  form = document.createElement("form");
+  const whole = new CommentForm();
+  form = whole.element;
   reasons = [];
   withdrawn = [];
   retried = [];
   changes = 0;
   counts = [];
-  attachments = new Attachments(form, {
+  attachments = new Attachments(whole, {
     changed: () => {
       changes += 1;
     },
@@ -29,7 +31,7 @@ beforeEach(() => {
     retried: (file) => retried.push(file.name),
   });
   attachments.limits = limits;
-  form.append(attachments.list, attachments.control);
+  form.append(attachments.list);
   document.body.replaceChildren(form);
 });
 
@@ -49,12 +51,12 @@ function png(name: string, width: number, height: number): File {
 const names = () => attachments.files.map(({ name }) => name);
 const rows = () => [...attachments.list.querySelectorAll("li")];
 const buttons = () => [...attachments.list.querySelectorAll("button")];
-const input = () => form.querySelector("input") as HTMLInputElement;
+const input = () => form.querySelector("input[type=file]") as HTMLInputElement;
 const bars = () => [...attachments.list.querySelectorAll("progress")];
 
 describe("limits", () => {
   test("are said beside the control, which the label names and the limits describe", () => {
-    const hint = attachments.control.querySelector(".chatix-limits");
+    const hint = form.querySelector(".chatix-limits");
     expect(hint?.textContent).toBe(
       "Up to 3 files. Each up to 1,000 B. Images up to 100 pixels. Types: text, PNG.",
     );
@@ -65,7 +67,7 @@ describe("limits", () => {
 
   test("that nobody set are not spoken of", () => {
     attachments.limits = { most: 1, bytes: null, pixels: null, types: null };
-    expect(attachments.control.querySelector(".chatix-limits")?.textContent).toBe("Up to 1 file.");
+    expect(form.querySelector(".chatix-limits")?.textContent).toBe("Up to 1 file.");
     expect(input().accept).toBe("");
     attachments.take([text("any.xyz", "x".repeat(5000), "chemical/x-xyz")]);
     expect(reasons).toEqual([]);
@@ -262,12 +264,12 @@ describe("the ways in", () => {
   test("dropping, where the form shows that it takes files", () => {
     const data = { files: [text("a.txt")], types: ["Files"] };
     expect(send("dragover", data)).toBe(false);
-    expect(form.className).toBe("chatix-dropping");
+    expect(form.className).toBe("chatix-form chatix-dropping");
     expect(send("drop", data)).toBe(false);
-    expect([form.className, names()]).toEqual(["", ["a.txt"]]);
+    expect([form.className, names()]).toEqual(["chatix-form", ["a.txt"]]);
     send("dragover", data);
     form.dispatchEvent(new Event("dragleave"));
-    expect(form.className).toBe("");
+    expect(form.className).toBe("chatix-form");
   });
 
   test("dropping text is the browser's", () => {
@@ -277,7 +279,7 @@ describe("the ways in", () => {
 
   test("are shut where nothing can be attached", () => {
     attachments.limits = null;
-    expect(attachments.control.hidden).toBe(true);
+    expect(form.querySelector<HTMLElement>(".chatix-attach")?.hidden).toBe(true);
     const data = { files: [text("a.txt")], types: ["Files"] };
     expect([send("dragover", data), send("drop", data), send("paste", clipboard(data.files))]).toEqual([
       true,

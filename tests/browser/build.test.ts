@@ -45,7 +45,8 @@ test("the manifest names hashed files, and nothing stale is left", () => {
     "section.css": expect.stringMatching(/^section-[A-Z0-9]{8}\.css$/),
     "section.js": expect.stringMatching(/^section-[A-Z0-9]{8}\.js$/),
     "hosted.js": expect.stringMatching(/^hosted-[A-Z0-9]{8}\.js$/),
-    "actions.js": expect.stringMatching(/^actions-[A-Z0-9]{8}\.js$/),
+    "more.css": expect.stringMatching(/^more-[A-Z0-9]{8}\.css$/),
+    "writing.js": expect.stringMatching(/^writing-[A-Z0-9]{8}\.js$/),
     "lightbox.js": expect.stringMatching(/^lightbox-[A-Z0-9]{8}\.js$/),
     "picture.js": expect.stringMatching(/^picture-[A-Z0-9]{8}\.js$/),
     "leaving.js": expect.stringMatching(/^leaving-[A-Z0-9]{8}\.js$/),
@@ -109,8 +110,15 @@ test("the published SignalR client is a part for those who need it", () => {
 
 test("late parts are asked for by the section, and take from it what both need", () => {
   const key = /Symbol\.for\("chatix-comments [A-Z0-9]{8}"\)/.exec(file("section.js"))?.[0] ?? "missing";
-  for (const name of ["hosted.js", "actions.js", "lightbox.js", "picture.js", "leaving.js"]) {
-    expect(file("section.js")).toContain(`./${manifest[name]}`);
+  const asked = {
+    "writing.js": ["picture.js"],
+    "section.js": ["hosted.js", "writing.js", "lightbox.js", "leaving.js"],
+  };
+  for (const [by, names] of Object.entries(asked)) {
+    for (const name of names) expect(file(by)).toContain(`./${manifest[name]}`);
+  }
+  expect(file("section.js")).toContain(`./${manifest["more.css"]}`);
+  for (const name of Object.values(asked).flat()) {
     expect(file(name)).toContain(key);
     expect(file(name)).not.toMatch(/%GROUP%|"section:/);
   }

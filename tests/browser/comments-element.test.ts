@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { CommentsElement } from "../../browser/comments-element";
 import { loadSection } from "../../browser/load-section";
-import { loadStyle } from "../../browser/load-style";
+import { loadStyle, styleLoader } from "../../browser/load-style";
 import { startSweep } from "../../browser/sweep";
 
 vi.mock("../../browser/load-section");
@@ -127,7 +127,7 @@ describe("reaching", () => {
     observers[0]?.see(true);
     observers[0]?.see(true);
     await settled();
-    expect(openSection.mock.calls).toEqual([[element]]);
+    expect(openSection.mock.calls).toEqual([[element, styleLoader]]);
     expect(section.start).toHaveBeenCalledOnce();
   });
 

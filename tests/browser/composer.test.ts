@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
+import { CommentForm } from "../../browser/comment-form";
 import { Composer } from "../../browser/composer";
 import type { Draft, Pending } from "../../browser/outbox";
 import type { Visitor } from "../../browser/site";
@@ -14,16 +15,19 @@ const limits = {
 
 let drafts: Draft[];
 let withdrawn: File[];
+let form: CommentForm;
 let composer: Composer;
 
 beforeEach(() => {
   drafts = [];
   withdrawn = [];
+  form = new CommentForm();
   composer = new Composer(
+    form,
     (draft) => drafts.push(draft),
     (file) => withdrawn.push(file),
   );
-  composer.setVisitor(guest, limits);
+  form.setVisitor(guest, limits);
   document.body.replaceChildren(composer.element);
 });
 
@@ -75,10 +79,10 @@ describe("the keyboard", () => {
 
 describe("the name", () => {
   test("that the site remembers fills an empty field, and not what the reader types", () => {
-    composer.setVisitor({ ...guest, name: "Robin", isPersistent: true }, limits);
+    form.setVisitor({ ...guest, name: "Robin", isPersistent: true }, limits);
     expect(nameBox().value).toBe("Robin");
     nameBox().value = "Rob";
-    composer.setVisitor({ ...guest, name: "Robin", isPersistent: true }, limits);
+    form.setVisitor({ ...guest, name: "Robin", isPersistent: true }, limits);
     expect(nameBox().value).toBe("Rob");
     type("Hi");
     press({ ctrlKey: true });
@@ -181,15 +185,15 @@ describe("files", () => {
   });
 
   test("cannot be chosen where nothing can be posted, nor where the site takes none", () => {
-    const control = find<HTMLElement>(".chatix-attaching");
+    const control = find<HTMLElement>(".chatix-attach");
     expect(control.hidden).toBe(false);
-    composer.mayPost = false;
+    form.mayPost = false;
     expect(control.hidden).toBe(true);
     choose(notes);
     expect(composer.hasContent).toBe(false);
-    composer.mayPost = true;
+    form.mayPost = true;
     expect(control.hidden).toBe(false);
-    composer.setVisitor(guest, { ...limits, files: null });
+    form.setVisitor(guest, { ...limits, files: null });
     expect(control.hidden).toBe(true);
   });
 
@@ -228,7 +232,7 @@ describe("whispers", () => {
     label: textBox().closest("label")?.textContent,
     placeholder: textBox().placeholder,
     button: find(".chatix-post").textContent,
-    takesFiles: !find<HTMLElement>(".chatix-attaching").hidden,
+    takesFiles: !find<HTMLElement>(".chatix-attach").hidden,
   });
   const comment = {
     isMarked: false,
@@ -267,16 +271,16 @@ describe("whispers", () => {
   });
 
   beforeEach(() => {
-    composer.setVisitor(manager, limits);
-    composer.setManager(true);
+    form.setVisitor(manager, limits);
+    form.setManager(true);
   });
 
   test("are for managers, who are told that they are", () => {
     expect(label().hidden).toBe(false);
     expect(find(".chatix-identity").textContent).toBe("Commenting as Marit Team");
-    composer.setVisitor(manager, limits);
+    form.setVisitor(manager, limits);
     expect(find(".chatix-identity").textContent).toBe("Commenting as Marit Team");
-    composer.setManager(false);
+    form.setManager(false);
     expect(label().hidden).toBe(true);
     expect(find(".chatix-identity").textContent).toBe("Commenting as Marit");
   });
@@ -300,8 +304,8 @@ describe("whispers", () => {
     composer.clear(sent("Psst"));
     composer.show({ kind: "empty", items: [] });
     expect([textBox().value, box().disabled]).toEqual(["", false]);
-    composer.setVisitor(manager, limits);
-    composer.setManager(true);
+    form.setVisitor(manager, limits);
+    form.setManager(true);
     expect(look()).toEqual(whisper);
     box().click();
     expect(look()).toEqual(comment);
@@ -312,7 +316,7 @@ describe("whispers", () => {
     box().click();
     expect(alert().textContent).toMatch(/^Files cannot be whispered.*Remove them/);
     expect(composer.element.querySelectorAll("li")).toHaveLength(1);
-    composer.setManager(true);
+    form.setManager(true);
     expect(alert().textContent).not.toContain("\n");
     box().click();
     expect([alert().hidden, alert().textContent]).toEqual([true, ""]);
@@ -351,11 +355,11 @@ describe("whispers", () => {
   });
 
   test.each([
-    ["are not taken by this site", () => composer.setVisitor(manager, { ...limits, files: null })],
+    ["are not taken by this site", () => form.setVisitor(manager, { ...limits, files: null })],
     [
       "would go to a closed thread",
       () => {
-        composer.mayPost = false;
+        form.mayPost = false;
       },
     ],
   ])("leave files to the browser that %s", (_, close) => {
@@ -367,30 +371,30 @@ describe("whispers", () => {
 
   test("take none either when the thread is opened again, and a closed thread takes none at all", () => {
     box().click();
-    composer.mayPost = true;
+    form.mayPost = true;
     expect(look().takesFiles).toBe(false);
-    composer.mayPost = false;
+    form.mayPost = false;
     box().click();
-    composer.setVisitor(manager, limits);
+    form.setVisitor(manager, limits);
     expect(look().takesFiles).toBe(false);
-    composer.mayPost = true;
+    form.mayPost = true;
     expect(look().takesFiles).toBe(true);
   });
 
   test("that are half written go with the right to whisper, and never become comments", () => {
     box().click();
     type("About this reader: ");
-    composer.setManager(false);
+    form.setManager(false);
     expect(textBox().value).toBe("");
     expect(look()).toEqual(comment);
     expect(alert().textContent).toMatch(/^You are no manager here any more/);
-    composer.setManager(true);
+    form.setManager(true);
     expect(box().checked).toBe(false);
   });
 
   test("a comment that is half written stays", () => {
     type("Tides: ");
-    composer.setManager(false);
+    form.setManager(false);
     expect(textBox().value).toBe("Tides: ");
     expect(alert().hidden).toBe(true);
   });

@@ -1,8 +1,8 @@
 import { expect, test, vi } from "vitest";
 import { FileSender } from "../../browser/file-sender";
 import { type Chat, LineError, RefusedError } from "../../browser/sdk/chat";
-import type { Transfer } from "../../browser/sdk/shims/upload";
 import type { UploadedFile } from "../../browser/sdk/upload";
+import type { Transfer } from "../../browser/sdk/upload-request";
 
 const file = new File(["x"], "a.txt");
 const uploaded = { url: "/files/a" } as UploadedFile;

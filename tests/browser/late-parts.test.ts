@@ -91,6 +91,7 @@ test("a picture is attached all the same where the part does not come that looks
   const load = vi.fn(() => Promise.reject(new TypeError("Failed to fetch")));
   vi.doMock("../../browser/load-part", () => ({ partLoader: () => Object.assign(load, { loaded: null }) }));
   const { Attachments } = await import("../../browser/attachments");
+  const { CommentForm } = await import("../../browser/comment-form");
   const heard = {
     changed: vi.fn(),
     counted: vi.fn(),
@@ -98,7 +99,7 @@ test("a picture is attached all the same where the part does not come that looks
     withdrawn: vi.fn(),
     retried: vi.fn(),
   };
-  const attachments = new Attachments(document.createElement("form"), heard);
+  const attachments = new Attachments(new CommentForm(), heard);
   attachments.limits = { most: 3, bytes: null, pixels: null, types: null };
   const broken = new File(["no picture at all"], "cat.png", { type: "image/png" });
   attachments.take([broken]);

@@ -44,6 +44,16 @@ test("comes right behind our first style, so that the site's own counts more, an
   ]);
 });
 
+test("more of ours comes behind it, and is a request of its own", async () => {
+  addLink(`${FOLDER}comments.css`);
+  addLink("http://blog.test/last.css");
+  const { loadStyle, styleLoader } = await import("../../browser/load-style");
+  const loadMore = styleLoader("./more.css");
+  await loadStyle();
+  await Promise.all([loadMore(), loadMore()]);
+  expect(hrefs()).toEqual(["comments.css", "section.css", "more.css", "http://blog.test/last.css"]);
+});
+
 test("comes before all styles of a page that has put our first one elsewhere", async () => {
   addLink("http://blog.test/all.css");
   await (await newLoader())();

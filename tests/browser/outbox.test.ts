@@ -1,12 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import {
-  type Draft,
-  newKey,
-  Outbox,
-  type OutboxState,
-  type Outcome,
-  type Pending,
-} from "../../browser/outbox";
+import { newKey } from "../../browser/keys";
+import { type Draft, Outbox, type OutboxState, type Outcome, type Pending } from "../../browser/outbox";
 
 const draft: Draft = { text: "Hello", files: [], isWhisper: false, name: "Robin" };
 const [a, b, c] = ["a.png", "b.png", "c.png"].map((name) => new File(["x"], name)) as [File, File, File];

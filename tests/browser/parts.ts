@@ -1,7 +1,7 @@
 import { loadLightbox } from "../../browser/lightbox";
-import { loadActions } from "../../browser/load-actions";
 import { loadLeftBehind } from "../../browser/load-left-behind";
 import { loadPicture } from "../../browser/load-picture";
+import { loadWriting } from "../../browser/load-writing";
 import { loadSdk } from "../../browser/sdk/load-sdk";
 import { loadHosted } from "../../browser/sdk/new-chat";
 
@@ -10,9 +10,9 @@ export async function loadParts(): Promise<void> {
   await Promise.all([
     loadSdk(),
     loadHosted(),
-    loadActions(),
     loadLightbox(),
     loadPicture(),
+    loadWriting(),
     loadLeftBehind(),
   ]);
 }

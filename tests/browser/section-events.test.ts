@@ -2,9 +2,9 @@
 
 import { afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import type { SectionEvent } from "../../browser/events";
-import { loadSdk } from "../../browser/sdk/load-sdk";
 import { openSection, type Section } from "../../browser/section";
 import { FakeHub } from "./fake-hub";
+import { loadParts } from "./parts";
 import { until } from "./until";
 
 const EVENTS: SectionEvent[] = ["connected", "disconnected", "posted", "received", "updated", "deleted"];
@@ -15,7 +15,7 @@ let section: Section;
 let heard: string[];
 
 beforeAll(async () => {
-  await loadSdk();
+  await loadParts();
 });
 
 beforeEach(async () => {

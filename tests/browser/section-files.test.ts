@@ -337,7 +337,7 @@ describe("by a widget's SDK object", () => {
   });
 
   const posted = () => core.posted.mock.calls.map(([draft]) => String(draft.file_url).split("/").at(-1));
-  const attaching = () => find(".chatix-attaching");
+  const attaching = () => find(".chatix-attach");
 
   test("how far it is cannot be told; what is cancelled meanwhile is not posted, whatever the widget does", async () => {
     await openLive();

@@ -1,9 +1,9 @@
 /** Calm reading, in the whole section with the real SDK, over a fake site and hub. */
 
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { loadSdk } from "../../browser/sdk/load-sdk";
 import { openSection, type Section } from "../../browser/section";
 import { FakeHub } from "./fake-hub";
+import { loadParts } from "./parts";
 import { until } from "./until";
 
 const GUEST = { id: "me", name: "Robin", is_manager: false, is_signed_in: false, is_persistent: true };
@@ -33,7 +33,7 @@ class FakeObserver {
 }
 
 beforeAll(async () => {
-  await loadSdk();
+  await loadParts();
 });
 
 beforeEach(() => {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { setApiBase, VENDOR_API_URL } from "../../browser/sdk/shims/api-base";
-import axios, { RequestError } from "../../browser/sdk/shims/axios";
-import { type Transfer, UploadError, watch } from "../../browser/sdk/shims/upload";
+import axios, { RequestError, uploadBy } from "../../browser/sdk/shims/axios";
+import { type Transfer, UploadError, upload, watch } from "../../browser/sdk/upload-request";
 import { API_URL, FakeHub } from "./fake-hub";
 
 const file = () => new File(["12345678"], "notes.txt", { type: "text/plain" });
@@ -15,6 +15,7 @@ beforeEach(() => {
   hub.holdsUploads = true;
   parts = [];
   setApiBase("local", API_URL);
+  uploadBy(upload);
 });
 
 afterEach(() => {

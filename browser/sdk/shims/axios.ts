@@ -1,7 +1,8 @@
 /** What chatix-core's `import axios from "axios"` is bundled to: its `get` on `fetch`, its `post` as an upload. */
 
 import { rebase } from "./api-base";
-import { upload } from "./upload";
+
+type Upload = (url: string, body: FormData) => Promise<{ status: number; text: string }>;
 
 interface AxiosAnswer {
   data: unknown;
@@ -36,6 +37,13 @@ function parse(text: string): unknown {
 async function get(url: string): Promise<AxiosAnswer> {
   const response = await fetch(rebase(url), { credentials: "same-origin" });
   return answer(response.status, await response.text());
+}
+
+let upload: Upload;
+
+/** Say what sends forms; it comes with what makes them. */
+export function uploadBy(sender: Upload): void {
+  upload = sender;
 }
 
 async function post(url: string, body: FormData): Promise<AxiosAnswer> {

@@ -1,0 +1,144 @@
+/**
+ * Where the reader writes: the form from the start, and what becomes of a comment once somebody touches the form.
+ *
+ * What was typed, chosen or posted until that is loaded stays in the form, and goes its way then.
+ */
+
+import { CommentForm } from "./comment-form";
+import type { Delivery, Desk } from "./delivery";
+import { make } from "./dom";
+import { strings } from "./i18n";
+import { loadWriting } from "./load-writing";
+import { findStorage } from "./room-ledger";
+import type { Access, Visitor } from "./site";
+
+/** How the keys begin under which texts are kept in this browser. */
+export const KEPT_PREFIX = "chatix-comments:text:";
+/** Who goes on typing while it cannot be loaded need not have it asked for with each character. */
+const ASK_AGAIN_MS = 3000;
+
+export class Writer {
+  readonly form = new CommentForm();
+  readonly #desk: Desk;
+  readonly #error = make("p", { class: "chatix-error", role: "alert", hidden: true }, strings.cannotWrite);
+  #delivery: Delivery | null = null;
+  #isWanted = false;
+  #failedAt = 0;
+  /** The reader has pressed the button, and nobody has heard it. */
+  #isPosted = false;
+  #place: [Access, Visitor] | null = null;
+
+  constructor(desk: Desk) {
+    this.#desk = desk;
+    const { element, files } = this.form;
+    element.addEventListener("focusin", () => this.#want());
+    element.addEventListener("input", () => this.#want());
+    element.addEventListener("submit", (event) => this.#onSubmit(event));
+    element.addEventListener("dragover", (event) => this.#onDrag(event));
+    element.addEventListener("drop", (event) => this.#onDrag(event));
+    files.addEventListener("change", () => this.#want(true));
+  }
+
+  /** Whether there is something that the reader would miss. */
+  get hasContent(): boolean {
+    return this.#delivery?.hasContent ?? this.form.text.value !== "";
+  }
+
+  /** Whether something is on its way, or waits for the line. */
+  get isAtWork(): boolean {
+    return this.#delivery?.isAtWork ?? false;
+  }
+
+  /** Take over what was being written in the form of which this takes the place; never a whisper. */
+  adopt(former: HTMLFormElement): void {
+    if (former.matches(".chatix-whisper")) return;
+    const written = (selector: string) => former.querySelector<HTMLInputElement>(selector)?.value ?? "";
+    this.form.name.value = written("input[name=name]");
+    this.form.text.value = written("textarea");
+    if (this.hasContent) this.#want();
+  }
+
+  /** The site lets us in: bring back what this visitor has written there before. */
+  open(access: Access, visitor: Visitor): void {
+    this.#place = [access, visitor];
+    this.#delivery?.open(access, visitor);
+    if (hasKeptTexts()) this.#want();
+  }
+
+  /** Managers write much, and whisper: what they need comes at once. */
+  setManager(isManager: boolean): void {
+    if (!isManager) this.#delivery?.withdrawWhispers();
+    this.form.setManager(isManager);
+    if (isManager) this.#want();
+  }
+
+  /** There is nothing to post to: the reader gets back what waits. */
+  giveBack(error: unknown): void {
+    this.#delivery?.giveBack(error);
+  }
+
+  /** While there is a line, send what waits, or find out what became of it. */
+  settle(): void {
+    if (this.#isWanted) this.#want(true);
+    this.#delivery?.settle();
+  }
+
+  /** Begin, or go on after `stop`. */
+  start(): void {
+    if (loadWriting.loaded) this.#begin(loadWriting.loaded);
+    this.#delivery?.start();
+  }
+
+  stop(): void {
+    this.#delivery?.stop();
+  }
+
+  /** @param isUrgent Whether the reader waits for it. */
+  #want(isUrgent = false): void {
+    this.#isWanted = true;
+    if (this.#delivery || (!isUrgent && Date.now() - this.#failedAt < ASK_AGAIN_MS)) return;
+    loadWriting().then(
+      (part) => this.#begin(part),
+      () => this.#fail(),
+    );
+  }
+
+  #begin({ Delivery }: NonNullable<typeof loadWriting.loaded>): void {
+    if (this.#delivery) return;
+    this.#error.remove();
+    const delivery = new Delivery(this.#desk, this.form);
+    this.#delivery = delivery;
+    if (this.#place) delivery.open(...this.#place);
+    delivery.begin(this.#isPosted);
+    delivery.settle();
+  }
+
+  #fail(): void {
+    this.#failedAt = Date.now();
+    const isMissed = this.#isPosted || this.form.files.files?.length;
+    this.#isPosted = false;
+    if (!isMissed) return;
+    this.form.actions.before(this.#error);
+    this.#error.hidden = false;
+  }
+
+  #onSubmit(event: Event): void {
+    event.preventDefault();
+    if (this.#delivery) return;
+    this.#isPosted = true;
+    this.#error.hidden = true;
+    this.#want(true);
+  }
+
+  /** Otherwise the browser would open the file in place of the page. */
+  #onDrag(event: DragEvent): void {
+    const { form } = this;
+    if (this.#delivery || form.attach.hidden || !event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    if (event.type === "drop") form.files.files = event.dataTransfer.files;
+    this.#want(event.type === "drop");
+  }
+}
+
+const hasKeptTexts = (): boolean =>
+  Object.keys(findStorage() ?? {}).some((key) => key.startsWith(KEPT_PREFIX));

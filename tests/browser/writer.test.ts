@@ -1,0 +1,204 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { Access, Visitor } from "../../browser/site";
+import { ThreadState } from "../../browser/thread-state";
+import { Writer } from "../../browser/writer";
+import * as writing from "../../browser/writing";
+
+const part = vi.hoisted(() => ({ load: vi.fn(), loaded: null as unknown }));
+vi.mock("../../browser/load-writing", () => {
+  const load = () => part.load();
+  Object.defineProperty(load, "loaded", { get: () => part.loaded });
+  return { loadWriting: load };
+});
+
+const guest: Visitor = { id: "me", name: null, isManager: false, isSignedIn: false, isPersistent: false };
+const files = { most: 2, bytes: 1000, pixels: null, types: null };
+const limits = { messageChars: 100, nameChars: 20, pageSize: 3, editWindowMs: 0, files };
+const access = { mode: "hub", websiteId: "w", chatroomId: "r" } as Access;
+const notes = new File(["notes"], "notes.txt", { type: "text/plain" });
+
+let writer: Writer;
+let come: () => Promise<void>;
+let fail: () => Promise<void>;
+
+/** Whatever is promised by now is kept. */
+const settled = () => new Promise((resolve) => setTimeout(resolve));
+
+beforeEach(() => {
+  localStorage.clear();
+  part.loaded = null;
+  part.load.mockReset();
+  part.load.mockImplementation(() => {
+    return new Promise((resolve, reject) => {
+      come = async () => {
+        part.loaded = writing;
+        resolve(writing);
+        await settled();
+      };
+      fail = async () => {
+        reject(new TypeError("Failed to fetch"));
+        await settled();
+      };
+    });
+  });
+  writer = new Writer({
+    liveChat: () => null,
+    visitor: () => guest,
+    state: () => new ThreadState(),
+    takePart: vi.fn(),
+    posted: vi.fn(),
+  });
+  writer.form.setVisitor(guest, limits);
+  document.body.replaceChildren(writer.form.element);
+  writer.start();
+  writer.open(access, guest);
+});
+
+afterEach(() => writer.stop());
+
+const find = (selector: string) => writer.form.element.querySelector<HTMLElement>(selector);
+const error = () => find(".chatix-error:not([hidden])")?.textContent ?? null;
+const hint = () => find(".chatix-hint:not([hidden])")?.textContent ?? null;
+const rows = () =>
+  [...writer.form.element.querySelectorAll("li .chatix-file-name")].map((it) => it.textContent);
+
+function type(text: string): void {
+  writer.form.text.value = text;
+  writer.form.text.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+function post(): Event {
+  const event = new Event("submit", { cancelable: true });
+  writer.form.element.dispatchEvent(event);
+  return event;
+}
+
+function drag(kind: string, types = ["Files"]): Event {
+  const data = new DataTransfer();
+  Object.defineProperties(data, { files: { value: [notes] }, types: { value: types } });
+  const event = new Event(kind, { bubbles: true, cancelable: true });
+  Object.assign(event, { dataTransfer: data });
+  writer.form.text.dispatchEvent(event);
+  return event;
+}
+
+describe("what it takes to write", () => {
+  test("is not asked for by who only reads", async () => {
+    writer.settle();
+    writer.setManager(false);
+    writer.open(access, { ...guest, isPersistent: true });
+    await settled();
+    expect(part.load).not.toHaveBeenCalled();
+    expect([writer.hasContent, writer.isAtWork]).toEqual([false, false]);
+  });
+
+  test.each([
+    ["the form has the focus", () => writer.form.text.dispatchEvent(new Event("focusin", { bubbles: true }))],
+    ["something is typed", () => type("a")],
+    ["the button is pressed", () => post()],
+    ["a file is chosen", () => writer.form.files.dispatchEvent(new Event("change"))],
+    ["a file is about to be dropped", () => drag("dragover")],
+    ["the reader is a manager", () => writer.setManager(true)],
+    [
+      "this browser keeps a text",
+      () => {
+        localStorage.setItem("chatix-comments:text:draft:hub:w:other", "{}");
+        writer.open(access, guest);
+      },
+    ],
+  ])("is asked for when %s", (_, act) => {
+    act();
+    expect(part.load).toHaveBeenCalled();
+  });
+
+  test("is there at once for the second section of a page", () => {
+    part.loaded = writing;
+    writer.start();
+    expect(find(".chatix-limits")?.textContent).toContain("Up to 2 files");
+    expect(part.load).not.toHaveBeenCalled();
+  });
+});
+
+describe("until it is there", () => {
+  test("what is typed stays, caret and all, and nobody is sent elsewhere by the button", async () => {
+    const { text } = writer.form;
+    text.focus();
+    type("Half a thought");
+    text.setSelectionRange(4, 4);
+    await come();
+    expect([text.value, text.selectionStart, document.activeElement]).toEqual(["Half a thought", 4, text]);
+    expect(post().defaultPrevented).toBe(true);
+  });
+
+  test("what is posted goes when it comes, once", async () => {
+    writer.form.name.value = "Robin";
+    type("Hello");
+    expect(post().defaultPrevented).toBe(true);
+    post();
+    await come();
+    expect(writer.isAtWork).toBe(true);
+    expect(hint()).toMatch(/^Not posted yet/);
+    expect(writer.form.text.value).toBe("Hello");
+  });
+
+  test("what cannot be posted is said when it comes", async () => {
+    type("Hello");
+    post();
+    await come();
+    expect(error()).toMatch(/^Please give a name/);
+    expect(writer.isAtWork).toBe(false);
+  });
+
+  test("files that are dropped are held, and the page stays", async () => {
+    const held: unknown[] = [];
+    Object.defineProperty(writer.form.files, "files", { get: () => held, set: (list) => held.push(...list) });
+    expect(drag("dragover").defaultPrevented).toBe(true);
+    expect(drag("drop").defaultPrevented).toBe(true);
+    await come();
+    expect(rows()).toEqual(["notes.txt"]);
+  });
+
+  test("dropped text is the browser's", () => {
+    expect(drag("drop", ["text/plain"]).defaultPrevented).toBe(false);
+  });
+});
+
+describe("what does not come", () => {
+  test("is said to who waits for it, keeps the text, and is asked for again", async () => {
+    type("Hello");
+    writer.form.name.value = "Robin";
+    post();
+    await fail();
+    expect(error()).toMatch(/could not be loaded/);
+    expect(writer.form.text.value).toBe("Hello");
+    post();
+    expect(error()).toBeNull();
+    await come();
+    expect([writer.isAtWork, error()]).toEqual([true, null]);
+  });
+
+  test("is not posted later without the reader's will", async () => {
+    writer.form.name.value = "Robin";
+    type("Hello");
+    post();
+    await fail();
+    writer.settle();
+    await come();
+    expect(writer.isAtWork).toBe(false);
+  });
+
+  test("is no news to who has only begun, and not asked for with each character", async () => {
+    type("a");
+    await fail();
+    type("ab");
+    type("abc");
+    expect([error(), part.load.mock.calls.length]).toEqual([null, 1]);
+  });
+
+  test("is asked for again when the line is back", async () => {
+    type("a");
+    await fail();
+    writer.settle();
+    expect(part.load).toHaveBeenCalledTimes(2);
+  });
+});
