@@ -8,6 +8,7 @@ export default defineConfig({
     SDK_FILE: JSON.stringify("./sdk/bundled-sdk.ts"),
     HOSTED_FILE: JSON.stringify("./sdk/hosted-kinds.ts"),
     WRITING_FILE: JSON.stringify("./writing.ts"),
+    WHOLE_SDK_FILE: JSON.stringify("./sdk/bundled-sdk.ts"),
     MORE_STYLE_FILE: JSON.stringify("./more.css"),
     LIGHTBOX_FILE: JSON.stringify("./lightbox-dialog.ts"),
     PICTURE_FILE: JSON.stringify("./picture.ts"),

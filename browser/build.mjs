@@ -13,13 +13,22 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import * as esbuild from "esbuild";
-import { GROUP, givingSection, leaveToSection, takeFromSection, withGroupHash } from "./late-parts.mjs";
+import {
+  GROUP,
+  givingSection,
+  hashOf,
+  leaveToSection,
+  takeFromSection,
+  withGroupHash,
+} from "./late-parts.mjs";
+import { minified } from "./minify.mjs";
 import { redirect } from "./sdk/redirects.mjs";
+import { withoutUnusedMethods, wordsIn } from "./unused-methods.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DEFAULT_OUTDIR = path.join(ROOT, "src/flask_chatix_comments/static/chatix_comments");
 const OURS =
-  /^(comments|section|hosted|writing|more|lightbox|picture|leaving|sdk|signalr)-[A-Z0-9]{8}\.(js|css)$|^manifest\.json$|^NOTICE\.txt$/;
+  /^(comments|section|hosted|writing|more|lightbox|picture|leaving|sdk|whole|signalr)-[A-Z0-9]{8}\.(js|css)$|^manifest\.json$|^NOTICE\.txt$/;
 
 /** Licence text of everything that may end up in the bundle; a package that is not here stops the build. */
 const LICENCES = {
@@ -59,18 +68,21 @@ const common = {
   target: "es2022",
   charset: "utf8",
   legalComments: "none",
-  entryNames: "[name]-[hash]",
   outdir: "out",
   logLevel: "warning",
 };
 
+/** Bundle one file; its name is the logical one. */
 async function bundle(options) {
   const result = await esbuild.build({ ...common, ...options });
-  const files = result.outputFiles.map(({ path: file, contents }) => ({
-    name: path.basename(file),
-    contents,
-  }));
-  return { files, inputs: Object.keys(result.metafile.inputs) };
+  const [{ path: file, text }] = result.outputFiles;
+  return { name: path.basename(file), text, inputs: Object.keys(result.metafile.inputs) };
+}
+
+/** Name a file by what is in it: whoever has it need not ask for it again. */
+function hashed({ name, text }) {
+  const [stem, extension] = name.split(".");
+  return { name: `${stem}-${hashOf(text)}.${extension}`, contents: Buffer.from(text) };
 }
 
 /** The section's late parts: by their names, the constant that a loader has for the file, and where they begin. */
@@ -82,33 +94,35 @@ const LATE_PARTS = {
   leaving: { constant: "LEFT_BEHIND_FILE", entry: "browser/left-behind.ts" },
 };
 
-async function bundleSection(sdkFile, moreStyleFile) {
-  const names = Object.entries(LATE_PARTS).map(([part, { constant }]) => [
-    constant,
-    JSON.stringify(`./${part}-${GROUP}.js`),
-  ]);
-  const define = {
-    SDK_FILE: JSON.stringify(`./${sdkFile}`),
-    MORE_STYLE_FILE: JSON.stringify(`./${moreStyleFile}`),
-    ...Object.fromEntries(names),
-  };
+/** What calls the SDK where the hub is our own. */
+const HUB_SOURCES = ["chat", "hub-chat", "upload", "bundled-sdk"].map((name) => `browser/sdk/${name}.ts`);
+
+async function bundleSection(files) {
+  const names = Object.entries(LATE_PARTS).map(([part, { constant }]) => [constant, `./${part}-${GROUP}.js`]);
+  const define = constants({ ...files, ...Object.fromEntries(names) });
   const alone = await bundle({ entryPoints: { section: "browser/section.ts" }, define });
   const plugins = [leaveToSection(ROOT, alone.inputs)];
   const late = [];
   for (const [part, { entry }] of Object.entries(LATE_PARTS)) {
-    const { files, inputs } = await bundle({ entryPoints: { [part]: entry }, define, plugins });
-    late.push({ name: `${part}-${GROUP}.js`, inputs, ...takeFromSection(textOf(files)) });
+    const { text, inputs } = await bundle({ entryPoints: { [part]: entry }, define, plugins });
+    late.push({ name: `${part}-${GROUP}.js`, inputs, ...takeFromSection(text) });
   }
   throwIfDouble(late);
   const source = { contents: givingSection(late.flatMap(({ taken }) => taken)), resolveDir: ROOT };
   const section = await bundle({ stdin: source, define });
+  const parts = [{ name: `section-${GROUP}.js`, text: section.text }, ...late];
+  const small = await Promise.all(
+    parts.map(async ({ name, text }) => ({ name, text: await minified(text) })),
+  );
   return {
-    files: withGroupHash([{ name: `section-${GROUP}.js`, text: textOf(section.files) }, ...late]),
+    files: withGroupHash(small),
     inputs: [...section.inputs, ...late.flatMap(({ inputs }) => inputs)],
   };
 }
 
-const textOf = ([{ contents }]) => Buffer.from(contents).toString();
+/** As esbuild's `define` wants texts. */
+const constants = (texts) =>
+  Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, JSON.stringify(text)]));
 
 /** What two late parts need belongs into the section, or into one of them. */
 function throwIfDouble(late) {
@@ -118,31 +132,52 @@ function throwIfDouble(late) {
 }
 
 /** For browsers that are old enough to have nested rules unfolded. */
-function bundleStyle(name) {
+async function bundleStyle(name) {
   const entryPoints = { [name]: `browser/${name}.css` };
-  return bundle({ entryPoints, target: ["chrome109", "firefox115", "safari16"] });
+  const style = await bundle({ entryPoints, target: ["chrome109", "firefox115", "safari16"] });
+  return hashed(style);
+}
+
+async function bundleScript(name, entry, define = {}) {
+  const { text, inputs } = await bundle({ entryPoints: { [name]: entry }, define });
+  return { file: hashed({ name: `${name}.js`, text: await minified(text) }), inputs };
+}
+
+/** The SDK as it was published, for the hosted service; and without what nobody calls, for our own hub. */
+async function bundleSdk(clientFile) {
+  const entry = "browser/sdk/bundled-sdk.ts";
+  const define = constants({ FULL_CLIENT_FILE: `./${clientFile}` });
+  const options = { entryPoints: { sdk: entry }, define, plugins: [sdkRedirects], drop: ["console"] };
+  const { text, inputs } = await bundle(options);
+  const used = await Promise.all(HUB_SOURCES.map((file) => readFile(path.join(ROOT, file), "utf8")));
+  const small = withoutUnusedMethods(text, wordsIn(used.join("\n")));
+  return {
+    sdk: hashed({ name: "sdk.js", text: await minified(small) }),
+    whole: hashed({ name: "whole.js", text: await minified(text) }),
+    inputs,
+  };
 }
 
 async function bundleAll() {
-  const client = await bundle({ entryPoints: { signalr: "browser/sdk/full-client.ts" } });
-  const sdk = await bundle({
-    entryPoints: { sdk: "browser/sdk/bundled-sdk.ts" },
-    define: { FULL_CLIENT_FILE: JSON.stringify(`./${client.files[0].name}`) },
-    plugins: [sdkRedirects],
+  const client = await bundleScript("signalr", "browser/sdk/full-client.ts");
+  const { sdk, whole, inputs } = await bundleSdk(client.file.name);
+  const [style, sectionStyle, moreStyle] = await Promise.all(
+    ["comments", "section", "more"].map(bundleStyle),
+  );
+  const section = await bundleSection({
+    SDK_FILE: `./${sdk.name}`,
+    WHOLE_SDK_FILE: `./${whole.name}`,
+    MORE_STYLE_FILE: `./${moreStyle.name}`,
   });
-  const moreStyle = await bundleStyle("more");
-  const section = await bundleSection(sdk.files[0].name, moreStyle.files[0].name);
-  const style = await bundleStyle("comments");
-  const sectionStyle = await bundleStyle("section");
-  const entry = await bundle({
-    entryPoints: { comments: "browser/index.ts" },
-    define: {
-      SECTION_FILE: JSON.stringify(`./${section.files[0].name}`),
-      SECTION_STYLE_FILE: JSON.stringify(`./${sectionStyle.files[0].name}`),
-    },
-  });
-  const parts = [client, sdk, section, sectionStyle, moreStyle, entry, style];
-  return { files: parts.flatMap(({ files }) => files), inputs: parts.flatMap(({ inputs }) => inputs) };
+  const files = {
+    SECTION_FILE: `./${section.files[0].name}`,
+    SECTION_STYLE_FILE: `./${sectionStyle.name}`,
+  };
+  const entry = await bundleScript("comments", "browser/index.ts", constants(files));
+  return {
+    files: [client.file, sdk, whole, ...section.files, sectionStyle, moreStyle, entry.file, style],
+    inputs: [...client.inputs, ...inputs, ...section.inputs, ...entry.inputs],
+  };
 }
 
 /** `comments-1A2B3C4D.js` is asked for as `comments.js`. */

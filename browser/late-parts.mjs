@@ -61,15 +61,15 @@ export function givingSection(taken) {
   return [...imports, `${EXPORTS} = { ${names} };`, 'export * from "./browser/section";'].join("\n");
 }
 
+/** Return eight characters of base 32 that stand for a text. */
+export function hashOf(text) {
+  const digest = createHash("sha256").update(text).digest("hex");
+  return BigInt(`0x${digest}`).toString(32).slice(-8).toUpperCase();
+}
+
 /** Give the files of a group, built with `GROUP` in texts and names, their common hash. */
 export function withGroupHash(files) {
-  const digest = createHash("sha256");
-  for (const { name, text } of files) digest.update(`${name}\0${text}\0`);
-  // As esbuild's own: eight characters of base 32.
-  const hash = BigInt(`0x${digest.digest("hex")}`)
-    .toString(32)
-    .slice(-8)
-    .toUpperCase();
+  const hash = hashOf(files.map(({ name, text }) => `${name}\0${text}\0`).join(""));
   return files.map(({ name, text }) => ({
     name: name.replace(GROUP, hash),
     contents: Buffer.from(text.replaceAll(GROUP, hash)),

@@ -307,7 +307,8 @@ def test_whose_sdk_is_used_is_said_where_it_is_not_ours(make_site: Callable[...,
     hosted = {"CHATIX_WEBSITE_ID": "site-1", "CHATIX_API_KEY": "the key"}
     widget = Page(make_site(**hosted, CHATIX_SDK="widget"), bundle)
     assert widget.section("{{ chatix_comments(7) }}")["data-sdk"] == "widget"
-    assert not Page(make_site(**hosted), bundle).section("{{ chatix_comments(7) }}").has_attr("data-sdk")
+    assert Page(make_site(**hosted), bundle).section("{{ chatix_comments(7) }}")["data-sdk"] == "hosted"
+    assert not Page(make_site(), bundle).section("{{ chatix_comments(7) }}").has_attr("data-sdk")
 
 
 def test_prefetch_looks_a_list_up_and_prints_nothing(page: Page) -> None:

@@ -119,6 +119,8 @@ export abstract class Chat {
   /** The SDK object, once there is one. */
   protected sdk: ChatixCore | null = null;
   protected isGone = false;
+  /** Loads the SDK where it is one of our own. */
+  protected readonly loadSdk: typeof loadSdk = loadSdk;
   /** What the service said before it closed the line: come again then, since others come, too. */
   protected comeAgainMs: number | undefined;
 
@@ -196,7 +198,7 @@ export abstract class Chat {
 
   /** Make an SDK object of our own, which leads where the site says. */
   protected async makeCore(visitorId: string | null): Promise<ChatixCore> {
-    const { ChatixCore, setApiBase } = await loadSdk();
+    const { ChatixCore, setApiBase } = await this.loadSdk();
     setApiBase(this.access.websiteId, this.access.apiUrl);
     return new ChatixCore(this.access.websiteId, visitorId);
   }
@@ -239,7 +241,7 @@ export abstract class Chat {
     if (!hub) throw new LineError("The chat was never started.", false);
     this.access = access;
     if (access.ticket) {
-      (await loadSdk()).setApiBase(access.websiteId, access.apiUrl);
+      (await this.loadSdk()).setApiBase(access.websiteId, access.apiUrl);
       hub.baseUrl = chatUrl(access.apiUrl, access.websiteId, access.ticket);
       // Q12: uploads and the next start go by this id, not by the one in the URL.
       this.core.chat.visitor.setUuid(access.ticket);

@@ -3,7 +3,7 @@ import { findLocks } from "../room-ledger";
 import type { Access, Admission } from "../site";
 import { LineError, TicketRefusedError } from "./chat";
 import { DocumentedChat } from "./documented-chat";
-import { loadSdk } from "./load-sdk";
+import { loadWholeSdk } from "./load-sdk";
 
 /** Where the SDK keeps its visitor id. */
 const VISITOR_ID_KEY = "chatix__visitorId_v1";
@@ -21,6 +21,7 @@ const invalidTickets = new Set<string>();
  */
 export class HostedChat extends DocumentedChat {
   override readonly isVisitorOfSite = true;
+  protected override readonly loadSdk = loadWholeSdk;
 
   override isOf({ ticket }: Admission): boolean {
     return ticket === this.access.ticket;
@@ -84,7 +85,7 @@ export class HostedChat extends DocumentedChat {
     if (canStore()) return this.makeCore(null);
     let id = visitorIds.get(websiteId);
     if (!id) {
-      const { axios } = await loadSdk();
+      const { axios } = await loadWholeSdk();
       const answer = await axios.get(`${this.access.apiUrl}/visitor/get-id?websiteId=${websiteId}`);
       id = String(answer.data);
       visitorIds.set(websiteId, id);

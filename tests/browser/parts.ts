@@ -2,13 +2,14 @@ import { loadLightbox } from "../../browser/lightbox";
 import { loadLeftBehind } from "../../browser/load-left-behind";
 import { loadPicture } from "../../browser/load-picture";
 import { loadWriting } from "../../browser/load-writing";
-import { loadSdk } from "../../browser/sdk/load-sdk";
+import { loadSdk, loadWholeSdk } from "../../browser/sdk/load-sdk";
 import { loadHosted } from "../../browser/sdk/new-chat";
 
 /** Load all parts that a section may ask for: faked time does not wait for a file. */
 export async function loadParts(): Promise<void> {
   await Promise.all([
     loadSdk(),
+    loadWholeSdk(),
     loadHosted(),
     loadLightbox(),
     loadPicture(),

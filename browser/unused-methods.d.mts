@@ -1,0 +1,2 @@
+export function wordsIn(text: string): string[];
+export function withoutUnusedMethods(text: string, used: Iterable<string>): string;
