@@ -10,9 +10,9 @@ export default defineConfig({
     WRITING_FILE: JSON.stringify("./writing.ts"),
     WHOLE_SDK_FILE: JSON.stringify("./sdk/bundled-sdk.ts"),
     MORE_STYLE_FILE: JSON.stringify("./more.css"),
-    LIGHTBOX_FILE: JSON.stringify("./lightbox-dialog.ts"),
+    RETURNING_FILE: JSON.stringify("./returning.ts"),
     PICTURE_FILE: JSON.stringify("./picture.ts"),
-    LEFT_BEHIND_FILE: JSON.stringify("./left-behind.ts"),
+    AIDS_FILE: JSON.stringify("./aids.ts"),
     FULL_CLIENT_FILE: JSON.stringify("./sdk/full-client.ts"),
   },
   plugins: [

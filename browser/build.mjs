@@ -28,7 +28,7 @@ import { withoutUnusedMethods, wordsIn } from "./unused-methods.mjs";
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DEFAULT_OUTDIR = path.join(ROOT, "src/flask_chatix_comments/static/chatix_comments");
 const OURS =
-  /^(comments|section|hosted|writing|more|lightbox|picture|leaving|sdk|whole|signalr)-[A-Z0-9]{8}\.(js|css)$|^manifest\.json$|^NOTICE\.txt$/;
+  /^(comments|section|hosted|writing|more|returning|aids|picture|sdk|whole|signalr)-[A-Z0-9]{8}\.(js|css)$|^manifest\.json$|^NOTICE\.txt$/;
 
 /** Licence text of everything that may end up in the bundle; a package that is not here stops the build. */
 const LICENCES = {
@@ -89,9 +89,9 @@ function hashed({ name, text }) {
 const LATE_PARTS = {
   hosted: { constant: "HOSTED_FILE", entry: "browser/sdk/hosted-kinds.ts" },
   writing: { constant: "WRITING_FILE", entry: "browser/writing.ts" },
-  lightbox: { constant: "LIGHTBOX_FILE", entry: "browser/lightbox-dialog.ts" },
   picture: { constant: "PICTURE_FILE", entry: "browser/picture.ts" },
-  leaving: { constant: "LEFT_BEHIND_FILE", entry: "browser/left-behind.ts" },
+  returning: { constant: "RETURNING_FILE", entry: "browser/returning.ts" },
+  aids: { constant: "AIDS_FILE", entry: "browser/aids.ts" },
 };
 
 /** What calls the SDK where the hub is our own. */

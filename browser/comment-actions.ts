@@ -2,9 +2,9 @@
 
 import { CommentEditor } from "./comment-editor";
 import { focusQuietly, make } from "./dom";
-import { strings } from "./i18n";
 import { RefusedError } from "./sdk/chat";
 import type { ThreadMessage } from "./thread-state";
+import { writingStrings as strings } from "./writing-strings";
 
 /** Changes comments; rejects with LineError or RefusedError. */
 export interface Changer {

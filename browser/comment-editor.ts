@@ -1,9 +1,8 @@
 /** A comment's text in a box, in its place. It keeps what was typed until it is told otherwise. */
 
 import { make } from "./dom";
-import { strings } from "./i18n";
 import { isSendKey, textFault } from "./text-rules";
-import { writingStrings } from "./writing-strings";
+import { writingStrings as strings } from "./writing-strings";
 
 export type EditorState = "open" | "saving" | "waiting";
 
@@ -18,7 +17,7 @@ export class CommentEditor {
   readonly element: HTMLFormElement;
   readonly #text = make("textarea", { class: "chatix-input", rows: "3", dir: "auto" });
   readonly #save = make("button", { class: "chatix-save", type: "submit" }, strings.save);
-  readonly #cancel = make("button", { type: "button" }, writingStrings.cancel);
+  readonly #cancel = make("button", { type: "button" }, strings.cancel);
   readonly #hint = make("p", { class: "chatix-waiting", role: "status" });
   readonly #note = make("p", { class: "chatix-meanwhile", role: "alert", hidden: true });
   readonly #error = make("p", { class: "chatix-error", role: "alert", hidden: true });

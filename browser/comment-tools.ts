@@ -1,10 +1,9 @@
 /** Equips each comment of a thread with what its reader may do with it, and takes that away when the time is over. */
 
-import type { Changer, CommentActions } from "./comment-actions";
+import { type Changer, CommentActions } from "./comment-actions";
 import { changeableForMs, isOwn, type Viewer } from "./comment-rights";
-import { strings } from "./i18n";
-import { loadActions } from "./load-actions";
 import type { ThreadMessage } from "./thread-state";
+import { writingStrings as strings } from "./writing-strings";
 
 const QUOTED_CHARS = 40;
 /** Browsers take a longer time for none. */
@@ -20,7 +19,6 @@ export class CommentTools {
   readonly #entries = new Map<string, Entry>();
   readonly #changer: Changer;
   #viewer: Viewer | null = null;
-  #loading: Promise<void> | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(changer: Changer) {
@@ -77,27 +75,14 @@ export class CommentTools {
     const { article, message } = entry;
     const viewer = this.#viewer;
     if (viewer && changeableForMs(message, viewer) > 0) {
-      entry.actions ??= this.#newActions(article, message);
-      entry.actions?.update(message, labelOf(message, viewer), viewer.messageChars);
+      entry.actions ??= new CommentActions(article, message, this.#changer);
+      entry.actions.update(message, labelOf(message, viewer), viewer.messageChars);
     } else if (viewer && isOwn(message, viewer)) {
       entry.actions?.expire();
     } else {
       entry.actions?.dispose();
       entry.actions = null;
     }
-  }
-
-  /** Where they are not loaded yet, all comments get theirs when they are; else the next look tries again. */
-  #newActions(article: HTMLElement, message: ThreadMessage): CommentActions | null {
-    const part = loadActions.loaded;
-    if (part) return new part.CommentActions(article, message, this.#changer);
-    this.#loading ??= loadActions()
-      .then(() => this.refresh())
-      .catch(() => {})
-      .finally(() => {
-        this.#loading = null;
-      });
-    return null;
   }
 
   /** Look again when the first time is over. */

@@ -1,18 +1,8 @@
 /** Show of a very tall comment its beginning, and the rest when the reader asks for it. */
 
+import { aidStrings as strings } from "./aid-strings";
 import { make } from "./dom";
-import { strings } from "./i18n";
-
-/** Estimated, not measured: to measure hundreds of comments would hold up the page. */
-const CHARS_IN_A_LINE = 70;
-const MOST_LINES = 30;
-
-/** Whether a text is so long that few want to scroll past it. */
-export function isTall(text: string): boolean {
-  let lines = 0;
-  for (const line of text.split("\n")) lines += Math.max(1, Math.ceil(line.length / CHARS_IN_A_LINE));
-  return lines > MOST_LINES;
-}
+import { isTall } from "./tall";
 
 /** Fold an article's text if it is tall; what the reader has unfolded stays so when it is edited. */
 export function foldIfTall(article: HTMLElement, text: string): void {

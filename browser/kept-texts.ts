@@ -6,8 +6,7 @@
  * another one, or the next page, may take the comment over.
  */
 
-import { findLocks, findStorage } from "./room-ledger";
-import { KEPT_PREFIX as PREFIX } from "./writer";
+import { findLocks, findStorage, TEXT_PREFIX as PREFIX } from "./storage";
 
 const MOST_TEXTS = 20;
 const MOST_CHARS = 50_000;

@@ -1,10 +1,10 @@
 /** Mark where the comments begin that have come since this browser last showed the thread. */
 
 import { make } from "./dom";
-import { strings } from "./i18n";
-import { findStorage } from "./room-ledger";
+import { findStorage } from "./storage";
 import type { ThreadMessage } from "./thread-state";
 
+const NEW_SINCE = "New since your last visit";
 const KEY = "chatix-comments:visits";
 const MOST_PLACES = 100;
 
@@ -12,7 +12,7 @@ const MOST_PLACES = 100;
 type Visits = Record<string, number>;
 
 export class LastVisit {
-  readonly #mark = make("p", { class: "chatix-since" }, strings.newSince);
+  readonly #mark = make("p", { class: "chatix-since" }, NEW_SINCE);
   readonly #storage: Storage | null;
   #place: string | null = null;
   #until: number | null = null;

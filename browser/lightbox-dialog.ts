@@ -1,7 +1,7 @@
 /** The dialog in which an image of the thread is shown: modal; Escape, its button and its backdrop close it. */
 
+import { aidStrings as strings } from "./aid-strings";
 import { make } from "./dom";
-import { strings } from "./i18n";
 import { link } from "./prose";
 
 export function dialogOf(href: string, name: string): HTMLDialogElement {

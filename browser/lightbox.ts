@@ -1,11 +1,6 @@
 /** Images of the thread, opened in place. */
 
-import { partLoader } from "./load-part";
-
-/** The hashed name of the bundled part, filled in by build.mjs. */
-declare const LIGHTBOX_FILE: string;
-
-export const loadLightbox = /* @__PURE__ */ partLoader<typeof import("./lightbox-dialog")>(LIGHTBOX_FILE);
+import { dialogOf } from "./lightbox-dialog";
 
 /**
  * Open links of the class `chatix-image` in place.
@@ -18,13 +13,11 @@ export function openImagesInPlace(thread: HTMLElement, host: HTMLElement): void 
     const opener = openerOf(event);
     if (!opener) return;
     event.preventDefault();
-    // If that fails, the link still leads somewhere.
-    void openInPlace(opener, host).catch(() => location.assign(opener.href));
+    openInPlace(opener, host);
   });
 }
 
-async function openInPlace(opener: HTMLAnchorElement, host: HTMLElement): Promise<void> {
-  const { dialogOf } = loadLightbox.loaded ?? (await loadLightbox());
+function openInPlace(opener: HTMLAnchorElement, host: HTMLElement): void {
   const dialog = dialogOf(opener.href, opener.querySelector("img")?.alt ?? "");
   dialog.addEventListener("close", () => {
     dialog.remove();

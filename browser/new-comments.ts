@@ -1,7 +1,7 @@
 /** The button that tells of comments which have come where the reader does not look, and leads there. */
 
+import { aidStrings as strings } from "./aid-strings";
 import { focusQuietly, make } from "./dom";
-import { strings } from "./i18n";
 import { isOnScreen } from "./reading-place";
 import type { ThreadMessage } from "./thread-state";
 
@@ -11,10 +11,12 @@ export class NewComments {
   readonly #articleOf: (id: string) => HTMLElement | undefined;
   readonly #unseen = new Map<string, HTMLElement>();
   readonly #observer: IntersectionObserver;
-  #known: ReadonlySet<string> | null = null;
+  #known: ReadonlySet<string> | null;
 
-  constructor(articleOf: (id: string) => HTMLElement | undefined) {
+  /** @param known What the reader has seen so far; `null` if nothing yet is news. */
+  constructor(articleOf: (id: string) => HTMLElement | undefined, known: ReadonlySet<string> | null = null) {
     this.#articleOf = articleOf;
+    this.#known = known;
     this.element.append(this.#button);
     this.#button.addEventListener("click", () => this.#goThere());
     this.#observer = new IntersectionObserver((entries) => this.#onSeen(entries));

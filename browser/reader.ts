@@ -1,15 +1,15 @@
 /** Who reads, as site and service have said it, and what the parts of the section make of that. */
 
-import type { CommentTools } from "./comment-tools";
 import type { Chat } from "./sdk/chat";
 import type { Access, Visitor } from "./site";
 import type { ThreadView } from "./thread-view";
+import type { Toolbox } from "./toolbox";
 import type { Writer } from "./writer";
 
 export class Reader {
   readonly #view: ThreadView;
   readonly #writer: Writer;
-  readonly #tools: CommentTools;
+  readonly #tools: Toolbox;
   readonly #now: () => Date | null;
   #access: Access | null = null;
   #visitor: Visitor | null = null;
@@ -21,7 +21,7 @@ export class Reader {
   #isClosed = false;
 
   /** @param now What time it is for the service; `null` where it does not say. */
-  constructor(view: ThreadView, writer: Writer, tools: CommentTools, now: () => Date | null) {
+  constructor(view: ThreadView, writer: Writer, tools: Toolbox, now: () => Date | null) {
     this.#view = view;
     this.#writer = writer;
     this.#tools = tools;

@@ -10,9 +10,8 @@
  */
 
 import { type SdkSource, sdkFrom } from "./site";
+import { findLocks, findStorage, ROOM_PREFIX as PREFIX } from "./storage";
 
-/** How the keys of entries in the storage begin. */
-export const PREFIX = "chatix-comments:room:";
 const HEARTBEAT_MS = 20_000;
 /** Hidden tabs run timers about once a minute. */
 const STALE_AFTER_MS = 180_000;
@@ -38,18 +37,6 @@ export interface StoredEntry extends LedgerEntry {
 
 const lockName = (entry: Pick<LedgerEntry, "websiteId" | "chatroomId">) =>
   `chatix:${entry.websiteId}:${entry.chatroomId}`;
-
-/** Return the browser's storage; `null` where it is blocked, which makes the mere access throw. */
-export function findStorage(): Storage | null {
-  try {
-    return window.localStorage;
-  } catch {
-    return null;
-  }
-}
-
-/** Return the browser's locks; `null` on plain http and in old browsers. */
-export const findLocks = (): LockManager | null => navigator.locks ?? null;
 
 /** What one section has in the ledger: at most one entry, and the lock that says "shown here". */
 export class RoomLedger {

@@ -1,14 +1,17 @@
 /** A page's stay in a chatroom: what is noted in the ledger, and how the room is left. */
 
 import { newKey } from "./keys";
-import { RoomLedger } from "./room-ledger";
+import { loadReturning } from "./load-returning";
+import type { RoomLedger } from "./room-ledger";
 import type { Chat } from "./sdk/chat";
 import type { Access, Site } from "./site";
 
 export class RoomStay {
   readonly #site: Site;
-  readonly #ledger = new RoomLedger(newKey());
+  /** Only for readers who are known again; of others nothing is noted. */
+  #ledger: RoomLedger | null = null;
   #access: Access | null = null;
+  #isHere = false;
   /** The last connection that joined; it is what a beacon withdraws, also when the line is down by then. */
   #connectionId: string | null = null;
 
@@ -19,9 +22,17 @@ export class RoomStay {
   /** The site lets us in; the room is about to be joined. */
   async begin(access: Access): Promise<void> {
     this.#access = access;
-    await this.#ledger.hold(access);
+    this.#isHere = true;
+    if (access.mode === "hosted" || access.visitor.isPersistent) await this.#openLedger(access);
     // Before the room is joined: a tab that goes meanwhile must not take the visitor out for this one.
     if (access.mode === "hosted") this.note(null);
+  }
+
+  /** Resolves when other tabs can see that the room is shown here; or when that cannot be told to them. */
+  async #openLedger(access: Access): Promise<void> {
+    const part = await loadReturning().catch(() => null);
+    if (part) this.#ledger ??= new part.RoomLedger(newKey());
+    if (this.#isHere) await this.#ledger?.hold(access);
   }
 
   /** The room is joined by this connection. */
@@ -33,10 +44,18 @@ export class RoomStay {
   note(connectionId: string | null): void {
     const access = this.#access;
     if (!access) return;
+    if (this.#ledger) this.#write(this.#ledger, access, connectionId);
+    else
+      void this.#openLedger(access).then(() => {
+        if (this.#ledger && this.#isHere) this.#write(this.#ledger, access, connectionId);
+      });
+  }
+
+  #write(ledger: RoomLedger, access: Access, connectionId: string | null): void {
     const { mode, sdk, apiUrl, websiteId, chatroomId } = access;
     const { endpoint } = this.#site;
     const isBySite = isKnownToSite(access);
-    this.#ledger.write({ mode, sdk, endpoint, apiUrl, websiteId, chatroomId, connectionId, isBySite });
+    ledger.write({ mode, sdk, endpoint, apiUrl, websiteId, chatroomId, connectionId, isBySite });
   }
 
   /** Leave at once, as a page must that goes away. */
@@ -50,14 +69,14 @@ export class RoomStay {
 
   /** Leave while there is time to hear it acknowledged. */
   close(chat: Chat | null): void {
-    const { entry } = this.#ledger;
+    const entry = this.#ledger?.entry;
     this.#clearLedger(chat);
     const leaves = this.#mayLeave();
     if (chat && leaves) {
       const left = chat.leave().catch(() => {
         this.#beacon();
         // The line that was open was dead: who is known by it alone is taken out at the next start.
-        if (entry?.mode === "hosted" && !entry.isBySite) this.#ledger.leaveBehind(entry);
+        if (entry?.mode === "hosted" && !entry.isBySite) this.#ledger?.leaveBehind(entry);
       });
       void left.then(() => chat.depart(false));
     } else {
@@ -73,7 +92,7 @@ export class RoomStay {
    */
   #mayLeave(): boolean {
     const access = this.#access;
-    return access !== null && (access.mode === "hub" || !this.#ledger.isShownElsewhere(access));
+    return access !== null && (access.mode === "hub" || this.#ledger?.isShownElsewhere(access) === false);
   }
 
   /** Only the site can do it, and only for a visitor that it knows. */
@@ -88,8 +107,9 @@ export class RoomStay {
 
   /** On the hosted service, what could not be said over an open line is left to the next start. */
   #clearLedger(chat: Chat | null): void {
-    if (this.#access?.mode === "hosted" && !chat?.isConnected) this.#ledger.stop();
-    else this.#ledger.erase();
+    this.#isHere = false;
+    if (this.#access?.mode === "hosted" && !chat?.isConnected) this.#ledger?.stop();
+    else this.#ledger?.erase();
   }
 }
 

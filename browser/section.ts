@@ -1,6 +1,5 @@
 /** A comment section that runs: glues state, view, form, connection and ledger together. */
 
-import { CommentTools } from "./comment-tools";
 import { Connector, isRefusal, type LineState, meansGone, type RoomListener } from "./connector";
 import type { Desk } from "./delivery";
 import { PageNews } from "./events";
@@ -20,10 +19,11 @@ import { Standing } from "./standing";
 import type { ThreadMessage } from "./thread-state";
 import { ThreadSync } from "./thread-sync";
 import { ThreadView } from "./thread-view";
+import { Toolbox } from "./toolbox";
 import { isSilence, noticeOf } from "./trouble";
 import { Writer } from "./writer";
 
-export { loadLeftBehind } from "./load-left-behind";
+export { loadReturning } from "./load-returning";
 
 const LOOK_AGAIN_MS = 3000;
 
@@ -31,10 +31,7 @@ export class Section {
   readonly #site: Site;
   readonly #stay: RoomStay;
   readonly #thread = new ThreadSync();
-  readonly #tools = new CommentTools({
-    edit: (id, text) => this.#change(async (chat) => this.#edited(await chat.edit(id, text))),
-    remove: (id) => this.#change(async (chat) => chat.remove(id).then(() => this.#removed(id))),
-  });
+  readonly #tools: Toolbox;
   readonly #view: ThreadView;
   readonly #writer: Writer;
   readonly #connector: Connector;
@@ -50,7 +47,13 @@ export class Section {
     this.#site = new Site(endpointOf(host), host.dataset.post ?? "");
     this.#stay = new RoomStay(this.#site);
     const loadEarlier = () => this.#loadEarlier();
-    const view = new ThreadView(loadEarlier, this.#tools);
+    const changer = {
+      edit: (id: string, text: string) =>
+        this.#change(async (chat) => this.#edited(await chat.edit(id, text))),
+      remove: (id: string) => this.#change(async (chat) => chat.remove(id).then(() => this.#removed(id))),
+    };
+    this.#tools = new Toolbox(changer, () => view.entries);
+    const view: ThreadView = new ThreadView(loadEarlier, this.#tools);
     const now = () => this.#connector.chat?.now ?? null;
     view.now = () => now() ?? new Date();
     const writer = new Writer(this.#desk());
@@ -110,8 +113,9 @@ export class Section {
       received: (message) => {
         const isNew = !this.#thread.state.has(message.id);
         this.#thread.add(message);
-        this.#show();
-        if (isNew && this.#thread.state.has(message.id)) this.#news.tell("received", message);
+        this.#show(() => {
+          if (isNew && this.#thread.state.has(message.id)) this.#news.tell("received", message);
+        });
       },
       updated: (message) => this.#edited(message),
       deleted: (id) => this.#removed(id),
@@ -126,8 +130,9 @@ export class Section {
 
   #edited(message: ThreadMessage): void {
     this.#thread.state.update(message);
-    this.#show();
-    if (this.#thread.state.has(message.id)) this.#news.tell("updated", message);
+    this.#show(() => {
+      if (this.#thread.state.has(message.id)) this.#news.tell("updated", message);
+    });
   }
 
   #removed(id: string): void {
@@ -138,8 +143,9 @@ export class Section {
   }
 
   /** Bring the page in step, once there is a thread. */
-  #show(): void {
-    if (this.#thread.hasLoaded) this.#reading.render();
+  #show(done: () => void = () => {}): void {
+    if (this.#thread.hasLoaded) this.#reading.render(done);
+    else done();
   }
 
   #showState(state: LineState): void {
@@ -269,8 +275,7 @@ export class Section {
       },
       posted: (message) => {
         this.#thread.add(message);
-        this.#reading.render();
-        this.#news.tell("posted", message);
+        this.#reading.render(() => this.#news.tell("posted", message));
       },
     };
   }

@@ -1,7 +1,8 @@
 /** What somebody attached, as it stands in the thread: an image by its thumbnail, anything else as a link. */
 
+import { aidStrings as strings } from "./aid-strings";
 import { make } from "./dom";
-import { formatBytes, strings } from "./i18n";
+import { formatBytes } from "./i18n";
 import { link, safeUrl } from "./prose";
 import type { SharedFile } from "./thread-state";
 

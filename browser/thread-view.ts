@@ -2,15 +2,15 @@
 
 import { everyTick } from "./clock";
 import { focusQuietly, make } from "./dom";
-import { foldIfTall } from "./fold";
 import { formatAge, formatFully, strings } from "./i18n";
-import { openImagesInPlace } from "./lightbox";
+import { loadAids } from "./load-aids";
 import { managerBadge, whisperMark } from "./marks";
 import { toNodes } from "./prose";
-import { fileNode } from "./shared-file";
-import type { ThreadMessage, ThreadState } from "./thread-state";
+import type { SharedFile, ThreadMessage, ThreadState } from "./thread-state";
 
 const TONES = 8;
+/** How the site marks a comment; a tall one is held until it is folded. */
+const SITE_CLASSES: ReadonlySet<string> = new Set(["chatix-comment", "chatix-tall"]);
 /** Screen readers look at what has changed some time after it has. */
 const QUIET_MS = 1_000;
 
@@ -21,7 +21,7 @@ export interface ArticleTools {
   detach(id: string): boolean;
 }
 
-interface Entry {
+export interface Entry {
   readonly message: ThreadMessage;
   readonly article: HTMLElement;
 }
@@ -42,6 +42,8 @@ export class ThreadView {
   readonly #rendered = new Map<string, Element>();
   readonly #tools: ArticleTools;
   #selfId: string | null = null;
+  #isCoarse = false;
+  #hasAids = false;
   #stopClock: () => void = () => {};
   #quiet: ReturnType<typeof setTimeout> | undefined;
 
@@ -56,7 +58,6 @@ export class ThreadView {
       this.list,
       this.#empty,
     );
-    openImagesInPlace(this.list, this.element);
     this.#earlier.addEventListener("click", () => {
       if (this.#earlier.getAttribute("aria-disabled") !== "true") void this.#showEarlier(loadEarlier);
     });
@@ -95,8 +96,22 @@ export class ThreadView {
     return this.#entries.get(id)?.article;
   }
 
+  /** All comments that are on the page. */
+  get entries(): Iterable<Entry> {
+    return this.#entries.values();
+  }
+
+  /** The next `render` draws all comments anew: it can do better than before. */
+  redraw(): void {
+    this.#isCoarse = true;
+  }
+
   /** Bring the page in step with the state; articles that have not changed are not touched. */
   render(state: ThreadState): void {
+    if (!this.#hasAids && loadAids.loaded) {
+      this.#hasAids = true;
+      loadAids.loaded.openImagesInPlace(this.list, this.element);
+    }
     const wanted = new Set(state.messages.map((message) => message.id));
     for (const [id, { article }] of this.#entries) {
       if (wanted.has(id)) continue;
@@ -113,6 +128,7 @@ export class ThreadView {
       else this.list.insertBefore(article, next);
     }
     this.#rendered.clear();
+    this.#isCoarse = false;
     this.#earlier.hidden = !state.hasOlder;
     this.#empty.hidden = state.messages.length > 0;
   }
@@ -152,11 +168,11 @@ export class ThreadView {
 
   #articleFor(message: ThreadMessage): HTMLElement {
     const known = this.#entries.get(message.id);
-    if (known?.message === message) return known.article;
+    if (known?.message === message && !this.#isCoarse) return known.article;
     const article = known?.article ?? this.#take(elementId(message)) ?? newArticle(message);
     this.#entries.set(message.id, { message, article });
     fillArticle(article, message);
-    foldIfTall(article, message.file ? "" : message.text);
+    loadAids.loaded?.foldIfTall(article, message.file ? "" : message.text);
     this.#fillByline(article, message);
     this.#tools.attach(article, message);
     return article;
@@ -233,7 +249,7 @@ function newArticle(message: ThreadMessage): HTMLElement {
 
 /** Take off what a section has put on it of which this is a copy: in it, nothing works. */
 function makePlain(article: Element): void {
-  article.className = "chatix-comment";
+  for (const name of [...article.classList]) if (!SITE_CLASSES.has(name)) article.classList.remove(name);
   for (const part of [...article.children])
     if (!part.matches(".chatix-avatar, .chatix-byline, .chatix-text")) part.remove();
 }
@@ -269,8 +285,12 @@ function fillArticle(article: HTMLElement, message: ThreadMessage): void {
   }
   article
     .querySelector(".chatix-text")
-    ?.replaceChildren(message.file ? fileNode(message.file) : toNodes(message.text, document));
+    ?.replaceChildren(message.file ? nodeOf(message.file) : toNodes(message.text, document));
 }
+
+/** Where it cannot be shown, it is named. */
+const nodeOf = (file: SharedFile): Node =>
+  loadAids.loaded?.fileNode(file) ?? make("bdi", {}, file.name ?? "");
 
 const authorOf = (message: ThreadMessage): string => message.senderName?.trim() || strings.anonymous;
 

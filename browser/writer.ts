@@ -9,11 +9,9 @@ import type { Delivery, Desk } from "./delivery";
 import { make } from "./dom";
 import { strings } from "./i18n";
 import { loadWriting } from "./load-writing";
-import { findStorage } from "./room-ledger";
 import type { Access, Visitor } from "./site";
+import { hasStored, TEXT_PREFIX } from "./storage";
 
-/** How the keys begin under which texts are kept in this browser. */
-export const KEPT_PREFIX = "chatix-comments:text:";
 /** Who goes on typing while it cannot be loaded need not have it asked for with each character. */
 const ASK_AGAIN_MS = 3000;
 
@@ -34,8 +32,9 @@ export class Writer {
     element.addEventListener("focusin", () => this.#want());
     element.addEventListener("input", () => this.#want());
     element.addEventListener("submit", (event) => this.#onSubmit(event));
-    element.addEventListener("dragover", (event) => this.#onDrag(event));
-    element.addEventListener("drop", (event) => this.#onDrag(event));
+    element.addEventListener("dragover", (event) => this.#onFiles(event, event.dataTransfer));
+    element.addEventListener("drop", (event) => this.#onFiles(event, event.dataTransfer));
+    element.addEventListener("paste", (event) => this.#onFiles(event, event.clipboardData));
     files.addEventListener("change", () => this.#want(true));
   }
 
@@ -62,7 +61,7 @@ export class Writer {
   open(access: Access, visitor: Visitor): void {
     this.#place = [access, visitor];
     this.#delivery?.open(access, visitor);
-    if (hasKeptTexts()) this.#want();
+    if (hasStored(TEXT_PREFIX)) this.#want();
   }
 
   /** Managers write much, and whisper: what they need comes at once. */
@@ -130,15 +129,14 @@ export class Writer {
     this.#want(true);
   }
 
-  /** Otherwise the browser would open the file in place of the page. */
-  #onDrag(event: DragEvent): void {
-    const { form } = this;
-    if (this.#delivery || form.attach.hidden || !event.dataTransfer?.types.includes("Files")) return;
+  /** Otherwise the browser would open the file in place of the page, or nothing would come of it. */
+  #onFiles(event: Event, data: DataTransfer | null): void {
+    const { files, attach } = this.form;
+    if (this.#delivery || attach.hidden || !data) return;
+    if (!data.types.includes("Files") || data.types.includes("text/plain")) return;
     event.preventDefault();
-    if (event.type === "drop") form.files.files = event.dataTransfer.files;
-    this.#want(event.type === "drop");
+    // While it is dragged, the browser does not show it yet.
+    if (data.files.length) files.files = data.files;
+    this.#want(true);
   }
 }
-
-const hasKeptTexts = (): boolean =>
-  Object.keys(findStorage() ?? {}).some((key) => key.startsWith(KEPT_PREFIX));

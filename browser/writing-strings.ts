@@ -17,6 +17,21 @@ const pixels = (count: number): string =>
 const typeName = (type: string): string => TYPE_NAMES[type] ?? type.replace(/^.*\/(x-)?/, "").toUpperCase();
 
 export const writingStrings = {
+  edit: "Edit",
+  delete: "Delete",
+  deleting: "Deleting…",
+  save: "Save",
+  saving: "Saving…",
+  keep: "Keep",
+  deleteQuestion: "Delete this comment for good?",
+  yourComment: "your comment",
+  commentOf: (name: string | null) => `the comment of ${name?.trim() || "a guest"}`,
+  willBeSaved: "Not saved yet. It will be as soon as the connection is back.",
+  willBeDeleted: "Not deleted yet. It will be as soon as the connection is back.",
+  changedMeanwhile:
+    "This comment was changed meanwhile: it now reads as above. Saving puts your text in its place.",
+  deletedMeanwhile: "This comment was deleted meanwhile. What you wrote is still here, for you to copy.",
+  close: "Close",
   posting: "Posting…",
   willBePosted: "Not posted yet. It will be as soon as the connection is back.",
   whisper: "Whisper: only managers will see this",

@@ -1,5 +1,5 @@
 /** What is loaded when somebody begins to write. */
 
-export { CommentActions } from "./comment-actions";
+export { CommentTools } from "./comment-tools";
 export { Delivery } from "./delivery";
 export { uploadFile } from "./sdk/upload";

@@ -1,6 +1,6 @@
 import type ChatixCore from "chatix-core/src/js/chatixcore.js";
-import { findLocks } from "../room-ledger";
 import type { Access, Admission } from "../site";
+import { findLocks } from "../storage";
 import { LineError, TicketRefusedError } from "./chat";
 import { DocumentedChat } from "./documented-chat";
 import { loadWholeSdk } from "./load-sdk";

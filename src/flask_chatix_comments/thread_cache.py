@@ -191,7 +191,9 @@ class ThreadCache:
         messages = messages[-self._page_size :]
         if self._names is not None:
             messages = self._names.add_to(messages, api)
-        return Thread(chatroom_id, messages, has_older, cursor=page.cursor)
+        # The hosted service has no list of changes.
+        cursor = page.cursor if self._names is None else None
+        return Thread(chatroom_id, messages, has_older, cursor=cursor)
 
     def _keep(self, post_id: str, slot: _Slot) -> None:
         self._slots.pop(post_id, None)

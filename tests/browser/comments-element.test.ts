@@ -12,7 +12,7 @@ customElements.define("chatix-comments", CommentsElement);
 const section = { start: vi.fn(), depart: vi.fn(), close: vi.fn() };
 const openSection = vi.fn();
 /** A site that does not answer. */
-const loadLeftBehind = async () => ({ leaveLeftBehind: () => new Promise(() => {}) });
+const loadReturning = async () => ({ leaveLeftBehind: () => new Promise(() => {}) });
 let observers: FakeObserver[];
 
 class FakeObserver {
@@ -48,7 +48,7 @@ beforeEach(() => {
   for (const mock of [section.start, section.depart, section.close, openSection]) mock.mockReset();
   openSection.mockReturnValue(section);
   vi.mocked(loadSection).mockReset();
-  vi.mocked(loadSection).mockResolvedValue({ openSection, loadLeftBehind } as never);
+  vi.mocked(loadSection).mockResolvedValue({ openSection, loadReturning } as never);
 });
 
 afterEach(async () => {
@@ -154,7 +154,7 @@ describe("a script that does not load", () => {
     expect(element.querySelectorAll("[role=alert]")).toHaveLength(1);
     expect(loadSection).toHaveBeenCalledTimes(2);
 
-    vi.mocked(loadSection).mockResolvedValue({ openSection, loadLeftBehind } as never);
+    vi.mocked(loadSection).mockResolvedValue({ openSection, loadReturning } as never);
     element.querySelector("button")?.click();
     await settled();
     expect(element.querySelector("[role=alert]")).toBeNull();

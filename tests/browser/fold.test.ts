@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from "vitest";
-import { foldIfTall, isTall } from "../../browser/fold";
+import { foldIfTall } from "../../browser/fold";
+import { isTall } from "../../browser/tall";
 
 const TALL = "a line\n".repeat(31);
 

@@ -19,63 +19,70 @@ beforeEach(() => {
 });
 
 afterEach(() => {
-  vi.doUnmock("../../browser/load-actions");
+  vi.doUnmock("../../browser/load-aids");
+  vi.doUnmock("../../browser/load-writing");
   vi.doUnmock("../../browser/load-part");
 });
 
-async function showWithTools() {
-  const { CommentTools } = await import("../../browser/comment-tools");
-  const tools = new CommentTools({ edit: async () => {}, remove: async () => {} });
-  tools.viewer = viewer;
-  const article = document.createElement("article");
-  document.body.append(article);
-  tools.attach(article, message(1));
-  return tools;
+type Loader<T> = ReturnType<typeof vi.fn> & { loaded: T | null };
+
+/** A loader that fails once; what it brings is there from the second time on. */
+function lateLoader<T>(part: T): Loader<T> {
+  const load = Object.assign(vi.fn(), { loaded: null as T | null });
+  load.mockRejectedValueOnce(new TypeError("Failed to fetch")).mockImplementation(async () => {
+    load.loaded = part;
+    return part;
+  });
+  return load;
 }
+
+const settled = () => new Promise((resolve) => setTimeout(resolve));
 
 const buttons = () => [...document.querySelectorAll("button")].map((button) => button.textContent);
 
-test("what can be done with a comment comes when its part has", async () => {
-  await showWithTools();
+test("what can be done with a comment comes with the part that can, also to what was shown before", async () => {
+  const load = lateLoader(await import("../../browser/writing"));
+  vi.doMock("../../browser/load-writing", () => ({ loadWriting: load }));
+  const { Toolbox } = await import("../../browser/toolbox");
+  const article = document.createElement("article");
+  const shown = [{ article, message: message(1) }];
+  const tools = new Toolbox({ edit: async () => {}, remove: async () => {} }, () => shown);
+  document.body.append(article);
+  tools.attach(article, message(1));
+  tools.viewer = { ...viewer, isManager: false };
+  expect(load).not.toHaveBeenCalled();
+  tools.viewer = viewer;
+  await settled();
   expect(buttons()).toEqual([]);
-  await vi.waitFor(() => expect(buttons()).toEqual(["Edit", "Delete", "Delete", "Keep"]));
-});
-
-test("a part that did not come is asked for again at the next look", async () => {
-  const part = await import("../../browser/comment-actions");
-  const load = Object.assign(vi.fn(), { loaded: null as unknown });
-  load.mockRejectedValueOnce(new TypeError("Failed to fetch")).mockImplementationOnce(async () => {
-    load.loaded = part;
-  });
-  vi.doMock("../../browser/load-actions", () => ({ loadActions: load }));
-  const tools = await showWithTools();
-  await vi.waitFor(() => expect(load.mock.results[0]?.value).rejects.toThrow());
-  await new Promise((resolve) => setTimeout(resolve));
-  tools.refresh();
-  await vi.waitFor(() => expect(buttons()).toContain("Edit"));
+  tools.resume();
+  await settled();
+  expect(buttons()).toEqual(["Edit", "Delete", "Delete", "Keep"]);
   expect(load).toHaveBeenCalledTimes(2);
 });
 
-async function clickOnImage(): Promise<boolean> {
-  const { openImagesInPlace } = await import("../../browser/lightbox");
-  const { fileNode } = await import("../../browser/shared-file");
-  document.body.append(fileNode(sharedImage({ name: "cat.png" })));
-  openImagesInPlace(document.body, document.body);
-  const click = new MouseEvent("click", { bubbles: true, cancelable: true });
-  return document.querySelector("img")?.dispatchEvent(click) ?? true;
-}
-
-test("the first image opens when the dialog's part has come", async () => {
-  expect(await clickOnImage()).toBe(false);
-  await vi.waitFor(() => expect(document.querySelector("dialog")?.open).toBe(true));
-});
-
-test("an image is followed as a link where the dialog's part does not come", async () => {
-  const loader = Object.assign(() => Promise.reject(new TypeError("Failed to fetch")), { loaded: null });
-  vi.doMock("../../browser/load-part", () => ({ partLoader: () => loader }));
-  const assign = vi.spyOn(location, "assign").mockImplementation(() => {});
-  await clickOnImage();
-  await vi.waitFor(() => expect(assign.mock.calls).toEqual([["https://hub.example/files/a/cat.png"]]));
+test("what the part that shows files cannot do yet is done when it has come", async () => {
+  const load = lateLoader(await import("../../browser/aids"));
+  vi.doMock("../../browser/load-aids", () => ({ loadAids: load }));
+  const { ThreadSync } = await import("../../browser/thread-sync");
+  const { ThreadView } = await import("../../browser/thread-view");
+  const { Reading } = await import("../../browser/reading");
+  const view = new ThreadView(async () => {}, { attach() {}, detach: () => false });
+  document.body.append(view.element);
+  const frame = { region: document.body, count: 0 } as never;
+  const thread = new ThreadSync();
+  const reading = new Reading(thread, view, document.createElement("form"), frame, async () => {});
+  thread.add(message(1, { file: sharedImage({ name: "cat.png" }) }));
+  const done = vi.fn();
+  reading.render(done);
+  expect([view.list.childElementCount, done.mock.calls.length]).toEqual([0, 0]);
+  await settled();
+  expect([view.list.textContent?.includes("cat.png"), done.mock.calls.length]).toEqual([true, 1]);
+  expect(document.querySelector("img")).toBeNull();
+  reading.render();
+  await settled();
+  expect(document.querySelectorAll("img")).toHaveLength(1);
+  document.querySelector("img")?.click();
+  expect(document.querySelector("dialog")?.open).toBe(true);
 });
 
 test("a chat on the hosted service whose part does not come is a broken line", async () => {

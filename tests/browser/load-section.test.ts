@@ -9,5 +9,5 @@ test("loads once for all that ask", async () => {
   const [first, second] = await Promise.all([loadSection(), loadSection()]);
   expect(first).toBe(second);
   expect(first.openSection).toBeTypeOf("function");
-  expect(first.loadLeftBehind).toBeTypeOf("function");
+  expect(first.loadReturning).toBeTypeOf("function");
 });

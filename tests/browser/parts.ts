@@ -1,6 +1,6 @@
-import { loadLightbox } from "../../browser/lightbox";
-import { loadLeftBehind } from "../../browser/load-left-behind";
+import { loadAids } from "../../browser/load-aids";
 import { loadPicture } from "../../browser/load-picture";
+import { loadReturning } from "../../browser/load-returning";
 import { loadWriting } from "../../browser/load-writing";
 import { loadSdk, loadWholeSdk } from "../../browser/sdk/load-sdk";
 import { loadHosted } from "../../browser/sdk/new-chat";
@@ -11,9 +11,9 @@ export async function loadParts(): Promise<void> {
     loadSdk(),
     loadWholeSdk(),
     loadHosted(),
-    loadLightbox(),
+    loadAids(),
     loadPicture(),
     loadWriting(),
-    loadLeftBehind(),
+    loadReturning(),
   ]);
 }

@@ -1,12 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import {
-  eraseEntry,
-  findLeftBehind,
-  findLocks,
-  findStorage,
-  type LedgerEntry,
-  RoomLedger,
-} from "../../browser/room-ledger";
+import { eraseEntry, findLeftBehind, type LedgerEntry, RoomLedger } from "../../browser/room-ledger";
+import { findLocks, findStorage } from "../../browser/storage";
 import { FakeLocks } from "./fake-hub";
 
 const entry: LedgerEntry = {

@@ -83,7 +83,8 @@ const texts = () => [...host.querySelectorAll("article")].map(textOf);
 const untilTexts = (...wanted: string[]) => until(() => expect(texts()).toEqual(wanted));
 const articleOf = (text: string) =>
   [...host.querySelectorAll("article")].find((it) => textOf(it) === text) as Element;
-const news = () => (find(".chatix-new").hidden ? null : find(".chatix-new-button").textContent);
+const news = () =>
+  host.querySelector(".chatix-new:not([hidden])")?.querySelector(".chatix-new-button")?.textContent ?? null;
 
 describe("new comments", () => {
   beforeEach(async () => {

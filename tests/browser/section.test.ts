@@ -776,6 +776,8 @@ describe("outages", () => {
 
 describe("leaving", () => {
   test("a page that goes away leaves by socket and beacon, and closes", async () => {
+    const visitor = { id: "me", name: "Robin", is_manager: false, is_signed_in: false, is_persistent: true };
+    hub.joinAnswer = { visitor };
     await openLive();
     section.depart();
     expect(locks().held).toHaveLength(1);
@@ -795,6 +797,11 @@ describe("leaving", () => {
     await vi.advanceTimersByTimeAsync(60_000);
     expect(hub.beacons).toHaveLength(1);
     expect(hub.requestsTo("/join")).toHaveLength(1);
+  });
+
+  test("who has never taken part leaves no trace in the browser, and holds no lock", async () => {
+    await openLive();
+    expect([localStorage.length, locks().held]).toEqual([0, []]);
   });
 
   test("a page that comes back is the same visitor, and misses nothing", async () => {

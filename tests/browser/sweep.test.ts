@@ -18,7 +18,7 @@ beforeEach(() => {
   vi.mocked(leaveRooms).mockReset().mockResolvedValue(true);
   vi.mocked(loadSection)
     .mockReset()
-    .mockResolvedValue({ loadLeftBehind: async () => leftBehindPart } as never);
+    .mockResolvedValue({ loadReturning: async () => leftBehindPart } as never);
   vi.stubGlobal("navigator", {});
   vi.stubGlobal("fetch", async (url: string, init: RequestInit) => {
     requests.push({ url, body: JSON.parse(String(init.body)) });

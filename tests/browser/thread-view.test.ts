@@ -1,9 +1,10 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { messageFrom } from "../../browser/sdk/wire";
 import { ThreadState } from "../../browser/thread-state";
 import { initialOf, ThreadView, toneOf } from "../../browser/thread-view";
 import rendered from "../rendered_comments.json";
 import { message, sharedFile, sharedImage } from "./messages";
+import { loadParts } from "./parts";
 
 let state: ThreadState;
 let view: ThreadView;
@@ -11,6 +12,8 @@ let loadEarlier: () => Promise<void>;
 /** What was done to articles: by the tools that a thread has, and to those that they keep. */
 let kept: Set<string>;
 const tools = { attach: vi.fn(), detach: (id: string) => kept.has(id) };
+
+beforeAll(loadParts);
 
 beforeEach(() => {
   vi.useFakeTimers({ now: 1_000_000 });

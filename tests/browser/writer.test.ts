@@ -73,11 +73,12 @@ function post(): Event {
   return event;
 }
 
-function drag(kind: string, types = ["Files"]): Event {
+function bring(kind: string, types = ["Files"]): Event {
   const data = new DataTransfer();
-  Object.defineProperties(data, { files: { value: [notes] }, types: { value: types } });
+  const files = kind === "dragover" ? [] : [notes];
+  Object.defineProperties(data, { files: { value: files }, types: { value: types } });
   const event = new Event(kind, { bubbles: true, cancelable: true });
-  Object.assign(event, { dataTransfer: data });
+  Object.assign(event, { dataTransfer: data, clipboardData: data });
   writer.form.text.dispatchEvent(event);
   return event;
 }
@@ -97,7 +98,7 @@ describe("what it takes to write", () => {
     ["something is typed", () => type("a")],
     ["the button is pressed", () => post()],
     ["a file is chosen", () => writer.form.files.dispatchEvent(new Event("change"))],
-    ["a file is about to be dropped", () => drag("dragover")],
+    ["a file is about to be dropped", () => bring("dragover")],
     ["the reader is a manager", () => writer.setManager(true)],
     [
       "this browser keeps a text",
@@ -149,18 +150,22 @@ describe("until it is there", () => {
     expect(writer.isAtWork).toBe(false);
   });
 
-  test("files that are dropped are held, and the page stays", async () => {
+  test.each(["drop", "paste"])("files that come by %s are held, and the page stays", async (kind) => {
     const held: unknown[] = [];
     Object.defineProperty(writer.form.files, "files", { get: () => held, set: (list) => held.push(...list) });
-    expect(drag("dragover").defaultPrevented).toBe(true);
-    expect(drag("drop").defaultPrevented).toBe(true);
+    expect(bring("dragover").defaultPrevented).toBe(true);
+    expect(bring(kind).defaultPrevented).toBe(true);
     await come();
     expect(rows()).toEqual(["notes.txt"]);
   });
 
-  test("dropped text is the browser's", () => {
-    expect(drag("drop", ["text/plain"]).defaultPrevented).toBe(false);
-  });
+  test.each(["drop", "paste"])(
+    "text that comes by %s is the browser's, and a picture of it is none",
+    (kind) => {
+      expect(bring(kind, ["text/plain"]).defaultPrevented).toBe(false);
+      expect(bring(kind, ["text/plain", "Files"]).defaultPrevented).toBe(false);
+    },
+  );
 });
 
 describe("what does not come", () => {

@@ -1,2 +1,0 @@
-/** What can be done with a comment comes with what writes them: who may change any has most often written one. */
-export { loadWriting as loadActions } from "./load-writing";

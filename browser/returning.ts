@@ -1,0 +1,5 @@
+/** What is loaded for readers who are known again. */
+
+export { LastVisit } from "./last-visit";
+export { leaveLeftBehind } from "./left-behind";
+export { RoomLedger } from "./room-ledger";

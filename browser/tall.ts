@@ -1,0 +1,12 @@
+/** Which comments are so tall that few want to scroll past them. */
+
+/** Estimated, not measured: to measure hundreds of comments would hold up the page. */
+const CHARS_IN_A_LINE = 70;
+const MOST_LINES = 30;
+
+/** Whether a text is so long that few want to scroll past it. */
+export function isTall(text: string): boolean {
+  let lines = 0;
+  for (const line of text.split("\n")) lines += Math.max(1, Math.ceil(line.length / CHARS_IN_A_LINE));
+  return lines > MOST_LINES;
+}
