@@ -2,10 +2,11 @@
  * The files of a comment: chosen, pasted or dropped, listed in the form until they are in the thread.
  */
 
+import { formatBytes } from "./amounts";
 import type { CommentForm } from "./comment-form";
 import { make } from "./dom";
 import { describeLimits, faultOf, pixelFaultOf } from "./file-limits";
-import { entryStrings, formatBytes } from "./i18n";
+import { entryStrings } from "./i18n";
 import { newKey } from "./keys";
 import { loadPicture } from "./load-picture";
 import type { FileLimits } from "./site";

@@ -23,6 +23,7 @@ import {
 } from "./late-parts.mjs";
 import { minified } from "./minify.mjs";
 import { redirect } from "./sdk/redirects.mjs";
+import { shortened } from "./short-names.mjs";
 import { withoutUnusedMethods, wordsIn } from "./unused-methods.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
@@ -72,9 +73,18 @@ const common = {
   logLevel: "warning",
 };
 
+/** The same names in all parts: they use each other's objects. */
+let shortNames = {};
+
 /** Bundle one file; its name is the logical one. */
 async function bundle(options) {
-  const result = await esbuild.build({ ...common, ...options });
+  const result = await esbuild.build({
+    ...common,
+    mangleProps: shortened,
+    mangleCache: shortNames,
+    ...options,
+  });
+  shortNames = result.mangleCache;
   const [{ path: file, text }] = result.outputFiles;
   return { name: path.basename(file), text, inputs: Object.keys(result.metafile.inputs) };
 }
@@ -124,18 +134,22 @@ async function bundleSection(files) {
 const constants = (texts) =>
   Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, JSON.stringify(text)]));
 
-/** What two late parts need belongs into the section, or into one of them. */
+/** What may be in several late parts: it has no state, and `instanceof` does not matter. */
+const REPEATABLE = new Set(["browser/amounts.ts"]);
+
+/** What else two late parts need belongs into the section, or into one of them. */
 function throwIfDouble(late) {
   const all = late.flatMap(({ inputs }) => inputs.filter((input) => !input.startsWith("section:")));
-  const double = all.find((input, index) => all.indexOf(input) < index);
+  const double = all.find((input, index) => all.indexOf(input) < index && !REPEATABLE.has(input));
   if (double) throw new Error(`Two late parts contain ${double}.`);
 }
 
 /** For browsers that are old enough to have nested rules unfolded. */
 async function bundleStyle(name) {
   const entryPoints = { [name]: `browser/${name}.css` };
-  const style = await bundle({ entryPoints, target: ["chrome109", "firefox115", "safari16"] });
-  return hashed(style);
+  const target = ["chrome109", "firefox115", "safari16"];
+  const { outputFiles } = await esbuild.build({ ...common, entryPoints, target });
+  return hashed({ name: `${name}.css`, text: outputFiles[0].text });
 }
 
 async function bundleScript(name, entry, define = {}) {

@@ -1,6 +1,6 @@
 /** What readers see in words: strings, numbers and times. English, until catalogues come. */
 
-const LANGUAGE = "en";
+export const LANGUAGE = "en";
 
 /** The few that are needed before the section is loaded; kept apart, so that the entry stays small. */
 export const entryStrings = {
@@ -46,7 +46,6 @@ export const strings = {
 } as const;
 
 const numbers = /* @__PURE__ */ new Intl.NumberFormat(LANGUAGE);
-const rough = /* @__PURE__ */ new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 1 });
 const relative = /* @__PURE__ */ new Intl.RelativeTimeFormat(LANGUAGE, { numeric: "auto" });
 const fullDate = /* @__PURE__ */ new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "full", timeStyle: "short" });
 const shortDate = /* @__PURE__ */ new Intl.DateTimeFormat(LANGUAGE, { day: "numeric", month: "short" });
@@ -56,19 +55,9 @@ const shortDateWithYear = /* @__PURE__ */ new Intl.DateTimeFormat(LANGUAGE, {
   year: "numeric",
 });
 
-const BYTE_UNITS = ["B", "kB", "MB", "GB"] as const;
 const MINUTE_S = 60;
 const HOUR_S = 60 * MINUTE_S;
 const DAY_S = 24 * HOUR_S;
-
-/** Say how large a file is: "1.5 MB". As file managers count, a kilobyte has 1024 bytes. */
-export function formatBytes(bytes: number): string {
-  const power = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), BYTE_UNITS.length - 1);
-  return `${rough.format(bytes / 1024 ** power)} ${BYTE_UNITS[power]}`;
-}
-
-/** Say a number that need not be exact: "1.5". */
-export const formatRoughly = (value: number): string => rough.format(value);
 
 export const formatNumber = (value: number): string => numbers.format(value);
 

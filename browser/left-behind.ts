@@ -2,12 +2,14 @@
 
 import { leaveRooms } from "./leave-rooms";
 import { eraseEntry, findLeftBehind, type StoredEntry } from "./room-ledger";
-import { sendLeaves } from "./site";
+import { isFinal, type Leave, leavesBody, post } from "./site";
 
 /** What one page does; the next one goes on. */
 const MOST_AT_ONCE = 100;
 /** A site that is slow gets some of them done at least. */
 const MOST_IN_A_REQUEST = 20;
+/** A section that wants to open may be waiting for these. */
+const LEAVES_TIMEOUT_MS = 5_000;
 
 export async function leaveLeftBehind(): Promise<void> {
   const left = (await findLeftBehind()).slice(0, MOST_AT_ONCE);
@@ -45,4 +47,11 @@ function leaveBySite(endpoint: string, entries: StoredEntry[]): Promise<boolean>
     connectionId || mode === "hosted" ? { chatroomId, connectionId } : [],
   );
   return sendLeaves(endpoint, leaves);
+}
+
+/** Tell the site which rooms are no longer shown; resolves to false if that should be tried again. */
+export async function sendLeaves(endpoint: string, leaves: readonly Leave[]): Promise<boolean> {
+  const isDone = (answer: Response) => answer.ok || isFinal(answer.status);
+  const options = { timeoutMs: LEAVES_TIMEOUT_MS, keepalive: true };
+  return post(`${endpoint}/leave`, leavesBody(null, leaves), isDone, options);
 }

@@ -1,8 +1,8 @@
 /** What somebody attached, as it stands in the thread: an image by its thumbnail, anything else as a link. */
 
 import { aidStrings as strings } from "./aid-strings";
+import { formatBytes } from "./amounts";
 import { make } from "./dom";
-import { formatBytes } from "./i18n";
 import { link, safeUrl } from "./prose";
 import type { SharedFile } from "./thread-state";
 

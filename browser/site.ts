@@ -100,8 +100,6 @@ export class SiteError extends Error {
 
 const LASTING: ReadonlySet<SiteErrorKind> = new Set(["refused", "bad-name", "no-room", "not-set-up"]);
 const TIMEOUT_MS = 15_000;
-/** A section that wants to open may be waiting for these. */
-const LEAVES_TIMEOUT_MS = 5_000;
 
 // biome-ignore lint/suspicious/noExplicitAny: what came over the line is checked field by field
 type Json = Record<string, any>;
@@ -214,7 +212,7 @@ interface PostOptions {
 }
 
 /** Post JSON and read the answer, within a time for both. */
-async function post<T>(
+export async function post<T>(
   url: string,
   body: string,
   readAnswer: (answer: Response) => T | Promise<T>,
@@ -234,14 +232,7 @@ async function post<T>(
   }
 }
 
-/** Tell the site which rooms are no longer shown; resolves to false if that should be tried again. */
-export async function sendLeaves(endpoint: string, leaves: readonly Leave[]): Promise<boolean> {
-  const isDone = (answer: Response) => answer.ok || isFinal(answer.status);
-  const options = { timeoutMs: LEAVES_TIMEOUT_MS, keepalive: true };
-  return post(`${endpoint}/leave`, leavesBody(null, leaves), isDone, options);
-}
-
-function leavesBody(ticket: string | null, leaves: readonly Leave[]): string {
+export function leavesBody(ticket: string | null, leaves: readonly Leave[]): string {
   const rows = leaves.map((leave) => ({ chatroom_id: leave.chatroomId, connection_id: leave.connectionId }));
   return JSON.stringify({ ticket, leaves: rows });
 }

@@ -1,6 +1,7 @@
 /** What those read who write: beside the strings of i18n.ts, which everybody needs. */
 
-import { formatBytes, formatNumber, formatRoughly } from "./i18n";
+import { formatBytes, formatRoughly } from "./amounts";
+import { formatNumber } from "./i18n";
 
 const TYPE_NAMES: Record<string, string> = { "text/plain": "text" };
 const MEGAPIXEL = 1_000_000;

@@ -3,7 +3,7 @@ import type { SdkMessage } from "chatix-core/src/js/chatixcore.js";
 import type { ThreadMessage } from "../thread-state";
 import { type Changes, Chat, guarded, type HistoryPage, RefusedError } from "./chat";
 import type { UploadedFile } from "./upload";
-import { messageFromSdk } from "./wire";
+import { fileFrom, type Json, MANAGER_FLAG } from "./wire";
 
 /** Callbacks of the SDK that tell what happens in a chatroom. */
 export type RoomHandlers = Pick<
@@ -136,4 +136,20 @@ export abstract class DocumentedChat extends Chat {
     );
     return this.#managers;
   }
+}
+
+/** Read a message as the SDK hands it over: without author's name, edit time and number. */
+function messageFromSdk(message: SdkMessage, senderName: string | null): ThreadMessage {
+  return {
+    id: message.uuid,
+    seq: 0,
+    sentAt: message.sent_at,
+    editedAt: null,
+    senderId: message.sender_id,
+    senderName,
+    isFromManager: message.sender_flag === MANAGER_FLAG,
+    isWhisper: false,
+    text: message.content ?? "",
+    file: fileFrom(message as unknown as Json),
+  };
 }

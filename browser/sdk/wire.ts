@@ -1,6 +1,5 @@
 /** Records as they come over the line, to what the section works with. Unknown and broken ones become `null`. */
 
-import type { SdkMessage } from "chatix-core/src/js/chatixcore.js";
 import type { Change, SharedFile, ThreadMessage } from "../thread-state";
 
 export type Json = Record<string, unknown>;
@@ -8,7 +7,7 @@ export type Json = Record<string, unknown>;
 /** Opaque: it is handed back as it came. */
 export type Cursor = string | number | Json;
 
-const MANAGER_FLAG = 1;
+export const MANAGER_FLAG = 1;
 
 /** Read a raw Message record, our hub's four more keys included. */
 export function messageFrom(data: unknown): ThreadMessage | null {
@@ -35,22 +34,6 @@ export function changeFrom(data: unknown): Change | null {
   return message && { message };
 }
 
-/** Read a message as the SDK hands it over: without author's name, edit time and number. */
-export function messageFromSdk(message: SdkMessage, senderName: string | null): ThreadMessage {
-  return {
-    id: message.uuid,
-    seq: 0,
-    sentAt: message.sent_at,
-    editedAt: null,
-    senderId: message.sender_id,
-    senderName,
-    isFromManager: message.sender_flag === MANAGER_FLAG,
-    isWhisper: false,
-    text: message.content ?? "",
-    file: fileFrom(message as unknown as Json),
-  };
-}
-
 /** Read the items of a paged answer, leaving out what cannot be read. */
 export function listOf<T>(answer: Json | null, read: (item: unknown) => T | null): T[] {
   const items = Array.isArray(answer?.items) ? answer.items : [];
@@ -58,7 +41,7 @@ export function listOf<T>(answer: Json | null, read: (item: unknown) => T | null
 }
 
 /** Name, size and measures are extras of our hub. */
-function fileFrom(data: Json): SharedFile | null {
+export function fileFrom(data: Json): SharedFile | null {
   const image = textOrNull(data.original_url);
   const url = image ?? textOrNull(data.file_url);
   if (url === null) return null;

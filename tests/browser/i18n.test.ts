@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { formatAge, formatBytes, formatFully, formatNumber } from "../../browser/i18n";
+import { formatBytes } from "../../browser/amounts";
+import { formatAge, formatFully, formatNumber } from "../../browser/i18n";
 
 const now = new Date(2026, 6, 15, 12, 0, 0);
 const before = (seconds: number) => new Date(now.getTime() - seconds * 1000);

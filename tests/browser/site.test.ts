@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import { Site, SiteError, sendLeaves } from "../../browser/site";
+import { sendLeaves } from "../../browser/left-behind";
+import { Site, SiteError } from "../../browser/site";
 
 const fetched = vi.fn();
 const never = new AbortController().signal;

@@ -1,0 +1,2 @@
+export const SHORT_NAMES: string[];
+export const shortened: RegExp;
