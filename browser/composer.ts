@@ -21,7 +21,7 @@ export class Composer {
   readonly element: HTMLFormElement;
   readonly #form: CommentForm;
   readonly #counter = make("span", { class: "chatix-counter", hidden: true });
-  readonly #hint = make("p", { class: "chatix-hint", hidden: true }, strings.willBePosted);
+  readonly #hint = make("p", { class: "chatix-hint", hidden: true }, formStrings.willBePosted);
   readonly #error = make("p", { class: "chatix-error", role: "alert", hidden: true, id: newErrorId() });
   readonly #whisper = new WhisperToggle(() => this.#showWhisper());
   readonly #attachments: Attachments;

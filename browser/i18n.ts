@@ -41,8 +41,8 @@ export const strings = {
   reconnecting: "Reconnecting",
   "catching-up": "Catching up",
   offline: "Offline",
-  cannotWrite:
-    "What it takes to post a comment could not be loaded. What you wrote is still here: please try again.",
+  cannotWrite: "This needs something that could not be loaded. It will come by itself.",
+  willBePosted: "Not posted yet. It will be as soon as the connection is back.",
 } as const;
 
 const numbers = /* @__PURE__ */ new Intl.NumberFormat(LANGUAGE);

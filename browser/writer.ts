@@ -18,7 +18,7 @@ const ASK_AGAIN_MS = 3000;
 export class Writer {
   readonly form = new CommentForm();
   readonly #desk: Desk;
-  readonly #error = make("p", { class: "chatix-error", role: "alert", hidden: true }, strings.cannotWrite);
+  readonly #note = make("p", { class: "chatix-note", role: "status" });
   #delivery: Delivery | null = null;
   #isWanted = false;
   #failedAt = 0;
@@ -57,11 +57,11 @@ export class Writer {
     if (this.hasContent) this.#want();
   }
 
-  /** The site lets us in: bring back what this visitor has written there before. */
+  /** The site lets us in: bring back what this visitor has written there before, and keep what comes. */
   open(access: Access, visitor: Visitor): void {
     this.#place = [access, visitor];
     this.#delivery?.open(access, visitor);
-    if (hasStored(TEXT_PREFIX)) this.#want();
+    if (visitor.isPersistent || hasStored(TEXT_PREFIX)) this.#want();
   }
 
   /** Managers write much, and whisper: what they need comes at once. */
@@ -104,7 +104,8 @@ export class Writer {
 
   #begin({ Delivery }: NonNullable<typeof loadWriting.loaded>): void {
     if (this.#delivery) return;
-    this.#error.remove();
+    this.#note.remove();
+    this.#setWaiting(false);
     const delivery = new Delivery(this.#desk, this.form);
     this.#delivery = delivery;
     if (this.#place) delivery.open(...this.#place);
@@ -112,21 +113,27 @@ export class Writer {
     delivery.settle();
   }
 
+  /** It is asked for again when the line is back; what waits for it waits as a comment does that is on its way. */
   #fail(): void {
     this.#failedAt = Date.now();
-    const isMissed = this.#isPosted || this.form.files.files?.length;
-    this.#isPosted = false;
-    if (!isMissed) return;
-    this.form.actions.before(this.#error);
-    this.#error.hidden = false;
+    if (!this.#isPosted && !this.form.files.files?.length) return;
+    this.#note.textContent = this.#isPosted ? strings.willBePosted : strings.cannotWrite;
+    this.form.actions.before(this.#note);
   }
 
   #onSubmit(event: Event): void {
     event.preventDefault();
     if (this.#delivery) return;
     this.#isPosted = true;
-    this.#error.hidden = true;
+    this.#setWaiting(true);
     this.#want(true);
+  }
+
+  /** Read-only rather than disabled: the reader keeps the focus, and can still select and copy. */
+  #setWaiting(isWaiting: boolean): void {
+    const { name, text, button } = this.form;
+    name.readOnly = text.readOnly = isWaiting;
+    button.setAttribute("aria-disabled", String(isWaiting));
   }
 
   /** Otherwise the browser would open the file in place of the page, or nothing would come of it. */

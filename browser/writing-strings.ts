@@ -34,7 +34,6 @@ export const writingStrings = {
   deletedMeanwhile: "This comment was deleted meanwhile. What you wrote is still here, for you to copy.",
   close: "Close",
   posting: "Posting…",
-  willBePosted: "Not posted yet. It will be as soon as the connection is back.",
   whisper: "Whisper: only managers will see this",
   writeWhisper: "Write a whisper to the other managers",
   postWhisper: "Send whisper",

@@ -58,6 +58,7 @@ afterEach(() => writer.stop());
 
 const find = (selector: string) => writer.form.element.querySelector<HTMLElement>(selector);
 const error = () => find(".chatix-error:not([hidden])")?.textContent ?? null;
+const note = () => find(".chatix-note")?.textContent ?? null;
 const hint = () => find(".chatix-hint:not([hidden])")?.textContent ?? null;
 const rows = () =>
   [...writer.form.element.querySelectorAll("li .chatix-file-name")].map((it) => it.textContent);
@@ -87,7 +88,7 @@ describe("what it takes to write", () => {
   test("is not asked for by who only reads", async () => {
     writer.settle();
     writer.setManager(false);
-    writer.open(access, { ...guest, isPersistent: true });
+    writer.open(access, guest);
     await settled();
     expect(part.load).not.toHaveBeenCalled();
     expect([writer.hasContent, writer.isAtWork]).toEqual([false, false]);
@@ -100,6 +101,7 @@ describe("what it takes to write", () => {
     ["a file is chosen", () => writer.form.files.dispatchEvent(new Event("change"))],
     ["a file is about to be dropped", () => bring("dragover")],
     ["the reader is a manager", () => writer.setManager(true)],
+    ["the reader has taken part", () => writer.open(access, { ...guest, isPersistent: true })],
     [
       "this browser keeps a text",
       () => {
@@ -169,27 +171,44 @@ describe("until it is there", () => {
 });
 
 describe("what does not come", () => {
-  test("is said to who waits for it, keeps the text, and is asked for again", async () => {
-    type("Hello");
+  test("while the reader has posted is asked for again when the line is back, and then it goes, once", async () => {
     writer.form.name.value = "Robin";
+    type("Hello");
     post();
     await fail();
-    expect(error()).toMatch(/could not be loaded/);
-    expect(writer.form.text.value).toBe("Hello");
-    post();
-    expect(error()).toBeNull();
+    expect(note()).toMatch(/^Not posted yet/);
+    expect([writer.form.text.value, writer.form.text.readOnly, writer.isAtWork]).toEqual([
+      "Hello",
+      true,
+      false,
+    ]);
+    writer.settle();
     await come();
-    expect([writer.isAtWork, error()]).toEqual([true, null]);
+    expect([writer.isAtWork, note(), hint()?.startsWith("Not posted yet")]).toEqual([true, null, true]);
   });
 
-  test("is not posted later without the reader's will", async () => {
-    writer.form.name.value = "Robin";
+  test("and what is wrong with the comment is said then, and can be mended", async () => {
     type("Hello");
     post();
     await fail();
     writer.settle();
     await come();
-    expect(writer.isAtWork).toBe(false);
+    expect(error()).toMatch(/^Please give a name/);
+    expect([writer.form.text.readOnly, writer.form.button.getAttribute("aria-disabled")]).toEqual([
+      false,
+      "false",
+    ]);
+  });
+
+  test("while the reader has chosen files is said, and they are taken when it does", async () => {
+    const held: unknown[] = [];
+    Object.defineProperty(writer.form.files, "files", { get: () => held, set: (list) => held.push(...list) });
+    bring("drop");
+    await fail();
+    expect(note()).toMatch(/could not be loaded/);
+    writer.settle();
+    await come();
+    expect([note(), rows()]).toEqual([null, ["notes.txt"]]);
   });
 
   test("is no news to who has only begun, and not asked for with each character", async () => {
@@ -197,7 +216,7 @@ describe("what does not come", () => {
     await fail();
     type("ab");
     type("abc");
-    expect([error(), part.load.mock.calls.length]).toEqual([null, 1]);
+    expect([note(), part.load.mock.calls.length]).toEqual([null, 1]);
   });
 
   test("is asked for again when the line is back", async () => {

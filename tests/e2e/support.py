@@ -223,9 +223,20 @@ def section(page: Page) -> Locator:
 def reach_section(page: Page) -> Locator:
     """Scroll to the section, as a reader would, and wait until it is live."""
     found = section(page)
-    found.scroll_into_view_if_needed()
+    wait_until(lambda: _scrolls_to(found), "the section is on the screen")
     expect_live(page)
     return found
+
+
+def _scrolls_to(found: Locator) -> bool:
+    try:
+        found.scroll_into_view_if_needed()
+    except Error as exc:
+        # A page that was put in its page's place has taken it away meanwhile.
+        if "not attached" not in str(exc):
+            raise
+        return False
+    return True
 
 
 def expect_live(page: Page) -> None:

@@ -197,6 +197,7 @@ def test_limits_are_said_before_anything_is_chosen_and_named_when_a_file_breaks_
     page = strict_page
     found, alert = section(page), section(page).get_by_role("alert")
     said = "Up to 2 files. Each up to 48.8 kB. Images up to 1 megapixels. Types: PNG, text."
+    found.get_by_label("Attach files").focus()
     expect(found.get_by_label("Attach files")).to_have_accessible_description(said)
     expect(found.get_by_text(said)).to_be_visible()
     page_file = text_file("page.html", mime_type="text/html")
