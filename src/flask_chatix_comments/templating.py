@@ -205,7 +205,11 @@ def install(app: Flask, state: AppState) -> SectionRenderer:
         state.post_tokens,
         url_prefix=state.config.url_prefix,
         outer_root=str(app.config["APPLICATION_ROOT"]).rstrip("/"),
-        facts={"sdk": state.config.sdk, "is_hosted": state.config.is_hosted},
+        facts={
+            "sdk": state.config.sdk,
+            "is_hosted": state.config.is_hosted,
+            "takes_files": state.config.files.max_files > 0,
+        },
         want_room=state.room_maker.want if state.config.create == "render" else None,
         prefetch=state.comment_counts.prefetch,
         read_thread=state.threads.read,
