@@ -18,7 +18,7 @@ const ASK_AGAIN_MS = 3000;
 export class Writer {
   readonly form = new CommentForm();
   readonly #desk: Desk;
-  readonly #note = make("p", { class: "chatix-note", role: "status" });
+  readonly #note = make("p", { class: "chatix-note", "aria-live": "polite" });
   #delivery: Delivery | null = null;
   #isWanted = false;
   #failedAt = 0;

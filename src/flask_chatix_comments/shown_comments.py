@@ -93,8 +93,8 @@ def show(message: Message, locate: Locate = lambda url: None) -> ShownComment:
 
 def is_tall(text: str) -> bool:
     """Whether a text is so long that few want to scroll past it; estimated, not measured."""
-    # The script counts as browsers do: of what is beyond U+FFFF, two.
-    lengths = (len(line) + sum(character > "\uffff" for character in line) for line in text.split("\n"))
+    # The script counts as browsers do, in units of UTF-16.
+    lengths = (len(line.encode("utf-16-le", "surrogatepass")) // 2 for line in text.split("\n"))
     return sum(max(1, -(-length // _CHARS_IN_A_LINE)) for length in lengths) > _MOST_LINES
 
 
