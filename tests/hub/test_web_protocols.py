@@ -94,6 +94,27 @@ async def test_a_websocket_is_no_request_that_is_late(server: Server, pieces: tu
     await server.work()
 
 
+class ForeignTransport:
+    """A transport by its methods, as uvloop's is, and not by its class."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+async def test_a_websocket_on_another_event_loop(server: Server) -> None:
+    transport = Transport()
+    protocol = WebSocketProtocol(server.config, server.state, {}, _loop=server.loop)  # type: ignore[arg-type]  # the part used
+    protocol.connection_made(ForeignTransport(transport))  # type: ignore[arg-type]  # that is the question
+    protocol.data_received(UPGRADE)
+    await server.work()
+    assert transport.written.startswith(b"HTTP/1.1 101 ")
+    protocol.connection_lost(None)
+    await server.work()
+
+
 async def test_a_head_that_drips(server: Server) -> None:
     protocol, transport = server.connect()
     for _ in range(int(REQUEST_S) + 1):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import h11
@@ -204,9 +204,9 @@ class WebSocketProtocol(FramesProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Give every way to close a time limit."""
-        assert isinstance(transport, asyncio.Transport)
         limit_s = CLOSING_S if self.ping_timeout is None else min(CLOSING_S, self.ping_timeout)
-        self._closing = _ClosingInTime(transport, self.loop, limit_s)
+        # uvloop's is one by its methods, not by its class.
+        self._closing = _ClosingInTime(cast("asyncio.Transport", transport), self.loop, limit_s)
         super().connection_made(self._closing)
 
     def connection_lost(self, exc: Exception | None) -> None:
