@@ -63,7 +63,6 @@ export const SHORT_NAMES = [
   "orphan",
   "probe",
   "reclaim",
-  "reconcile",
   "refreshAges",
   "refuseTicket",
   "renew",

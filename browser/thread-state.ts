@@ -119,29 +119,6 @@ export class ThreadState {
     this.#sort();
   }
 
-  /**
-   * Compare with a page of history: known messages that lie within it but are not on it have been deleted.
-   *
-   * For services without a list of changes.
-   *
-   * @param before The ids that were known when the page was asked for; what came since is not judged.
-   * @param hasOlder Whether there are messages before this page.
-   * @returns Whether the page meets what was known; if not, there is a gap before it.
-   */
-  reconcile(page: readonly ThreadMessage[], before: ReadonlySet<string>, hasOlder: boolean): boolean {
-    const present = new Set(page.map((message) => message.id));
-    const start = page[0]?.sentAt.getTime() ?? 0;
-    for (const known of [...this.#messages]) {
-      const isWithin = before.has(known.id) && (!hasOlder || known.sentAt.getTime() > start);
-      if (isWithin && !present.has(known.id)) this.remove(known.id);
-    }
-    const meets = !hasOlder || page.some((message) => before.has(message.id));
-    for (const message of page) this.#put(message);
-    if (!hasOlder) this.#hasOlder = false;
-    this.#sort();
-    return meets;
-  }
-
   /** Let go of everything before this message, because of a gap that is too wide to fill. */
   forgetBefore(id: string): void {
     const index = this.#messages.findIndex((message) => message.id === id);

@@ -4,10 +4,6 @@ import type { Chat } from "./sdk/chat";
 import type { Cursor } from "./sdk/wire";
 import { type ThreadMessage, ThreadState } from "./thread-state";
 
-/** Pages of history that are compared, on services without a list of changes, before a gap is given up. */
-const MOST_PAGES_COMPARED = 10;
-const COMPARED_PAGE_SIZE = 50;
-
 export class ThreadSync {
   #state = new ThreadState();
   #hasLoaded = false;
@@ -55,7 +51,7 @@ export class ThreadSync {
   async catchUp(chat: Chat, pageSize: number): Promise<void> {
     if (!this.#hasLoaded) await this.#loadNewest(chat, pageSize);
     else if (chat.isGapProof) await this.#applyChanges(chat);
-    else await this.#comparePages(chat);
+    else await chat.fillGaps(this.#state);
   }
 
   /** Fetch the newest page in place of all that is known. */
@@ -104,17 +100,6 @@ export class ThreadSync {
       this.#cursor = cursor;
       if (!hasMore || !getsOn) return;
     }
-  }
-
-  async #comparePages(chat: Chat): Promise<void> {
-    const before = new Set(this.#state.messages.map((message) => message.id));
-    let beforeId: string | null = null;
-    for (let page = 0; page < MOST_PAGES_COMPARED; page += 1) {
-      const { messages } = await chat.history(beforeId, COMPARED_PAGE_SIZE);
-      if (this.#state.reconcile(messages, before, messages.length === COMPARED_PAGE_SIZE)) return;
-      beforeId = messages[0]?.id ?? null;
-    }
-    if (beforeId) this.#state.forgetBefore(beforeId);
   }
 }
 

@@ -8,7 +8,7 @@
 import type ChatixCore from "chatix-core/src/js/chatixcore.js";
 import { loadWriting } from "../load-writing";
 import type { Access, Admission } from "../site";
-import type { Change, ThreadMessage } from "../thread-state";
+import type { Change, ThreadMessage, ThreadState } from "../thread-state";
 import { loadSdk } from "./load-sdk";
 import { chatUrl } from "./shims/api-base";
 import type { RestartableConnection } from "./shims/signalr";
@@ -161,6 +161,9 @@ export abstract class Chat {
 
   abstract history(beforeId: string | null, limit: number): Promise<HistoryPage>;
   abstract changes(cursor: Cursor | null): Promise<Changes>;
+  /** Bring a thread up to date where changes cannot be listed. */
+  async fillGaps(_state: ThreadState): Promise<void> {}
+
   abstract send(text: string, clientKey: string): Promise<ThreadMessage>;
   /** Send what only managers will see; for managers. */
   abstract whisper(text: string, clientKey: string): Promise<ThreadMessage>;

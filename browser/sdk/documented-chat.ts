@@ -1,7 +1,8 @@
 import type ChatixCore from "chatix-core/src/js/chatixcore.js";
 import type { SdkMessage } from "chatix-core/src/js/chatixcore.js";
-import type { ThreadMessage } from "../thread-state";
+import type { ThreadMessage, ThreadState } from "../thread-state";
 import { type Changes, Chat, guarded, type HistoryPage, RefusedError } from "./chat";
+import { comparePages } from "./compare-pages";
 import type { UploadedFile } from "./upload";
 import { fileFrom, type Json, MANAGER_FLAG } from "./wire";
 
@@ -50,6 +51,10 @@ export abstract class DocumentedChat extends Chat {
       this.core.getChatroomMessages(this.access.chatroomId, beforeId, limit),
     );
     return { messages: await Promise.all(page.map((message) => this.#named(message))), cursor: null };
+  }
+
+  override fillGaps(state: ThreadState): Promise<void> {
+    return comparePages(this, state);
   }
 
   override async changes(): Promise<Changes> {

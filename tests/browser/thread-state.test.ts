@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { reconcile } from "../../browser/sdk/compare-pages";
 import { ThreadState } from "../../browser/thread-state";
 import { message } from "./messages";
 
@@ -147,17 +148,17 @@ describe("comparing pages", () => {
 
   test("finds deletions within the page, and what is new", () => {
     const state = stateOf(1, 2, 3, 4);
-    expect(state.reconcile([message(2), message(4), message(5)], known(state), true)).toBe(true);
+    expect(reconcile(state, [message(2), message(4), message(5)], known(state), true)).toBe(true);
     expect(ids(state)).toEqual(["m1", "m2", "m4", "m5"]);
   });
 
   test("a page that has the start judges everything before it", () => {
     const state = new ThreadState();
     state.addPage([message(1), message(2)], true);
-    expect(state.reconcile([message(2)], known(state), false)).toBe(true);
+    expect(reconcile(state, [message(2)], known(state), false)).toBe(true);
     expect(ids(state)).toEqual(["m2"]);
     expect(state.hasOlder).toBe(false);
-    state.reconcile([], known(state), false);
+    reconcile(state, [], known(state), false);
     expect(ids(state)).toEqual([]);
   });
 
@@ -165,15 +166,15 @@ describe("comparing pages", () => {
     const state = stateOf(1);
     const before = known(state);
     state.add(message(2));
-    state.reconcile([message(1)], before, false);
+    reconcile(state, [message(1)], before, false);
     expect(ids(state)).toEqual(["m1", "m2"]);
   });
 
   test("a page that does not meet the known messages tells of a gap", () => {
     const state = stateOf(1, 2);
     const before = known(state);
-    expect(state.reconcile([message(8), message(9)], before, true)).toBe(false);
-    expect(state.reconcile([message(6), message(7)], before, true)).toBe(false);
+    expect(reconcile(state, [message(8), message(9)], before, true)).toBe(false);
+    expect(reconcile(state, [message(6), message(7)], before, true)).toBe(false);
     state.forgetBefore("m6");
     expect(ids(state)).toEqual(["m6", "m7", "m8", "m9"]);
     expect(state.hasOlder).toBe(true);

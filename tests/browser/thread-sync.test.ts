@@ -1,6 +1,7 @@
 import { beforeEach, expect, test, vi } from "vitest";
 import type { Chat, HistoryPage } from "../../browser/sdk/chat";
-import type { ThreadMessage } from "../../browser/thread-state";
+import { comparePages } from "../../browser/sdk/compare-pages";
+import type { ThreadMessage, ThreadState } from "../../browser/thread-state";
 import { ThreadSync } from "../../browser/thread-sync";
 import { message } from "./messages";
 
@@ -18,7 +19,8 @@ beforeEach(() => {
       const end = before === null ? stored.length : stored.findIndex((it) => it.id === before);
       return { messages: stored.slice(Math.max(0, end - limit), end), cursor: null };
     });
-  chat = { isGapProof: false, history } as unknown as Chat;
+  const fillGaps = (state: ThreadState) => comparePages(chat, state);
+  chat = { isGapProof: false, history, fillGaps } as unknown as Chat;
 });
 
 function store(from: number, to: number): void {
