@@ -135,11 +135,11 @@ export class Reading {
   }
 
   #newPermalink({ Permalink }: Aids): Permalink {
-    const { state } = this.#thread;
+    const thread = this.#thread;
     return new Permalink({
       articleOf: (id) => this.#view.articleOf(id),
       get hasOlder() {
-        return state.hasOlder;
+        return thread.state.hasOlder;
       },
       loadEarlier: this.#loadEarlier,
     });

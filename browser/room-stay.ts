@@ -23,7 +23,8 @@ export class RoomStay {
   async begin(access: Access): Promise<void> {
     this.#access = access;
     this.#isHere = true;
-    if (access.mode === "hosted" || access.visitor.isPersistent) await this.#openLedger(access);
+    const isNoted = access.mode === "hosted" || access.visitor.isPersistent || this.#ledger !== null;
+    if (isNoted) await this.#openLedger(access);
     // Before the room is joined: a tab that goes meanwhile must not take the visitor out for this one.
     if (access.mode === "hosted") this.note(null);
   }

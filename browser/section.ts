@@ -242,14 +242,18 @@ export class Section {
     // Whispers from before are no changes, and some may have been dropped.
     if (wasKnown && chat.isManager) await this.#thread.reload(chat, pageSize);
     this.#setManager(chat.isManager);
-    this.#view.refreshAges();
-    this.#view.startAnnouncing();
+    // History is no news: not before all of it is on the page.
+    this.#show(() => {
+      this.#view.refreshAges();
+      this.#view.startAnnouncing();
+    });
   }
 
   async #loadEarlier(): Promise<void> {
     const chat = this.#liveChat();
     await this.#thread.loadEarlier(chat, this.#reader.pageSize);
     this.#setManager(chat.isManager);
+    await new Promise<void>((resolve) => this.#show(resolve));
   }
 
   #liveChat(): Chat {

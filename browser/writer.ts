@@ -21,6 +21,7 @@ export class Writer {
   readonly #note = make("p", { class: "chatix-note", "aria-live": "polite" });
   #delivery: Delivery | null = null;
   #isWanted = false;
+  #isRunning = false;
   #failedAt = 0;
   /** The reader has pressed the button, and nobody has heard it. */
   #isPosted = false;
@@ -74,6 +75,8 @@ export class Writer {
   /** There is nothing to post to: the reader gets back what waits. */
   giveBack(error: unknown): void {
     this.#delivery?.giveBack(error);
+    if (!this.#delivery) this.#stopWaiting();
+    this.#isPosted = false;
   }
 
   /** While there is a line, send what waits, or find out what became of it. */
@@ -84,11 +87,13 @@ export class Writer {
 
   /** Begin, or go on after `stop`. */
   start(): void {
+    this.#isRunning = true;
     if (loadWriting.loaded) this.#begin(loadWriting.loaded);
     this.#delivery?.start();
   }
 
   stop(): void {
+    this.#isRunning = false;
     this.#delivery?.stop();
   }
 
@@ -103,9 +108,8 @@ export class Writer {
   }
 
   #begin({ Delivery }: NonNullable<typeof loadWriting.loaded>): void {
-    if (this.#delivery) return;
-    this.#note.remove();
-    this.#setWaiting(false);
+    if (this.#delivery || !this.#isRunning) return;
+    this.#stopWaiting();
     const delivery = new Delivery(this.#desk, this.form);
     this.#delivery = delivery;
     if (this.#place) delivery.open(...this.#place);
@@ -127,6 +131,11 @@ export class Writer {
     this.#isPosted = true;
     this.#setWaiting(true);
     this.#want(true);
+  }
+
+  #stopWaiting(): void {
+    this.#note.remove();
+    this.#setWaiting(false);
   }
 
   /** Read-only rather than disabled: the reader keeps the focus, and can still select and copy. */

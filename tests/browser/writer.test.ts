@@ -211,6 +211,27 @@ describe("what does not come", () => {
     expect([note(), rows()]).toEqual([null, ["notes.txt"]]);
   });
 
+  test("and what was posted is the reader's again when there is nothing to post to", async () => {
+    writer.form.name.value = "Robin";
+    type("Hello");
+    post();
+    await fail();
+    writer.giveBack(null);
+    expect([note(), writer.form.text.readOnly, writer.form.text.value]).toEqual([null, false, "Hello"]);
+    writer.settle();
+    await come();
+    expect([writer.isAtWork, writer.form.text.value]).toEqual([false, "Hello"]);
+  });
+
+  test("nor does anything begin on a page that has gone meanwhile, until it is back", async () => {
+    type("Hello");
+    writer.stop();
+    await come();
+    expect(find(".chatix-limits")).toBeNull();
+    writer.start();
+    expect(find(".chatix-limits")).not.toBeNull();
+  });
+
   test("is no news to who has only begun, and not asked for with each character", async () => {
     type("a");
     await fail();
