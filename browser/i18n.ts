@@ -41,7 +41,8 @@ export const strings = {
   reconnecting: "Reconnecting",
   "catching-up": "Catching up",
   offline: "Offline",
-  cannotWrite: "This needs something that could not be loaded. It will come by itself.",
+  cannotWrite:
+    "What it takes to post could not be loaded. Please try again, or copy what you have written and reload the page.",
   willBePosted: "Not posted yet. It will be as soon as the connection is back.",
 } as const;
 

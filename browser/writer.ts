@@ -117,10 +117,18 @@ export class Writer {
     delivery.settle();
   }
 
-  /** It is asked for again when the line is back; what waits for it waits as a comment does that is on its way. */
+  /**
+   * Without a line, what waits for it waits as a comment does that is on its way. With one it may be that there is no such
+   * file any more, since the site has another version by now: then the reader has to know.
+   */
   #fail(): void {
     this.#failedAt = Date.now();
-    if (!this.#isPosted && !this.form.files.files?.length) return;
+    const isMissed = this.#isPosted || this.form.files.files?.length;
+    if (!isMissed) return;
+    if (this.#desk.liveChat()) {
+      this.#isPosted = false;
+      this.#setWaiting(false);
+    }
     this.#note.textContent = this.#isPosted ? strings.willBePosted : strings.cannotWrite;
     this.form.actions.before(this.#note);
   }

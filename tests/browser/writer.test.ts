@@ -18,6 +18,7 @@ const access = { mode: "hub", websiteId: "w", chatroomId: "r" } as Access;
 const notes = new File(["notes"], "notes.txt", { type: "text/plain" });
 
 let writer: Writer;
+let line: object | null;
 let come: () => Promise<void>;
 let fail: () => Promise<void>;
 
@@ -26,6 +27,7 @@ const settled = () => new Promise((resolve) => setTimeout(resolve));
 
 beforeEach(() => {
   localStorage.clear();
+  line = null;
   part.loaded = null;
   part.load.mockReset();
   part.load.mockImplementation(() => {
@@ -42,7 +44,7 @@ beforeEach(() => {
     });
   });
   writer = new Writer({
-    liveChat: () => null,
+    liveChat: () => line as never,
     visitor: () => guest,
     state: () => new ThreadState(),
     takePart: vi.fn(),
@@ -209,6 +211,20 @@ describe("what does not come", () => {
     writer.settle();
     await come();
     expect([note(), rows()]).toEqual([null, ["notes.txt"]]);
+  });
+
+  test("though the line is there may have gone from the site: the reader is told what to do, and may try", async () => {
+    line = {};
+    writer.form.name.value = "Robin";
+    type("Hello");
+    post();
+    await fail();
+    expect(note()).toMatch(/could not be loaded.*copy what you have written and reload the page/);
+    expect([writer.form.text.readOnly, writer.form.text.value]).toEqual([false, "Hello"]);
+    line = null;
+    post();
+    await come();
+    expect([note(), writer.isAtWork]).toEqual([null, true]);
   });
 
   test("and what was posted is the reader's again when there is nothing to post to", async () => {
