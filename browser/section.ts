@@ -4,6 +4,7 @@ import { Connector, isRefusal, type LineState, meansGone, type RoomListener } fr
 import type { Desk } from "./delivery";
 import { PageNews } from "./events";
 import { strings } from "./i18n";
+import { loadReturning } from "./load-returning";
 import type { styleLoader } from "./load-style";
 import { loadStylesBy } from "./more-style";
 import { Reader } from "./reader";
@@ -23,7 +24,7 @@ import { Toolbox } from "./toolbox";
 import { isSilence, noticeOf } from "./trouble";
 import { Writer } from "./writer";
 
-export { loadReturning } from "./load-returning";
+export { loadReturning };
 
 const LOOK_AGAIN_MS = 3000;
 
@@ -271,7 +272,11 @@ export class Section {
       visitor: () => this.#reader.visitor,
       state: () => this.#thread.state,
       takePart: async (name, chat) => {
-        const admission = await this.#site.takePart(name, this.#going.signal);
+        // From now on the reader is known again: what is kept then is not to come too late for a page that is left at once.
+        const [admission] = await Promise.all([
+          this.#site.takePart(name, this.#going.signal),
+          loadReturning().catch(() => {}),
+        ]);
         this.#reader.become(admission.visitor);
         this.#noteVisitor(admission.visitor);
         this.#stay.note(chat.connectionId);

@@ -158,6 +158,7 @@ def test_the_list_is_worked_by_keyboard(page: Page) -> None:
     # From now on: to begin with it only when the key is pressed may be too late.
     page.on("filechooser", lambda chooser: None)
     choose(page, text_file("a.txt"), text_file("b.txt"), text_file("c.txt"))
+    expect(chosen(page)).to_have_count(3)
     section(page).get_by_role("textbox", name="Write a comment").focus()
     page.keyboard.press("Tab")
     expect(section(page).get_by_role("button", name="Remove a.txt")).to_be_focused()
