@@ -113,12 +113,13 @@ async function bundleSection(files) {
   const alone = await bundle({ entryPoints: { section: "browser/section.ts" }, define });
   const plugins = [leaveToSection(ROOT, alone.inputs)];
   const late = [];
+  const taken = [];
   for (const [part, { entry }] of Object.entries(LATE_PARTS)) {
     const { text, inputs } = await bundle({ entryPoints: { [part]: entry }, define, plugins });
-    late.push({ name: `${part}-${GROUP}.js`, inputs, ...takeFromSection(text) });
+    late.push({ name: `${part}-${GROUP}.js`, inputs, text: takeFromSection(text, taken) });
   }
   throwIfDouble(late);
-  const source = { contents: givingSection(late.flatMap(({ taken }) => taken)), resolveDir: ROOT };
+  const source = { contents: givingSection(taken), resolveDir: ROOT };
   const section = await bundle({ stdin: source, define });
   const parts = [{ name: `section-${GROUP}.js`, text: section.text }, ...late];
   const small = await Promise.all(

@@ -2,8 +2,8 @@
  * Build parts of the section that are loaded later, without what the section has in it anyway.
  *
  * Modules that the section contains are not bundled again into a late part: it takes what they export from the
- * section that loads it. So there is one of each, and `instanceof` holds across parts. The section puts these
- * exports under a symbol of the page, since importing the section's file would run another one where it was
+ * section that loads it. So there is one of each, and `instanceof` holds across parts. The section puts a list of
+ * these exports under a symbol of the page, since importing the section's file would run another one where it was
  * loaded under another query.
  */
 
@@ -38,27 +38,35 @@ export function leaveToSection(root, inputs) {
   };
 }
 
-/** Return a late part that takes from the section what it has in common with it, and what that is. */
-export function takeFromSection(text) {
-  const taken = [];
-  const result = text.replace(IMPORT, (_, list, file) => {
-    const pairs = list.split(",").map((item) => item.trim().split(" as "));
-    taken.push(...pairs.map(([name]) => ({ name, file })));
-    return `const{${pairs.map(([name, local = name]) => `${name}:${local}`).join(",")}}=${EXPORTS};`;
+/**
+ * Return a late part that takes from the section what it has in common with it.
+ *
+ * @param taken What all late parts take, in the order of the section's list: this one's is added.
+ */
+export function takeFromSection(text, taken) {
+  const locals = [];
+  const rest = text.replace(IMPORT, (_, list, file) => {
+    for (const item of list.split(",")) {
+      const [name, local = name] = item.trim().split(" as ");
+      locals.push(`${placeOf(name, file, taken)}:${local}`);
+    }
+    return "";
   });
-  if (result.includes(SCHEME))
+  if (rest.includes(SCHEME))
     throw new Error("A late part takes from the section in a way that is not known.");
-  return { text: result, taken };
+  return `const{${locals.join(",")}}=${EXPORTS};${rest}`;
+}
+
+function placeOf(name, file, taken) {
+  const place = taken.findIndex((other) => other.name === name && other.file === file);
+  return place < 0 ? taken.push({ name, file }) - 1 : place;
 }
 
 /** Return the source of a section that gives to its late parts what they take. */
 export function givingSection(taken) {
-  const files = new Map(taken.map(({ name, file }) => [name, file]));
-  const double = taken.find(({ name, file }) => files.get(name) !== file);
-  if (double) throw new Error(`Late parts take ${double.name} from more than one module.`);
-  const imports = [...files].map(([name, file]) => `import { ${name} } from "./${file}";`);
-  const names = [...files.keys()].join(", ");
-  return [...imports, `${EXPORTS} = { ${names} };`, 'export * from "./browser/section";'].join("\n");
+  const imports = taken.map(({ name, file }, place) => `import { ${name} as e${place} } from "./${file}";`);
+  const list = taken.map((_, place) => `e${place}`).join(", ");
+  return [...imports, `${EXPORTS} = [${list}];`, 'export * from "./browser/section";'].join("\n");
 }
 
 /** Return eight characters of base 32 that stand for a text. */
