@@ -1,2 +1,3 @@
 export const SHORT_NAMES: string[];
+export const MEMORY_NAMES: string[];
 export const shortened: RegExp;

@@ -1,10 +1,11 @@
 /**
- * Names of members of our own classes that the bundle may shorten.
+ * Names that the bundle may shorten.
  *
  * None of them is a name that browsers, the SDK or what is stored or sent have as well: tests/browser/short-names.test.ts
  * looks.
  */
 
+/** Members of our own classes. */
 export const SHORT_NAMES = [
   "acknowledge",
   "addPage",
@@ -89,5 +90,35 @@ export const SHORT_NAMES = [
   "withdrawn",
 ];
 
+/** Properties of objects that never leave the page's memory: what came over the line, read into our own words. */
+export const MEMORY_NAMES = [
+  "askedAt",
+  "editWindowMs",
+  "editedAt",
+  "fillGaps",
+  "hasMore",
+  "hasOlder",
+  "hubMs",
+  "isClosed",
+  "isFromManager",
+  "isImage",
+  "isManager",
+  "isPersistent",
+  "isSignedIn",
+  "isWhisper",
+  "messageChars",
+  "nameChars",
+  "pageSize",
+  "retryAfterMs",
+  "selfId",
+  "senderId",
+  "senderName",
+  "sentAt",
+  "sizeBytes",
+  "thumbUrl",
+  "timeoutMs",
+  "untilItComes",
+];
+
 /** What esbuild takes for `mangleProps`. */
-export const shortened = new RegExp(`^(${SHORT_NAMES.join("|")})$`);
+export const shortened = new RegExp(`^(${[...SHORT_NAMES, ...MEMORY_NAMES].join("|")})$`);

@@ -81,7 +81,7 @@ test("parts ask for each other by their hashed names", () => {
 test("what is loaded is bounded: before the section is near, and in all", () => {
   expect(kilobytes(FIRST)).toBeLessThan(3);
   expect(kilobytes(["sdk.js"])).toBeLessThan(5.5);
-  expect(kilobytes(USUAL)).toBeLessThan(24.4);
+  expect(kilobytes(USUAL)).toBeLessThan(23.9);
 });
 
 test("the SDK is in a part of its own, with the shims and without what they stand for", () => {
