@@ -4,11 +4,11 @@ import { redirect } from "./browser/sdk/redirects.mjs";
 export default defineConfig({
   define: {
     SECTION_FILE: JSON.stringify("./section.ts"),
+    HOSTED_SECTION_FILE: JSON.stringify("./section.ts"),
     SECTION_STYLE_FILE: JSON.stringify("./section.css"),
     SDK_FILE: JSON.stringify("./sdk/bundled-sdk.ts"),
     HOSTED_FILE: JSON.stringify("./sdk/hosted-kinds.ts"),
     WRITING_FILE: JSON.stringify("./writing.ts"),
-    WHOLE_SDK_FILE: JSON.stringify("./sdk/bundled-sdk.ts"),
     MORE_STYLE_FILE: JSON.stringify("./more.css"),
     RETURNING_FILE: JSON.stringify("./returning.ts"),
     PICTURE_FILE: JSON.stringify("./picture.ts"),

@@ -19,7 +19,7 @@ from report import Report
 BUNDLE = Path(__file__).parent.parent / "src/flask_chatix_comments/static/chatix_comments"
 FIRST = ("comments.js", "comments.css")
 # Of a reader of the built-in hub; who writes, and what only some threads need, loads more.
-USUAL = (*FIRST, "section.js", "section.css", "sdk.js")
+USUAL = (*FIRST, "section.js", "section.css")
 ISSO = ("js/embed.min.js", "css/isso.css")
 UNIT = "KB"
 

@@ -6,6 +6,9 @@
  * what is bundled. The parts are built in the order in which they are named: the SDK's hashed name becomes a
  * constant of the section, and the section's one of the small entry. Each can then ask for the part again under
  * another query when loading failed. Late parts of the section are built with it (late-parts.mjs).
+ *
+ * There are two sections: the one for our own hub has in it what that needs of the SDK, packed together; the one for
+ * the hosted service loads all of the SDK, or uses that of a widget on the page. They have their late parts in common.
  */
 
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
@@ -24,12 +27,12 @@ import {
 import { minified } from "./minify.mjs";
 import { redirect } from "./sdk/redirects.mjs";
 import { shortened } from "./short-names.mjs";
-import { withoutUnusedMethods, wordsIn } from "./unused-methods.mjs";
+import { reachedNames, withoutUnused, wordsIn } from "./unused-functions.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DEFAULT_OUTDIR = path.join(ROOT, "src/flask_chatix_comments/static/chatix_comments");
 const OURS =
-  /^(comments|section|hosted|writing|more|returning|aids|picture|sdk|whole|signalr)-[A-Z0-9]{8}\.(js|css)$|^manifest\.json$|^NOTICE\.txt$/;
+  /^(comments|section|section-hosted|hosted|writing|more|returning|aids|picture|sdk|signalr)-[A-Z0-9]{8}\.(js|css)$|^manifest\.json$|^NOTICE\.txt$/;
 
 /** Licence text of everything that may end up in the bundle; a package that is not here stops the build. */
 const LICENCES = {
@@ -104,30 +107,74 @@ const LATE_PARTS = {
   aids: { constant: "AIDS_FILE", entry: "browser/aids.ts" },
 };
 
+const HUB_SDK = "browser/sdk/hub-sdk.ts";
+
+/** The SDK comes when somebody asks for it. */
+const sdkComesLate = {
+  name: "sdk-comes-late",
+  setup(build) {
+    build.onResolve({ filter: /\/hub-sdk(\.ts)?$/ }, () => ({
+      path: path.join(ROOT, "browser/sdk/hub-sdk-late.ts"),
+    }));
+  },
+};
+
 /** What calls the SDK where the hub is our own. */
 const HUB_SOURCES = ["chat", "hub-chat", "upload", "bundled-sdk"].map((name) => `browser/sdk/${name}.ts`);
 
-async function bundleSection(files) {
+/** Leave out of the SDK what is not called where the hub is our own. */
+async function leaveOutUnused() {
+  const options = { minify: false, minifyWhitespace: true, plugins: [sdkRedirects] };
+  const define = { FULL_CLIENT_FILE: '""' };
+  const { text } = await bundle({ ...options, entryPoints: { sdk: HUB_SDK }, define });
+  const sources = await Promise.all(HUB_SOURCES.map((file) => readFile(path.join(ROOT, file), "utf8")));
+  const reached = reachedNames(text, wordsIn(sources.join("\n")));
+  return {
+    name: "leave-out-unused",
+    setup(build) {
+      build.onLoad({ filter: /[\\/]node_modules[\\/]chatix-core[\\/].*\.js$/ }, async ({ path: file }) => ({
+        contents: withoutUnused(await readFile(file, "utf8"), reached),
+      }));
+    },
+  };
+}
+
+/** Both sections, by the names of their files. */
+async function sectionKinds(define) {
+  return {
+    section: { define, drop: ["console"], plugins: [sdkRedirects, await leaveOutUnused()] },
+    "section-hosted": { define, plugins: [sdkComesLate] },
+  };
+}
+
+async function bundleSections(files) {
   const names = Object.entries(LATE_PARTS).map(([part, { constant }]) => [constant, `./${part}-${GROUP}.js`]);
   const define = constants({ ...files, ...Object.fromEntries(names) });
-  const alone = await bundle({ entryPoints: { section: "browser/section.ts" }, define });
-  const plugins = [leaveToSection(ROOT, alone.inputs)];
+  const kinds = await sectionKinds(define);
+  const entryPoints = ["browser/section.ts"];
+  const forHub = await bundle({ ...kinds.section, entryPoints });
+  const elsewhere = await bundle({ ...kinds["section-hosted"], entryPoints });
+  const plugins = [leaveToSection(ROOT, [...elsewhere.inputs, HUB_SDK])];
   const late = [];
   const taken = [];
   for (const [part, { entry }] of Object.entries(LATE_PARTS)) {
     const { text, inputs } = await bundle({ entryPoints: { [part]: entry }, define, plugins });
     late.push({ name: `${part}-${GROUP}.js`, inputs, text: takeFromSection(text, taken) });
   }
-  throwIfDouble(late);
+  throwIfDouble([forHub, ...late]);
   const source = { contents: givingSection(taken), resolveDir: ROOT };
-  const section = await bundle({ stdin: source, define });
-  const parts = [{ name: `section-${GROUP}.js`, text: section.text }, ...late];
+  const parts = [];
+  for (const [name, options] of Object.entries(kinds)) {
+    const { text, inputs } = await bundle({ ...options, stdin: source });
+    parts.push({ name: `${name}-${GROUP}.js`, text, inputs });
+  }
+  parts.push(...late);
   const small = await Promise.all(
     parts.map(async ({ name, text }) => ({ name, text: await minified(text) })),
   );
   return {
     files: withGroupHash(small),
-    inputs: [...section.inputs, ...late.flatMap(({ inputs }) => inputs)],
+    inputs: parts.flatMap(({ inputs }) => inputs),
   };
 }
 
@@ -138,11 +185,11 @@ const constants = (texts) =>
 /** What may be in several late parts: it has no state, and `instanceof` does not matter. */
 const REPEATABLE = new Set(["browser/amounts.ts"]);
 
-/** What else two late parts need belongs into the section, or into one of them. */
-function throwIfDouble(late) {
-  const all = late.flatMap(({ inputs }) => inputs.filter((input) => !input.startsWith("section:")));
+/** What else two of them need belongs into both sections, or into one late part. */
+function throwIfDouble(parts) {
+  const all = parts.flatMap(({ inputs }) => inputs.filter((input) => !input.startsWith("section:")));
   const double = all.find((input, index) => all.indexOf(input) < index && !REPEATABLE.has(input));
-  if (double) throw new Error(`Two late parts contain ${double}.`);
+  if (double) throw new Error(`Two parts that a page may load contain ${double}.`);
 }
 
 /** For browsers that are old enough to have nested rules unfolded. */
@@ -153,45 +200,38 @@ async function bundleStyle(name) {
   return hashed({ name: `${name}.css`, text: outputFiles[0].text });
 }
 
-async function bundleScript(name, entry, define = {}) {
-  const { text, inputs } = await bundle({ entryPoints: { [name]: entry }, define });
+async function bundleScript(name, entry, options = {}) {
+  const { text, inputs } = await bundle({ ...options, entryPoints: { [name]: entry } });
   return { file: hashed({ name: `${name}.js`, text: await minified(text) }), inputs };
-}
-
-/** The SDK as it was published, for the hosted service; and without what nobody calls, for our own hub. */
-async function bundleSdk(clientFile) {
-  const entry = "browser/sdk/bundled-sdk.ts";
-  const define = constants({ FULL_CLIENT_FILE: `./${clientFile}` });
-  const options = { entryPoints: { sdk: entry }, define, plugins: [sdkRedirects], drop: ["console"] };
-  const { text, inputs } = await bundle(options);
-  const used = await Promise.all(HUB_SOURCES.map((file) => readFile(path.join(ROOT, file), "utf8")));
-  const small = withoutUnusedMethods(text, wordsIn(used.join("\n")));
-  return {
-    sdk: hashed({ name: "sdk.js", text: await minified(small) }),
-    whole: hashed({ name: "whole.js", text: await minified(text) }),
-    inputs,
-  };
 }
 
 async function bundleAll() {
   const client = await bundleScript("signalr", "browser/sdk/full-client.ts");
-  const { sdk, whole, inputs } = await bundleSdk(client.file.name);
+  const clientFile = { FULL_CLIENT_FILE: `./${client.file.name}` };
+  // As it was published.
+  const sdk = await bundleScript("sdk", "browser/sdk/bundled-sdk.ts", {
+    define: constants(clientFile),
+    plugins: [sdkRedirects],
+    drop: ["console"],
+  });
   const [style, sectionStyle, moreStyle] = await Promise.all(
     ["comments", "section", "more"].map(bundleStyle),
   );
-  const section = await bundleSection({
-    SDK_FILE: `./${sdk.name}`,
-    WHOLE_SDK_FILE: `./${whole.name}`,
+  const { files: parts, inputs } = await bundleSections({
+    ...clientFile,
+    SDK_FILE: `./${sdk.file.name}`,
     MORE_STYLE_FILE: `./${moreStyle.name}`,
   });
-  const files = {
-    SECTION_FILE: `./${section.files[0].name}`,
+  const [section, hostedSection] = parts;
+  const define = constants({
+    SECTION_FILE: `./${section.name}`,
+    HOSTED_SECTION_FILE: `./${hostedSection.name}`,
     SECTION_STYLE_FILE: `./${sectionStyle.name}`,
-  };
-  const entry = await bundleScript("comments", "browser/index.ts", constants(files));
+  });
+  const entry = await bundleScript("comments", "browser/index.ts", { define });
   return {
-    files: [client.file, sdk, whole, ...section.files, sectionStyle, moreStyle, entry.file, style],
-    inputs: [...client.inputs, ...inputs, ...section.inputs, ...entry.inputs],
+    files: [client.file, sdk.file, ...parts, sectionStyle, moreStyle, entry.file, style],
+    inputs: [...client.inputs, ...sdk.inputs, ...inputs, ...entry.inputs],
   };
 }
 

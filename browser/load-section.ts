@@ -1,7 +1,16 @@
-import { partLoader } from "./load-part";
+import { type PartLoader, partLoader } from "./load-part";
 
-/** The hashed name of the bundled section, filled in by build.mjs. */
+type SectionPart = typeof import("./section");
+
+/** The hashed names of the bundled section, with the SDK in it and without, filled in by build.mjs. */
 declare const SECTION_FILE: string;
+declare const HOSTED_SECTION_FILE: string;
 
-/** Load what runs a comment section. */
-export const loadSection = /* @__PURE__ */ partLoader<typeof import("./section")>(SECTION_FILE);
+let load: PartLoader<SectionPart> | undefined;
+
+/** Load what runs a comment section: for all sections of a page the one that the first of them needs. */
+export function loadSection(): Promise<SectionPart> {
+  const isElsewhere = document.querySelector("chatix-comments[data-sdk]");
+  load ??= partLoader(isElsewhere ? HOSTED_SECTION_FILE : SECTION_FILE);
+  return load();
+}

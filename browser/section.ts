@@ -12,7 +12,7 @@ import { Reading } from "./reading";
 import { FORMER_FORM, Replacement } from "./replacement";
 import { RoomStay } from "./room-stay";
 import { type Chat, LineError, MissingError } from "./sdk/chat";
-import { loadSdk, loadWholeSdk } from "./sdk/load-sdk";
+import { loadSdk } from "./sdk/load-sdk";
 import { newChat } from "./sdk/new-chat";
 import { SectionFrame } from "./section-frame";
 import { type Access, Site, SiteError, type Visitor } from "./site";
@@ -322,8 +322,7 @@ function isSameRoom(a: Access, b: Access): boolean {
  */
 export function openSection(host: HTMLElement, newStyleLoader?: typeof styleLoader): Section {
   // Beside the site's answer, which is the one that counts: a page in a cache may be older than the setting.
-  const early = { hub: loadSdk, hosted: loadWholeSdk }[host.dataset.sdk ?? "hub"];
-  early?.().catch(() => {});
+  if (host.dataset.sdk === "hosted") loadSdk().catch(() => {});
   if (newStyleLoader) loadStylesBy(newStyleLoader);
   return new Section(host);
 }

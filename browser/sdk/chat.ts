@@ -120,7 +120,7 @@ export abstract class Chat {
   protected sdk: ChatixCore | null = null;
   protected isGone = false;
   /** Loads the SDK where it is one of our own. */
-  protected readonly loadSdk: typeof loadSdk = loadSdk;
+  protected readonly loadSdk = loadSdk;
   /** What the service said before it closed the line: come again then, since others come, too. */
   protected comeAgainMs: number | undefined;
 

@@ -3,7 +3,7 @@ import type { Access, Admission } from "../site";
 import { findLocks } from "../storage";
 import { LineError, TicketRefusedError } from "./chat";
 import { DocumentedChat } from "./documented-chat";
-import { loadWholeSdk } from "./load-sdk";
+import { loadSdk } from "./load-sdk";
 
 /** Where the SDK keeps its visitor id. */
 const VISITOR_ID_KEY = "chatix__visitorId_v1";
@@ -21,7 +21,6 @@ const invalidTickets = new Set<string>();
  */
 export class HostedChat extends DocumentedChat {
   override readonly isVisitorOfSite = true;
-  protected override readonly loadSdk = loadWholeSdk;
 
   override isOf({ ticket }: Admission): boolean {
     return ticket === this.access.ticket;
@@ -85,7 +84,7 @@ export class HostedChat extends DocumentedChat {
     if (canStore()) return this.makeCore(null);
     let id = visitorIds.get(websiteId);
     if (!id) {
-      const { axios } = await loadWholeSdk();
+      const { axios } = await loadSdk();
       const answer = await axios.get(`${this.access.apiUrl}/visitor/get-id?websiteId=${websiteId}`);
       id = String(answer.data);
       visitorIds.set(websiteId, id);

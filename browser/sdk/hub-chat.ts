@@ -2,6 +2,7 @@ import type ChatixCore from "chatix-core/src/js/chatixcore.js";
 import type { Admission } from "../site";
 import type { ThreadMessage } from "../thread-state";
 import { type Changes, Chat, guarded, type HistoryPage, RefusedError } from "./chat";
+import { loadHubSdk } from "./hub-sdk";
 import type { UploadedFile } from "./upload";
 import { type Cursor, changeFrom, fromUnix, type Json, listOf, messageFrom, numberOrNull } from "./wire";
 
@@ -13,6 +14,7 @@ import { type Cursor, changeFrom, fromUnix, type Json, listOf, messageFrom, numb
 export class HubChat extends Chat {
   override readonly isGapProof = true;
   override readonly isVisitorOfSite = true;
+  protected override readonly loadSdk = loadHubSdk;
   #isManager = false;
   /** The hub's time, and when it was asked for by a clock that nobody sets: too late rather than too early. */
   #clock: { readonly hubMs: number; readonly askedAt: number } | null = null;

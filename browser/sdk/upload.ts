@@ -4,7 +4,8 @@ import type ChatixCore from "chatix-core/src/js/chatixcore.js";
 import type { SdkChat, SdkConnection, SdkMessage } from "chatix-core/src/js/chatixcore.js";
 import { isFinal } from "../site";
 import { LineError, RefusedError } from "./chat";
-import { loadSdk, loadWholeSdk } from "./load-sdk";
+import { loadHubSdk } from "./hub-sdk";
+import { loadSdk } from "./load-sdk";
 import { type Transfer, upload, watch } from "./upload-request";
 
 /** Statuses of uploads. */
@@ -32,7 +33,7 @@ export async function uploadFile(
   ticketIsStale: () => void,
 ): Promise<UploadedFile> {
   // The SDK of a widget on the page has an uploader of its own, which nobody can watch.
-  for (const sdk of [loadSdk, loadWholeSdk]) sdk.loaded?.uploadBy(upload);
+  for (const sdk of [loadHubSdk, loadSdk]) sdk.loaded?.uploadBy(upload);
   watch(file, transfer);
   if (transfer.signal.aborted) throw new LineError("The file is not wanted any more.", false);
   const uploaded = await uploadBySdk(core, file, chatroomId).catch((error) => {

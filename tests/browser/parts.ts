@@ -2,18 +2,10 @@ import { loadAids } from "../../browser/load-aids";
 import { loadPicture } from "../../browser/load-picture";
 import { loadReturning } from "../../browser/load-returning";
 import { loadWriting } from "../../browser/load-writing";
-import { loadSdk, loadWholeSdk } from "../../browser/sdk/load-sdk";
+import { loadSdk } from "../../browser/sdk/load-sdk";
 import { loadHosted } from "../../browser/sdk/new-chat";
 
 /** Load all parts that a section may ask for: faked time does not wait for a file. */
 export async function loadParts(): Promise<void> {
-  await Promise.all([
-    loadSdk(),
-    loadWholeSdk(),
-    loadHosted(),
-    loadAids(),
-    loadPicture(),
-    loadWriting(),
-    loadReturning(),
-  ]);
+  await Promise.all([loadSdk(), loadHosted(), loadAids(), loadPicture(), loadWriting(), loadReturning()]);
 }

@@ -51,7 +51,7 @@ def test_who_reads_along_loads_what_that_takes_and_no_more(site: Site, new_reade
     reach_section(page)
     write(writer, "A comment that comes while others read.", name="Robin")
     expect(comment(page, "A comment that comes")).to_be_visible()
-    first = ["comments.css", "comments.js", "sdk.js", "section.css", "section.js"]
+    first = ["comments.css", "comments.js", "section.css", "section.js"]
     assert sorted(names) == first
     section(page).get_by_role("textbox", name="Write a comment").focus()
     expect(section(page).get_by_text("Up to 10 files.")).to_be_visible()

@@ -1,2 +1,0 @@
-export function wordsIn(text: string): string[];
-export function withoutUnusedMethods(text: string, used: Iterable<string>): string;
