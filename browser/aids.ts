@@ -4,4 +4,5 @@ export { foldIfTall } from "./fold";
 export { openImagesInPlace } from "./lightbox";
 export { NewComments } from "./new-comments";
 export { Permalink } from "./permalink";
+export { toNodes } from "./prose";
 export { fileNode } from "./shared-file";

@@ -8,8 +8,8 @@ import { make } from "./dom";
 import { describeLimits, faultOf, pixelFaultOf } from "./file-limits";
 import { entryStrings } from "./i18n";
 import { newKey } from "./keys";
+import type { FileLimits } from "./limits";
 import { loadPicture } from "./load-picture";
-import type { FileLimits } from "./site";
 import { writingStrings as strings } from "./writing-strings";
 
 const EXTENSION = /\.([\p{L}\p{N}]{1,4})$/u;

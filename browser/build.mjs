@@ -120,7 +120,7 @@ const sdkComesLate = {
 };
 
 /** What calls the SDK where the hub is our own. */
-const HUB_SOURCES = ["chat", "hub-chat", "upload", "bundled-sdk"].map((name) => `browser/sdk/${name}.ts`);
+const HUB_SOURCES = ["chat", "hub-chat", "hub-sdk"].map((name) => `browser/sdk/${name}.ts`);
 
 /** Leave out of the SDK what is not called where the hub is our own. */
 async function leaveOutUnused() {
@@ -132,6 +132,12 @@ async function leaveOutUnused() {
   return {
     name: "leave-out-unused",
     setup(build) {
+      // Its modules define classes; one that is used by nobody any more need not be there.
+      build.onResolve({ filter: /^\.\// }, ({ path: file, resolveDir }) =>
+        /[\\/]node_modules[\\/]chatix-core[\\/]/.test(resolveDir)
+          ? { path: path.join(resolveDir, file.replace(/(\.js)?$/, ".js")), sideEffects: false }
+          : undefined,
+      );
       build.onLoad({ filter: /[\\/]node_modules[\\/]chatix-core[\\/].*\.js$/ }, async ({ path: file }) => ({
         contents: withoutUnused(await readFile(file, "utf8"), reached),
       }));
@@ -162,7 +168,7 @@ async function bundleSections(files) {
     late.push({ name: `${part}-${GROUP}.js`, inputs, text: takeFromSection(text, taken) });
   }
   throwIfDouble([forHub, ...late]);
-  const source = { contents: givingSection(taken), resolveDir: ROOT };
+  const source = { contents: givingSection(taken, HUB_SDK), resolveDir: ROOT };
   const parts = [];
   for (const [name, options] of Object.entries(kinds)) {
     const { text, inputs } = await bundle({ ...options, stdin: source });
@@ -183,7 +189,7 @@ const constants = (texts) =>
   Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, JSON.stringify(text)]));
 
 /** What may be in several late parts: it has no state, and `instanceof` does not matter. */
-const REPEATABLE = new Set(["browser/amounts.ts"]);
+const REPEATABLE = new Set(["browser/amounts.ts", "browser/keys.ts"]);
 
 /** What else two of them need belongs into both sections, or into one late part. */
 function throwIfDouble(parts) {

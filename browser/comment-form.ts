@@ -3,7 +3,7 @@
 import { make } from "./dom";
 import { strings } from "./i18n";
 import { managerBadge } from "./marks";
-import type { Limits, Visitor } from "./site";
+import type { SaidLimits, Visitor } from "./site";
 
 export class CommentForm {
   readonly name = make("input", {
@@ -31,7 +31,7 @@ export class CommentForm {
   readonly #nameField = field(make("span", { class: "chatix-label" }, strings.name), this.name);
   readonly #identity = make("p", { class: "chatix-identity", hidden: true });
   visitor: Visitor | null = null;
-  limits: Limits = { messageChars: 10_000, nameChars: 80, pageSize: 30, editWindowMs: 0, files: null };
+  limits: SaidLimits = {};
   isManager = false;
   #mayPost = true;
   /** Hears that any of it has changed. */
@@ -53,7 +53,7 @@ export class CommentForm {
   }
 
   /** Show what this visitor needs: guests give a name, users of the site have one. */
-  setVisitor(visitor: Visitor, limits: Limits): void {
+  setVisitor(visitor: Visitor, limits: SaidLimits): void {
     this.visitor = visitor;
     this.limits = limits;
     const isGuest = !visitor.isSignedIn;

@@ -4,6 +4,7 @@ import { Attachments } from "./attachments";
 import type { CommentForm } from "./comment-form";
 import { make } from "./dom";
 import { strings as formStrings } from "./i18n";
+import { type Limits, limitsFrom } from "./limits";
 import type { Draft, OutboxState, Pending } from "./outbox";
 import { isSendKey, lengthOf, textFault } from "./text-rules";
 import { WhisperToggle } from "./whisper-toggle";
@@ -26,6 +27,7 @@ export class Composer {
   readonly #whisper = new WhisperToggle(() => this.#showWhisper());
   readonly #attachments: Attachments;
   readonly #submit: (draft: Draft) => void;
+  #limits: Limits = limitsFrom({});
   #isPending = false;
   #isSending = false;
   /** What is said to be too long already. */
@@ -82,6 +84,7 @@ export class Composer {
 
   /** What somebody was about to whisper who is no manager any more must not become a comment. */
   #onChanged(): void {
+    this.#limits = limitsFrom(this.#form.limits);
     const wasWhispering = this.#whisper.isOn;
     const { isManager } = this.#form;
     this.#whisper.isAllowed = isManager;
@@ -93,7 +96,7 @@ export class Composer {
 
   #arrangeFiles(): void {
     // A file is posted for all to see.
-    const limits = this.#form.mayPost ? this.#form.limits.files : null;
+    const limits = this.#form.mayPost ? this.#limits.files : null;
     this.#attachments.limits = this.#whisper.isOn ? null : limits;
     this.#attachments.refusal = limits && this.#whisper.isOn ? strings.whisperTakesNoFiles : null;
   }
@@ -208,7 +211,7 @@ export class Composer {
 
   /** Say what would be refused while it is written, once for as long as it is so. */
   #warn(): void {
-    const { messageChars, nameChars } = this.#form.limits;
+    const { messageChars, nameChars } = this.#limits;
     const faults: Record<Warned, string | null> = {
       name: lengthOf(this.#form.name.value.trim()) > nameChars ? strings.longName(nameChars) : null,
       text: lengthOf(this.#form.text.value.trim()) > messageChars ? strings.tooLong(messageChars) : null,
@@ -223,7 +226,7 @@ export class Composer {
   }
 
   #nameFault(name: string): Fault | null {
-    const limit = this.#form.limits.nameChars;
+    const limit = this.#limits.nameChars;
     if (!name) return [strings.emptyName, "name"];
     return lengthOf(name) > limit ? [strings.longName(limit), "name"] : null;
   }
@@ -231,7 +234,7 @@ export class Composer {
   #contentFault(text: string, hasFiles: boolean): Fault | null {
     if (hasFiles && this.#whisper.isOn) return [strings.whisperHasFiles, "files"];
     if (hasFiles && !text) return null;
-    const fault = textFault(text, this.#form.limits.messageChars);
+    const fault = textFault(text, this.#limits.messageChars);
     return fault === null ? null : [fault, "text"];
   }
 
@@ -244,8 +247,8 @@ export class Composer {
 
   #count(): void {
     const used = lengthOf(this.#form.text.value);
-    const left = this.#form.limits.messageChars - used;
-    this.#counter.hidden = used < this.#form.limits.messageChars * COUNTER_FROM;
+    const left = this.#limits.messageChars - used;
+    this.#counter.hidden = used < this.#limits.messageChars * COUNTER_FROM;
     this.#counter.textContent = strings.charactersLeft(left);
     this.#counter.classList.toggle("chatix-over", left < 0);
   }

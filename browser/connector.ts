@@ -9,10 +9,10 @@ import {
   type Chat,
   type ChatListener,
   GoneError,
-  LineError,
-  MissingError,
+  type LineError,
+  missingOf,
   RefusedError,
-  TicketRefusedError,
+  within,
 } from "./sdk/chat";
 import { type Access, type Site, SiteError } from "./site";
 
@@ -117,7 +117,7 @@ export class Connector {
     const chat = this.liveChat;
     if (!chat) return this.#wake();
     try {
-      await withinProbeTime(this.#refresh(chat));
+      await within(PROBE_TIMEOUT_MS, this.#refresh(chat));
     } catch {
       if (this.#chat === chat) await chat.drop();
     }
@@ -142,11 +142,12 @@ export class Connector {
         await this.#untilLookedAt(signal);
         continue;
       }
-      if (error instanceof TicketRefusedError) this.#refuseTicket();
+      if ((error as Partial<LineError> | null)?.isTicketRefused) this.#refuseTicket();
       if (error instanceof GoneError) this.#site.noteNotLetIn();
       const delay = this.#afterTrouble(error);
       // No need to ask the site again and again meanwhile.
-      if (error instanceof MissingError) await error.untilItComes(signal).catch(() => {});
+      const missing = missingOf(error);
+      if (missing) await missing.untilItComes(signal).catch(() => {});
       else await this.#pause(delay, signal);
     }
   }
@@ -238,7 +239,7 @@ export class Connector {
     this.#failures += 1;
     if (error !== null) this.#hooks.failed(error);
     const isSiteTrouble = error instanceof SiteError && error.kind !== "unreachable";
-    const isKnown = isSiteTrouble || isRefusal(error) || error instanceof MissingError || !navigator.onLine;
+    const isKnown = isSiteTrouble || isRefusal(error) || missingOf(error) || !navigator.onLine;
     const isOffline = isKnown || this.#failures >= OFFLINE_AFTER_FAILURES;
     if (isOffline) this.#become("offline");
     else if (this.#state !== "offline") this.#become(this.#wasLive ? "reconnecting" : "connecting");
@@ -338,21 +339,6 @@ export function meansGone(error: unknown): boolean {
 export function isRefusal(error: unknown): boolean {
   if (error instanceof BusyError) return false;
   return error instanceof RefusedError || (error instanceof SiteError && !error.mayPass);
-}
-
-async function withinProbeTime(answer: Promise<void>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const silence = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new LineError("The chat service does not answer.", false)),
-      PROBE_TIMEOUT_MS,
-    );
-  });
-  try {
-    await Promise.race([answer, silence]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** Many readers lose one hub at the same moment; they must not come back at the same moment. */

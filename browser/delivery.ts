@@ -1,16 +1,21 @@
-/** What the reader has posted, on its way from the form to the thread. */
+/** What the reader has posted, on its way from the form to the thread; and what becomes of it there. */
 
+import { changerOf, LOOK_AGAIN_MS, liveChatOf } from "./changer";
 import type { CommentForm } from "./comment-form";
+import type { Viewer } from "./comment-rights";
+import { CommentTools } from "./comment-tools";
 import { Composer } from "./composer";
 import { FileSender } from "./file-sender";
+import { type Limits, limitsFrom } from "./limits";
 import { Outbox, type Outcome, type Pending } from "./outbox";
 import { faultOf, isOfTheComment } from "./posting-trouble";
 import { type Chat, LineError } from "./sdk/chat";
-import { type Access, type Admission, SiteError, type Visitor } from "./site";
+import { postingOf } from "./sdk/posting";
+import { type Access, type Admission, type SaidLimits, SiteError, type Visitor } from "./site";
 import { TextKeeper } from "./text-keeper";
 import type { ThreadMessage, ThreadState } from "./thread-state";
+import type { ArticleTools } from "./thread-view";
 
-const LOOK_AGAIN_MS = 3000;
 /** How an attempt ends of which nobody wants to hear any more. */
 const UNWANTED: Outcome = { kind: "refused", error: null, isOfItsOwn: true };
 
@@ -24,7 +29,16 @@ export interface Desk {
   takePart(name: string, chat: Chat): Promise<Admission>;
   /** This is in the thread. */
   posted(message: ThreadMessage): void;
+  /** This has changed. */
+  edited(message: ThreadMessage): void;
+  /** This has gone from the thread. */
+  removed(id: string): void;
+  /** Have this put under the comments. */
+  equip(tools: ArticleTools): void;
 }
+
+/** Whoever looks at the thread, and what the site allows. */
+export type Onlooker = Omit<Viewer, keyof Limits> & { readonly limits: SaidLimits };
 
 export class Delivery {
   readonly #desk: Desk;
@@ -32,6 +46,7 @@ export class Delivery {
   readonly #outbox: Outbox;
   readonly #files: FileSender;
   readonly #keeper: TextKeeper;
+  readonly #tools: CommentTools;
   /** The name under which the site has admitted this page's guest. */
   #tookPartAs: string | null = null;
   /** Comments that were in the thread when the pending one was first sent: none of them is that one. */
@@ -65,6 +80,8 @@ export class Delivery {
       },
       taken: (clientKey) => this.#giveUp(clientKey),
     });
+    this.#tools = new CommentTools(changerOf(desk, () => this.settle()));
+    desk.equip(this.#tools);
   }
 
   /** Whether something is on its way, or waits for the line. */
@@ -88,6 +105,11 @@ export class Delivery {
     else this.#keeper.keepDraft();
   }
 
+  /** Put under the comments what this viewer may do with them. */
+  equip(viewer: Onlooker): void {
+    this.#tools.viewer = { ...viewer, ...limitsFrom(viewer.limits) };
+  }
+
   withdrawWhispers(): void {
     this.#outbox.withdrawWhispers();
   }
@@ -108,6 +130,7 @@ export class Delivery {
   }
 
   stop(): void {
+    this.#tools.stop();
     this.#files.stop();
     this.#keeper.letGo();
   }
@@ -124,6 +147,7 @@ export class Delivery {
     const chat = this.#desk.liveChat();
     const { waiting } = this.#outbox;
     if (!chat) return;
+    this.#tools.resume();
     if (!waiting) void this.#keeper.restore();
     else if (chat.isGapProof || !waiting.mayHaveArrived) void this.#outbox.retry();
     else if (this.#hasArrived(waiting, chat)) void this.#outbox.acknowledge();
@@ -144,7 +168,7 @@ export class Delivery {
   async #deliver(pending: Pending, signal: AbortSignal): Promise<Outcome> {
     if (!pending.mayHaveArrived) this.#note(pending);
     try {
-      await this.#announce(this.#liveChat(), pending.name);
+      await this.#announce(liveChatOf(this.#desk), pending.name);
       // The site may have taken its time: is it still to be posted, and what is the line by now?
       signal.throwIfAborted();
       this.#desk.posted(await this.#send(pending, signal));
@@ -161,16 +185,10 @@ export class Delivery {
     this.#keeper.attempting(pending, twins);
   }
 
-  #liveChat(): Chat {
-    const chat = this.#desk.liveChat();
-    if (!chat) throw new LineError("There is no connection.", false);
-    return chat;
-  }
-
   #send({ text, file, isWhisper, clientKey }: Pending, signal: AbortSignal): Promise<ThreadMessage> {
-    if (file) return this.#files.send(file, () => this.#liveChat(), signal);
-    const chat = this.#liveChat();
-    return isWhisper ? chat.whisper(text, clientKey) : chat.send(text, clientKey);
+    if (file) return this.#files.send(file, () => liveChatOf(this.#desk), signal);
+    const posting = postingOf(liveChatOf(this.#desk));
+    return isWhisper ? posting.whisper(text, clientKey) : posting.send(text, clientKey);
   }
 
   #outcomeOf(error: unknown, { file }: Pending): Outcome {
@@ -185,16 +203,17 @@ export class Delivery {
 
   /** Let the others know who writes: by the site, and by the SDK where the site has no say. */
   async #announce(chat: Chat, newName: string | null): Promise<void> {
+    const posting = postingOf(chat);
     const visitor = this.#desk.visitor();
     const isKnown = newName === visitor?.name && visitor?.isPersistent;
     // To a site whose cookies the browser does not keep one is nobody again: to ask once more would not help.
-    if (newName !== null && newName !== this.#tookPartAs && !isKnown && chat.isVisitorOfSite) {
+    if (newName !== null && newName !== this.#tookPartAs && !isKnown && posting.isVisitorOfSite) {
       const admission = await this.#desk.takePart(newName, chat);
       this.#tookPartAs = newName;
-      if (!chat.isOf(admission)) await becomeAnother(chat);
+      if (!posting.isOf(admission)) await becomeAnother(chat);
     }
     const name = newName ?? this.#desk.visitor()?.name;
-    if (name) await chat.setName(name);
+    if (name) await posting.announce(name);
   }
 }
 

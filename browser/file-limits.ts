@@ -1,7 +1,7 @@
 /** What keeps a file from being attached, said before anything is sent. The hub holds the limits itself. */
 
 import type { ImageSize } from "./image-size";
-import type { FileLimits } from "./site";
+import type { FileLimits } from "./limits";
 import { writingStrings as strings } from "./writing-strings";
 
 /** As in the hub's images.py: what an image costs it grows with its rows as well. */

@@ -1,6 +1,7 @@
 /** Bring a chosen file into the thread: upload it once, then post it, as often as that takes. */
 
 import { type Chat, LineError, RefusedError } from "./sdk/chat";
+import { postingOf } from "./sdk/posting";
 import type { UploadedFile } from "./sdk/upload";
 import type { ThreadMessage } from "./thread-state";
 
@@ -31,7 +32,7 @@ export class FileSender {
     const uploaded = this.#uploaded.get(file) ?? (await this.#upload(file, liveChat(), signal));
     this.#uploaded.set(file, uploaded);
     signal.throwIfAborted();
-    return liveChat().sendUploaded(uploaded);
+    return postingOf(liveChat()).sendUploaded(uploaded);
   }
 
   /** Where the file is on the service; `null` until it is there. */
@@ -52,7 +53,7 @@ export class FileSender {
     signal.addEventListener("abort", end);
     if (signal.aborted) end();
     try {
-      return await chat.upload(file, { signal: ending.signal, progressed });
+      return await postingOf(chat).upload(file, { signal: ending.signal, progressed });
     } catch (error) {
       throw ending.signal.aborted ? error : this.#counted(file, error);
     } finally {

@@ -2,7 +2,7 @@
 
 import { aidStrings as strings } from "./aid-strings";
 import { make } from "./dom";
-import { isTall } from "./tall";
+import { isTall } from "./rich-text";
 
 /** Fold an article's text if it is tall; what the reader has unfolded stays so when it is edited. */
 export function foldIfTall(article: HTMLElement, text: string): void {

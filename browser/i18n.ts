@@ -31,8 +31,6 @@ export const strings = {
   cannotLoadEarlier: "Earlier comments could not be loaded. Please try again.",
   unavailable:
     "The comments are on their way: they cannot be reached at the moment, and will come by themselves.",
-  missing:
-    "The comments are part of this site’s chat, which has not loaded. They will come by themselves when it has.",
   refused: "These comments cannot be shown at the moment.",
   keepText: "Copy what you have written before you reload the page.",
   connecting: "Connecting",
@@ -41,8 +39,7 @@ export const strings = {
   reconnecting: "Reconnecting",
   "catching-up": "Catching up",
   offline: "Offline",
-  cannotWrite:
-    "What it takes to post could not be loaded. Please try again, or copy what you have written and reload the page.",
+  cannotWrite: "What it takes to post could not be loaded. Please try again.",
   willBePosted: "Not posted yet. It will be as soon as the connection is back.",
 } as const;
 

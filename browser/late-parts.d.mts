@@ -4,4 +4,4 @@ export interface Taken {
 }
 
 export function takeFromSection(text: string, taken: Taken[]): string;
-export function givingSection(taken: Taken[]): string;
+export function givingSection(taken: Taken[], first: string): string;

@@ -62,11 +62,20 @@ function placeOf(name, file, taken) {
   return place < 0 ? taken.push({ name, file }) - 1 : place;
 }
 
-/** Return the source of a section that gives to its late parts what they take. */
-export function givingSection(taken) {
+/**
+ * Return the source of a section that gives to its late parts what they take.
+ *
+ * @param first The module that is to stand before the others: gzip looks back 32 kilobytes.
+ */
+export function givingSection(taken, first) {
   const imports = taken.map(({ name, file }, place) => `import { ${name} as e${place} } from "./${file}";`);
   const list = taken.map((_, place) => `e${place}`).join(", ");
-  return [...imports, `${EXPORTS} = [${list}];`, 'export * from "./browser/section";'].join("\n");
+  return [
+    `import "./${first}";`,
+    ...imports,
+    `${EXPORTS} = [${list}];`,
+    'export * from "./browser/section";',
+  ].join("\n");
 }
 
 /** Return eight characters of base 32 that stand for a text. */

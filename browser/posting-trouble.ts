@@ -13,7 +13,8 @@ export const isOfTheComment = (error: unknown): error is RefusedError =>
 
 /** What to tell the reader whose comment came back, and at which box. */
 export function faultOf({ file }: Pending, error: unknown): Fault {
-  if (error instanceof SiteError && error.kind === "bad-name") return [error.message, "name"];
+  if (error instanceof SiteError && error.kind === "bad-name")
+    return [error.message || strings.badName, "name"];
   if (error instanceof SiteError && error.kind === "no-room") return [error.message, "form"];
   if (error !== null && !isOfTheComment(error)) return [strings.notPosted, "form"];
   if (!file) return error ? [error.message, "text"] : [strings.notPostedSure, "form"];

@@ -3,13 +3,11 @@
 import type { Chat } from "./sdk/chat";
 import type { Access, Visitor } from "./site";
 import type { ThreadView } from "./thread-view";
-import type { Toolbox } from "./toolbox";
 import type { Writer } from "./writer";
 
 export class Reader {
   readonly #view: ThreadView;
   readonly #writer: Writer;
-  readonly #tools: Toolbox;
   readonly #now: () => Date | null;
   #access: Access | null = null;
   #visitor: Visitor | null = null;
@@ -21,10 +19,9 @@ export class Reader {
   #isClosed = false;
 
   /** @param now What time it is for the service; `null` where it does not say. */
-  constructor(view: ThreadView, writer: Writer, tools: Toolbox, now: () => Date | null) {
+  constructor(view: ThreadView, writer: Writer, now: () => Date | null) {
     this.#view = view;
     this.#writer = writer;
-    this.#tools = tools;
     this.#now = now;
   }
 
@@ -41,7 +38,7 @@ export class Reader {
   }
 
   get pageSize(): number {
-    return this.#access?.limits.pageSize ?? 30;
+    return this.#access?.limits.page_size ?? 30;
   }
 
   /** Only readers who are known again anyway leave a trace in the browser. */
@@ -68,7 +65,7 @@ export class Reader {
     this.#visitor = visitor;
     if (visitor.id) this.#recognize(visitor.id);
     const limits = this.#access?.limits;
-    if (limits) this.#writer.form.setVisitor(visitor, this.#takesFiles ? limits : { ...limits, files: null });
+    if (limits) this.#writer.form.setVisitor(visitor, this.#takesFiles ? limits : { ...limits, files: 0 });
   }
 
   set isManager(isManager: boolean) {
@@ -93,12 +90,11 @@ export class Reader {
   #showTools(): void {
     const limits = this.#access?.limits;
     if (!limits) return;
-    this.#tools.viewer = {
+    this.#writer.viewer = {
       selfId: this.#selfId,
       isManager: this.#isManager,
       isClosed: this.#isClosed,
-      editWindowMs: limits.editWindowMs,
-      messageChars: limits.messageChars,
+      limits,
       now: this.#now,
     };
   }

@@ -6,9 +6,9 @@ import { loadReturning } from "./load-returning";
 import type { NewComments } from "./new-comments";
 import type { Permalink } from "./permalink";
 import { isOnScreen, keepPlace } from "./reading-place";
+import { isTall, mayHaveLinks } from "./rich-text";
 import type { SectionFrame } from "./section-frame";
 import { type Access, placeOf } from "./site";
-import { isTall } from "./tall";
 import type { ThreadMessage } from "./thread-state";
 import type { ThreadSync } from "./thread-sync";
 import type { ThreadView } from "./thread-view";
@@ -26,7 +26,7 @@ export class Reading {
   #permalink: Permalink | null = null;
   /** What the thread was when the reader last saw all of it, as far as nobody counts. */
   #known: ReadonlySet<string> | null = null;
-  /** Whether files are only named, because what shows them has not come. */
+  /** Whether files are only named, and links are only text, because what shows them has not come. */
   #isCoarse = false;
   #listening = new AbortController();
 
@@ -85,13 +85,20 @@ export class Reading {
    * @param done Called when it is.
    */
   render(done: () => void = () => {}): void {
-    const needsAids = this.#thread.state.messages.some(({ file, text }) => file || isTall(text));
+    const { messages } = this.#thread.state;
+    const isLoaded = loadAids.loaded !== null;
+    // Without the aids these would have other heights. Links have not: they are text until then.
+    const mustWait = !isLoaded && messages.some(({ file, text }) => file || isTall(text));
+    const hasLinks = !isLoaded && messages.some((it) => mayHaveLinks(it.text) && !this.#view.shows(it));
     const draw = () => {
-      this.#draw(needsAids && !loadAids.loaded);
+      this.#draw((mustWait || hasLinks) && !loadAids.loaded);
       done();
     };
-    if (needsAids && !loadAids.loaded) loadAids().then(draw, draw);
-    else draw();
+    if (mustWait) loadAids().then(draw, draw);
+    else {
+      draw();
+      if (hasLinks) loadAids().then(() => this.#draw(false), ignore);
+    }
   }
 
   #draw(isCoarse: boolean): void {

@@ -2,4 +2,4 @@
 
 export { LastVisit } from "./last-visit";
 export { leaveLeftBehind } from "./left-behind";
-export { RoomLedger } from "./room-ledger";
+export { NotedStay } from "./noted-stay";

@@ -1,15 +1,14 @@
-/** A page's stay in a chatroom: what is noted in the ledger, and how the room is left. */
+/** A page's stay in a chatroom, and how it is left. */
 
-import { newKey } from "./keys";
 import { loadReturning } from "./load-returning";
-import type { RoomLedger } from "./room-ledger";
+import type { End, NotedStay } from "./noted-stay";
 import type { Chat } from "./sdk/chat";
 import type { Access, Site } from "./site";
 
 export class RoomStay {
   readonly #site: Site;
   /** Only for readers who are known again; of others nothing is noted. */
-  #ledger: RoomLedger | null = null;
+  #noted: NotedStay | null = null;
   #access: Access | null = null;
   #isHere = false;
   /** The last connection that joined; it is what a beacon withdraws, also when the line is down by then. */
@@ -23,17 +22,17 @@ export class RoomStay {
   async begin(access: Access): Promise<void> {
     this.#access = access;
     this.#isHere = true;
-    const isNoted = access.mode === "hosted" || access.visitor.isPersistent || this.#ledger !== null;
-    if (isNoted) await this.#openLedger(access);
+    const isNoted = access.mode === "hosted" || access.visitor.isPersistent || this.#noted !== null;
+    if (isNoted) await this.#hold(access);
     // Before the room is joined: a tab that goes meanwhile must not take the visitor out for this one.
     if (access.mode === "hosted") this.note(null);
   }
 
   /** Resolves when other tabs can see that the room is shown here; or when that cannot be told to them. */
-  async #openLedger(access: Access): Promise<void> {
+  async #hold(access: Access): Promise<void> {
     const part = await loadReturning().catch(() => null);
-    if (part) this.#ledger ??= new part.RoomLedger(newKey());
-    if (this.#isHere) await this.#ledger?.hold(access);
+    if (part) this.#noted ??= new part.NotedStay();
+    if (this.#isHere) await this.#noted?.hold(access);
   }
 
   /** The room is joined by this connection. */
@@ -45,55 +44,40 @@ export class RoomStay {
   note(connectionId: string | null): void {
     const access = this.#access;
     if (!access) return;
-    if (this.#ledger) this.#write(this.#ledger, access, connectionId);
-    else
-      void this.#openLedger(access).then(() => {
-        if (this.#ledger && this.#isHere) this.#write(this.#ledger, access, connectionId);
-      });
-  }
-
-  #write(ledger: RoomLedger, access: Access, connectionId: string | null): void {
-    const { mode, sdk, apiUrl, websiteId, chatroomId } = access;
-    const { endpoint } = this.#site;
-    const isBySite = isKnownToSite(access);
-    ledger.write({ mode, sdk, endpoint, apiUrl, websiteId, chatroomId, connectionId, isBySite });
+    const write = () => this.#noted?.write(access, this.#site.endpoint, connectionId);
+    if (this.#noted) write();
+    else void this.#hold(access).then(() => this.#isHere && write());
   }
 
   /** Leave at once, as a page must that goes away. */
   depart(chat: Chat | null): void {
-    this.#clearLedger(chat);
-    const leaves = this.#mayLeave();
-    chat?.depart(leaves);
+    const { mayLeave } = this.#end(chat);
+    chat?.depart(mayLeave);
     // The beacon covers what the socket does not get across any more; it names this connection only.
-    if (leaves) this.#beacon();
+    if (mayLeave) this.#beacon();
   }
 
   /** Leave while there is time to hear it acknowledged. */
   close(chat: Chat | null): void {
-    const entry = this.#ledger?.entry;
-    this.#clearLedger(chat);
-    const leaves = this.#mayLeave();
-    if (chat && leaves) {
+    const { mayLeave, leaveBehind } = this.#end(chat);
+    if (chat && mayLeave) {
       const left = chat.leave().catch(() => {
         this.#beacon();
-        // The line that was open was dead: who is known by it alone is taken out at the next start.
-        if (entry?.mode === "hosted" && !entry.isBySite) this.#ledger?.leaveBehind(entry);
+        leaveBehind?.();
       });
       void left.then(() => chat.depart(false));
     } else {
       chat?.depart(false);
-      if (leaves) this.#beacon();
+      if (mayLeave) this.#beacon();
     }
   }
 
-  /**
-   * On the hosted service a leave takes the visitor out for all tabs; on our hub only this connection.
-   *
-   * Asked when the own entry is erased: of two tabs that go at once, one at least sees no other.
-   */
-  #mayLeave(): boolean {
+  #end(chat: Chat | null): End {
     const access = this.#access;
-    return access !== null && (access.mode === "hub" || this.#ledger?.isShownElsewhere(access) === false);
+    this.#isHere = false;
+    return (
+      (access && this.#noted?.end(access, chat?.isConnected === true)) ?? { mayLeave: access?.mode === "hub" }
+    );
   }
 
   /** Only the site can do it, and only for a visitor that it knows. */
@@ -105,14 +89,7 @@ export class RoomStay {
     this.#connectionId = null;
     this.#site.leave([{ chatroomId: access.chatroomId, connectionId }]);
   }
-
-  /** On the hosted service, what could not be said over an open line is left to the next start. */
-  #clearLedger(chat: Chat | null): void {
-    this.#isHere = false;
-    if (this.#access?.mode === "hosted" && !chat?.isConnected) this.#ledger?.stop();
-    else this.#ledger?.erase();
-  }
 }
 
 /** Whether the site knows which visitor of the chat service this is, so that it can take it out. */
-const isKnownToSite = ({ mode, ticket }: Access): boolean => mode === "hub" || ticket !== null;
+export const isKnownToSite = ({ mode, ticket }: Access): boolean => mode === "hub" || ticket !== null;

@@ -11,7 +11,7 @@ import { Reader } from "./reader";
 import { Reading } from "./reading";
 import { FORMER_FORM, Replacement } from "./replacement";
 import { RoomStay } from "./room-stay";
-import { type Chat, LineError, MissingError } from "./sdk/chat";
+import { type Chat, missingOf, noLine } from "./sdk/chat";
 import { loadSdk } from "./sdk/load-sdk";
 import { newChat } from "./sdk/new-chat";
 import { SectionFrame } from "./section-frame";
@@ -20,19 +20,15 @@ import { Standing } from "./standing";
 import type { ThreadMessage } from "./thread-state";
 import { ThreadSync } from "./thread-sync";
 import { ThreadView } from "./thread-view";
-import { Toolbox } from "./toolbox";
 import { isSilence, noticeOf } from "./trouble";
 import { Writer } from "./writer";
 
 export { loadReturning };
 
-const LOOK_AGAIN_MS = 3000;
-
 export class Section {
   readonly #site: Site;
   readonly #stay: RoomStay;
   readonly #thread = new ThreadSync();
-  readonly #tools: Toolbox;
   readonly #view: ThreadView;
   readonly #writer: Writer;
   readonly #connector: Connector;
@@ -48,20 +44,14 @@ export class Section {
     this.#site = new Site(endpointOf(host), host.dataset.post ?? "");
     this.#stay = new RoomStay(this.#site);
     const loadEarlier = () => this.#loadEarlier();
-    const changer = {
-      edit: (id: string, text: string) =>
-        this.#change(async (chat) => this.#edited(await chat.edit(id, text))),
-      remove: (id: string) => this.#change(async (chat) => chat.remove(id).then(() => this.#removed(id))),
-    };
-    this.#tools = new Toolbox(changer, () => view.entries);
-    const view: ThreadView = new ThreadView(loadEarlier, this.#tools);
+    const view = new ThreadView(loadEarlier);
     const now = () => this.#connector.chat?.now ?? null;
     view.now = () => now() ?? new Date();
     const writer = new Writer(this.#desk());
     const form = writer.form.element;
     this.#view = view;
     this.#writer = writer;
-    this.#reader = new Reader(view, writer, this.#tools, now);
+    this.#reader = new Reader(view, writer, now);
     this.#news = new PageNews(host, (id) => view.articleOf(id));
     this.#connector = new Connector(this.#site, newChat, this.#listener(), {
       stateChanged: (state) => this.#showState(state),
@@ -105,7 +95,6 @@ export class Section {
     this.#writer.stop();
     this.#reading.stop();
     this.#view.stopClock();
-    this.#tools.stop();
     return this.#connector.halt();
   }
 
@@ -176,7 +165,6 @@ export class Section {
     if (this.#reader.isKnownAgain) this.#stay.note(chat.connectionId);
     this.#writer.settle();
     this.#reading.live();
-    this.#tools.resume();
   }
 
   #showTrouble(error: unknown): void {
@@ -190,7 +178,7 @@ export class Section {
     if (isGone) this.#forgetThread();
     if (standing.isGone) return;
     // The status tells of a broken line; while a thread is on the page, no more needs to be said.
-    if (isSilence(error) && !(error instanceof MissingError) && this.#thread.hasLoaded) return;
+    if (isSilence(error) && !missingOf(error) && this.#thread.hasLoaded) return;
     const keepText = standing.isRefused && this.#writer.hasContent ? ` ${strings.keepText}` : "";
     this.#frame.notice = noticeOf(error) + keepText;
   }
@@ -259,13 +247,13 @@ export class Section {
 
   #liveChat(): Chat {
     const chat = this.#connector.liveChat;
-    if (!chat) throw new LineError("There is no connection.", false);
+    if (!chat) throw noLine();
     return chat;
   }
 
   // What the reader wrote
 
-  /** What the delivery of comments needs. */
+  /** What it takes to write needs. */
   #desk(): Desk {
     return {
       liveChat: () => this.#connector.liveChat,
@@ -286,21 +274,12 @@ export class Section {
         this.#thread.add(message);
         this.#reading.render(() => this.#news.tell("posted", message));
       },
+      edited: (message) => this.#edited(message),
+      removed: (id) => this.#removed(id),
+      equip: (tools) => {
+        this.#view.tools = tools;
+      },
     };
-  }
-
-  /** Change a comment, here too; what the line broke off is tried again when there is one. */
-  async #change(change: (chat: Chat) => Promise<void>): Promise<void> {
-    try {
-      await change(this.#liveChat());
-    } catch (error) {
-      if (error instanceof LineError) setTimeout(() => this.#resumeChanges(), LOOK_AGAIN_MS);
-      throw error;
-    }
-  }
-
-  #resumeChanges(): void {
-    if (this.#connector.liveChat) this.#tools.resume();
   }
 }
 

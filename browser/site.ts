@@ -10,25 +10,13 @@ export interface Visitor {
   readonly isPersistent: boolean;
 }
 
-export interface Limits {
-  readonly messageChars: number;
-  readonly nameChars: number;
-  readonly pageSize: number;
-  /** For how long one's own comments can be changed; 0: not at all. */
-  readonly editWindowMs: number;
-  /** `null` where nothing can be attached. */
-  readonly files: FileLimits | null;
-}
-
-export interface FileLimits {
-  /** In one comment. */
-  readonly most: number;
-  /** In one file; `null` if nobody said. */
-  readonly bytes: number | null;
-  /** In one image. */
-  readonly pixels: number | null;
-  /** MIME types; `null` for any. */
-  readonly types: readonly string[] | null;
+/** Limits as the site says them (views.py); what only writers need of them is read by limits.ts. */
+export interface SaidLimits {
+  /** The SDK accepts pages of 1 to 100 (connection.js:getChatroomHistory). */
+  readonly page_size?: number;
+  /** How many files fit into one comment. */
+  readonly files?: number;
+  readonly [name: string]: unknown;
 }
 
 export type SdkSource = "bundled" | "widget";
@@ -50,7 +38,7 @@ export interface Access {
    */
   readonly ticket: string | null;
   readonly visitor: Visitor;
-  readonly limits: Limits;
+  readonly limits: SaidLimits;
 }
 
 /** Name the chatroom as no other one is named that this browser may know. */
@@ -80,7 +68,7 @@ export type SiteErrorKind =
   | "no-room"
   | "not-set-up";
 
-/** The site did not do what was asked; all but those in `LASTING` may pass by themselves. */
+/** The site did not do what was asked; all but those in `LASTING` may pass by themselves. The message is the site's own. */
 export class SiteError extends Error {
   override readonly name = "SiteError";
   readonly kind: SiteErrorKind;
@@ -138,14 +126,10 @@ export class Site {
     const answer = await this.#ask("join", body, signal);
     this.#wasNotLetIn = false;
     if (answer.state === "preparing") {
-      throw new SiteError(
-        "preparing",
-        "The comments are being prepared.",
-        toMs(answer.retry_after_s) ?? 1000,
-      );
+      throw new SiteError("preparing", "", toMs(answer.retry_after_s) ?? 1000);
     }
     if (answer.state === "gone") {
-      throw new SiteError("gone", "There is no chatroom for this reader.", toMs(answer.retry_after_s));
+      throw new SiteError("gone", "", toMs(answer.retry_after_s));
     }
     if (typeof answer.chatroom_id !== "string" || typeof answer.api_url !== "string") throw nonsense();
     this.#isTicketRefused = false;
@@ -160,7 +144,7 @@ export class Site {
       chatroomId: answer.chatroom_id,
       ticket: textOrNull(answer.ticket),
       visitor: visitorFrom(answer.visitor),
-      limits: limitsFrom(answer.limits),
+      limits: answer.limits ?? {},
     };
   }
 
@@ -199,7 +183,7 @@ export class Site {
       return await post(`${this.#endpoint}/${view}`, text, read, { timeoutMs: TIMEOUT_MS, signal });
     } catch (error) {
       if (error instanceof SiteError) throw error;
-      throw new SiteError("unreachable", "The site cannot be reached.");
+      throw new SiteError("unreachable", "");
     }
   }
 }
@@ -244,7 +228,7 @@ async function read(answer: Response): Promise<Json> {
   const retryAfterMs = toMs(body?.retry_after_s) ?? toMs(answer.headers.get("Retry-After"));
   if (body?.error === "no_hub") throw new SiteError("not-set-up", message);
   if (body?.error === "no_room") throw new SiteError("no-room", message);
-  if (answer.status === 422) throw new SiteError("bad-name", message || "This name cannot be used.");
+  if (answer.status === 422) throw new SiteError("bad-name", message);
   if (isFinal(answer.status)) throw new SiteError("refused", message);
   throw new SiteError("unavailable", message, retryAfterMs);
 }
@@ -272,7 +256,7 @@ function absolute(url: string): string {
   }
 }
 
-const nonsense = () => new SiteError("unavailable", "The site's answer cannot be understood.");
+const nonsense = () => new SiteError("unavailable", "");
 
 function toMs(seconds: unknown): number | null {
   const value = Number(seconds ?? Number.NaN);
@@ -293,31 +277,3 @@ function visitorFrom(data: Json | undefined): Visitor {
 }
 
 const textOrNull = (value: unknown): string | null => (typeof value === "string" ? value : null);
-
-function limitsFrom(data: Json | undefined): Limits {
-  return {
-    messageChars: positive(data?.message_chars, 10_000),
-    nameChars: positive(data?.name_chars, 80),
-    // The SDK accepts pages of 1 to 100 (connection.js:getChatroomHistory).
-    pageSize: Math.min(positive(data?.page_size, 30), 100),
-    editWindowMs: positive(data?.edit_window_s, 0) * 1000,
-    files: fileLimitsFrom(data),
-  };
-}
-
-function fileLimitsFrom(data: Json | undefined): FileLimits | null {
-  const most = positive(data?.files, 0);
-  const types: unknown = data?.file_types;
-  return most
-    ? {
-        most,
-        bytes: positive(data?.file_bytes, 0) || null,
-        pixels: positive(data?.image_pixels, 0) || null,
-        types: Array.isArray(types) ? types.map(String) : null,
-      }
-    : null;
-}
-
-function positive(value: unknown, fallback: number): number {
-  return typeof value === "number" && value >= 1 ? Math.floor(value) : fallback;
-}

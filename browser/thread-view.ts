@@ -5,7 +5,7 @@ import { focusQuietly, make } from "./dom";
 import { formatAge, formatFully, strings } from "./i18n";
 import { loadAids } from "./load-aids";
 import { managerBadge, whisperMark } from "./marks";
-import { toNodes } from "./prose";
+import { isRich } from "./rich-text";
 import type { SharedFile, ThreadMessage, ThreadState } from "./thread-state";
 
 const TONES = 8;
@@ -21,7 +21,7 @@ export interface ArticleTools {
   detach(id: string): boolean;
 }
 
-export interface Entry {
+interface Entry {
   readonly message: ThreadMessage;
   readonly article: HTMLElement;
 }
@@ -40,7 +40,7 @@ export class ThreadView {
   readonly #entries = new Map<string, Entry>();
   /** What the site has put on the page, by the ids of its elements, until it is known what the thread is. */
   readonly #rendered = new Map<string, Element>();
-  readonly #tools: ArticleTools;
+  #tools: ArticleTools | null = null;
   #selfId: string | null = null;
   #isCoarse = false;
   #hasAids = false;
@@ -48,8 +48,7 @@ export class ThreadView {
   #quiet: ReturnType<typeof setTimeout> | undefined;
 
   /** @param loadEarlier Fetches the page before the oldest message, and renders it. */
-  constructor(loadEarlier: () => Promise<void>, tools: ArticleTools) {
-    this.#tools = tools;
+  constructor(loadEarlier: () => Promise<void>) {
     this.element = make(
       "div",
       { class: "chatix-thread" },
@@ -96,12 +95,19 @@ export class ThreadView {
     return this.#entries.get(id)?.article;
   }
 
-  /** All comments that are on the page. */
-  get entries(): Iterable<Entry> {
-    return this.#entries.values();
+  /** Whether a comment is on the page with this text. */
+  shows(message: ThreadMessage): boolean {
+    const article = this.#entries.get(message.id)?.article ?? this.#rendered.get(elementId(message));
+    return article?.querySelector(".chatix-text")?.textContent === message.text;
   }
 
-  /** The next `render` draws all comments anew: it can do better than before. */
+  /** Have these put under all comments, and under those that come. */
+  set tools(tools: ArticleTools) {
+    this.#tools = tools;
+    for (const { message, article } of this.#entries.values()) tools.attach(article, message);
+  }
+
+  /** The next `render` draws anew what it can draw better than before. */
   redraw(): void {
     this.#isCoarse = true;
   }
@@ -116,7 +122,7 @@ export class ThreadView {
     for (const [id, { article }] of this.#entries) {
       if (wanted.has(id)) continue;
       this.#entries.delete(id);
-      if (this.#tools.detach(id)) article.classList.add("chatix-gone");
+      if (this.#tools?.detach(id)) article.classList.add("chatix-gone");
       else this.#remove(article);
     }
     const wantedHere = new Set(state.messages.map(elementId));
@@ -168,13 +174,13 @@ export class ThreadView {
 
   #articleFor(message: ThreadMessage): HTMLElement {
     const known = this.#entries.get(message.id);
-    if (known?.message === message && !this.#isCoarse) return known.article;
+    if (known?.message === message && !(this.#isCoarse && isRich(message))) return known.article;
     const article = known?.article ?? this.#take(elementId(message)) ?? newArticle(message);
     this.#entries.set(message.id, { message, article });
-    fillArticle(article, message);
+    fillArticle(article, message, this.#isCoarse);
     loadAids.loaded?.foldIfTall(article, message.file ? "" : message.text);
     this.#fillByline(article, message);
-    this.#tools.attach(article, message);
+    this.#tools?.attach(article, message);
     return article;
   }
 
@@ -276,21 +282,25 @@ function skipGone(article: Element | null): Element | null {
   return article?.classList.contains("chatix-gone") ? skipGone(article.nextElementSibling) : article;
 }
 
-function fillArticle(article: HTMLElement, message: ThreadMessage): void {
+/** Text that is there already stays as it is, with the links that the site has made in it. */
+function fillArticle(article: HTMLElement, message: ThreadMessage, isCoarse: boolean): void {
   article.classList.toggle("chatix-whisper", message.isWhisper);
   const avatar = article.querySelector<HTMLElement>(".chatix-avatar");
   if (avatar) {
     avatar.textContent = initialOf(authorOf(message));
     avatar.dataset.tone = String(toneOf(message.senderId));
   }
-  article
-    .querySelector(".chatix-text")
-    ?.replaceChildren(message.file ? nodeOf(message.file) : toNodes(message.text, document));
+  const body = article.querySelector(".chatix-text");
+  const { file, text } = message;
+  if (file || isCoarse || body?.textContent !== text) body?.replaceChildren(contentOf(file, text));
 }
 
-/** Where it cannot be shown, it is named. */
-const nodeOf = (file: SharedFile): Node =>
-  loadAids.loaded?.fileNode(file) ?? make("bdi", {}, file.name ?? "");
+/** A file that cannot be shown is named, and links are text. */
+function contentOf(file: SharedFile | null, text: string): Node | string {
+  const aids = loadAids.loaded;
+  if (file) return aids?.fileNode(file) ?? make("bdi", {}, file.name ?? "");
+  return aids?.toNodes(text, document) ?? text;
+}
 
 const authorOf = (message: ThreadMessage): string => message.senderName?.trim() || strings.anonymous;
 

@@ -2,7 +2,7 @@
 
 import { isRefusal } from "./connector";
 import { strings } from "./i18n";
-import { LineError, MissingError } from "./sdk/chat";
+import { LineError, missingOf } from "./sdk/chat";
 import { SiteError } from "./site";
 
 /** Whether nobody said no, and nobody said anything else: the line is broken, or the site is away. */
@@ -12,11 +12,6 @@ export const isSilence = (error: unknown): boolean =>
 /** What to say of a connection that does not come about. */
 export function noticeOf(error: unknown): string {
   // What the site says is for readers; a chat service speaks of chatrooms.
-  const said = error instanceof SiteError && !isSilence(error) ? error.message : "";
-  return said || strings[kindOf(error)];
-}
-
-function kindOf(error: unknown): "missing" | "refused" | "unavailable" {
-  if (error instanceof MissingError) return "missing";
-  return isRefusal(error) ? "refused" : "unavailable";
+  const said = error instanceof SiteError && !isSilence(error) ? error.message : missingOf(error)?.sentence;
+  return said || strings[isRefusal(error) ? "refused" : "unavailable"];
 }

@@ -4,10 +4,13 @@
  * That is, methods; functions that are put on an object, such as `this.onConnected = () => {}`; and what listens to the
  * hub on the SDK's own behalf, which does nothing but call these. It goes by names: a function stays if any code that
  * stays has its name in it, in whatever meaning. So no call can go wrong that is written out; one by a name that is put
- * together at run time could.
+ * together at run time could. Methods of the class that the SDK hands out are for those who use it: that others in it
+ * have the same names does not keep them.
  */
 
 import { parse } from "acorn";
+
+const HANDED_OUT = "ChatixCore";
 
 export const wordsIn = (text) => text.match(/[A-Za-z_$][\w$]*/g) ?? [];
 
@@ -18,7 +21,8 @@ export const wordsIn = (text) => text.match(/[A-Za-z_$][\w$]*/g) ?? [];
  */
 export function reachedNames(text, used) {
   let waiting = functionsIn(text);
-  const live = new Set([...used, ...wordsIn(without(text, waiting))]);
+  const handedOut = [...used].map((word) => `${HANDED_OUT}.${word}`);
+  const live = new Set([...used, ...handedOut, ...wordsIn(without(text, waiting))]);
   for (;;) {
     const reached = waiting.filter(({ name }) => live.has(name));
     if (reached.length === 0) return live;
@@ -36,24 +40,26 @@ export function withoutUnused(text, reached) {
 /** What can be left out, in its order; `name` is `null` for what nobody can ask for. */
 function functionsIn(text) {
   const found = [];
-  visit(parse(text, { ecmaVersion: "latest", sourceType: "module" }), found);
+  visit(parse(text, { ecmaVersion: "latest", sourceType: "module" }), "", found);
   return found;
 }
 
-function visit(node, found) {
-  if (Array.isArray(node)) for (const one of node) visit(one, found);
+/** @param prefix What the names of methods begin with. */
+function visit(node, prefix, found) {
+  if (Array.isArray(node)) for (const one of node) visit(one, prefix, found);
   if (typeof node?.type !== "string") return;
-  const one = methodIn(node) ?? assignedIn(node) ?? listenerIn(node);
+  const one = methodIn(node, prefix) ?? assignedIn(node) ?? listenerIn(node);
   if (one) found.push({ ...one, start: node.start, end: node.end });
-  for (const child of Object.values(node)) visit(child, found);
+  const inside = node.id?.name === HANDED_OUT ? `${HANDED_OUT}.` : prefix;
+  for (const child of Object.values(node)) visit(child, inside, found);
 }
 
 const isFunction = ({ type }) => type === "FunctionExpression" || type === "ArrowFunctionExpression";
 
 /** By a plain name. */
-function methodIn({ type, kind, key, value }) {
+function methodIn({ type, kind, key, value }, prefix) {
   const isMethod = type === "MethodDefinition" && kind === "method" && key.type === "Identifier";
-  return isMethod ? { name: key.name, body: value } : null;
+  return isMethod ? { name: prefix + key.name, body: value } : null;
 }
 
 /** `this.chat.onConnected = () => {};` */

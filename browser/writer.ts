@@ -5,7 +5,7 @@
  */
 
 import { CommentForm } from "./comment-form";
-import type { Delivery, Desk } from "./delivery";
+import type { Delivery, Desk, Onlooker } from "./delivery";
 import { make } from "./dom";
 import { strings } from "./i18n";
 import { loadWriting } from "./load-writing";
@@ -26,6 +26,7 @@ export class Writer {
   /** The reader has pressed the button, and nobody has heard it. */
   #isPosted = false;
   #place: [Access, Visitor] | null = null;
+  #viewer: Onlooker | null = null;
 
   constructor(desk: Desk) {
     this.#desk = desk;
@@ -72,6 +73,12 @@ export class Writer {
     if (isManager) this.#want();
   }
 
+  /** Say for whom the thread is: under each comment is what this viewer may do with it, once that has come. */
+  set viewer(viewer: Onlooker) {
+    this.#viewer = viewer;
+    this.#delivery?.equip(viewer);
+  }
+
   /** There is nothing to post to: the reader gets back what waits. */
   giveBack(error: unknown): void {
     this.#delivery?.giveBack(error);
@@ -113,6 +120,7 @@ export class Writer {
     const delivery = new Delivery(this.#desk, this.form);
     this.#delivery = delivery;
     if (this.#place) delivery.open(...this.#place);
+    if (this.#viewer) delivery.equip(this.#viewer);
     delivery.begin(this.#isPosted);
     delivery.settle();
   }
@@ -129,7 +137,9 @@ export class Writer {
       this.#isPosted = false;
       this.#setWaiting(false);
     }
-    this.#note.textContent = this.#isPosted ? strings.willBePosted : strings.cannotWrite;
+    this.#note.textContent = this.#isPosted
+      ? strings.willBePosted
+      : `${strings.cannotWrite} ${strings.keepText}`;
     this.form.actions.before(this.#note);
   }
 

@@ -64,6 +64,7 @@ export const writingStrings = {
   fileNotPosted: (name: string, reason: string) => `${name}: ${reason}`,
   notUploaded: "This file could not be uploaded. Please try again.",
   emptyText: "Write something first.",
+  badName: "This name cannot be used.",
   emptyName: "Please give a name: it is shown beside your comment.",
   longText: (limit: number, length: number) =>
     `A comment has at most ${characters(limit)}; this one has ${formatNumber(length)}.`,

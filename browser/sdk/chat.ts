@@ -6,15 +6,14 @@
  */
 
 import type ChatixCore from "chatix-core/src/js/chatixcore.js";
-import { loadWriting } from "../load-writing";
-import type { Access, Admission } from "../site";
+import type { Access } from "../site";
 import type { Change, ThreadMessage, ThreadState } from "../thread-state";
 import { loadSdk } from "./load-sdk";
 import { chatUrl } from "./shims/api-base";
 import type { RestartableConnection } from "./shims/signalr";
-import type { UploadedFile } from "./upload";
-import type { Transfer } from "./upload-request";
 import type { Cursor } from "./wire";
+
+type BundledSdk = typeof import("./bundled-sdk");
 
 export const START_TIMEOUT_MS = 20_000;
 const ANSWER_TIMEOUT_MS = 15_000;
@@ -24,6 +23,10 @@ export class LineError extends Error {
   override readonly name = "LineError";
   /** Whether the call may have taken effect. */
   readonly mayHaveArrived: boolean;
+  /** Whether nobody was let in by the ticket that the site gave; the site can get another. */
+  declare readonly isTicketRefused?: true;
+  /** Where not time will help, but that something comes to the page. */
+  declare readonly missing?: Missing;
 
   constructor(message: string, mayHaveArrived: boolean) {
     super(message);
@@ -31,19 +34,20 @@ export class LineError extends Error {
   }
 }
 
-/** What the chat needs is not on the page, or cannot be used. Not time will help, but that it comes. */
-export class MissingError extends LineError {
+/** Something that the chat needs is not on the page, or cannot be used. */
+export interface Missing {
   /** Resolves when it has come; rejects when the signal says that nobody waits any more. */
   readonly untilItComes: (signal: AbortSignal) => Promise<void>;
-
-  constructor(message: string, untilItComes: (signal: AbortSignal) => Promise<void>) {
-    super(message, false);
-    this.untilItComes = untilItComes;
-  }
+  /** What to say of it to the reader. */
+  readonly sentence: string;
 }
 
-/** The service let nobody in by the ticket that the site gave; the site can get another. */
-export class TicketRefusedError extends LineError {}
+/** There is nothing to call; nothing was sent. */
+export const noLine = (): LineError => new LineError("There is no connection.", false);
+
+/** What the chat needs and the page has not; nothing where that is not the trouble. */
+export const missingOf = (error: unknown): Missing | undefined =>
+  (error as Partial<LineError> | null)?.missing;
 
 /** The service said no; its message is for the reader. */
 export class RefusedError extends Error {
@@ -107,7 +111,8 @@ export interface Changes {
 }
 
 /**
- * One visitor in one chatroom. Calls reject with LineError or RefusedError, and with nothing else.
+ * One visitor in one chatroom, to read along; posting.ts says what else. Calls reject with LineError or RefusedError,
+ * and with nothing else.
  *
  * How it connects is said for an SDK object of our own; a chat that has none says all of it anew.
  */
@@ -115,12 +120,12 @@ export abstract class Chat {
   /** Whether the service can list changes, and knows a repeated send by its client key. */
   abstract readonly isGapProof: boolean;
   protected readonly listener: ChatListener;
-  protected access: Access;
+  access: Access;
   /** The SDK object, once there is one. */
   protected sdk: ChatixCore | null = null;
   protected isGone = false;
   /** Loads the SDK where it is one of our own. */
-  protected readonly loadSdk = loadSdk;
+  protected readonly loadSdk: () => Promise<Pick<BundledSdk, "ChatixCore" | "setApiBase">> = loadSdk;
   /** What the service said before it closed the line: come again then, since others come, too. */
   protected comeAgainMs: number | undefined;
 
@@ -133,12 +138,6 @@ export abstract class Chat {
   get takesFiles(): boolean {
     return true;
   }
-
-  /** Whether it is the site that says who the visitor is. */
-  abstract readonly isVisitorOfSite: boolean;
-
-  /** Whether the visitor of the connection is the one that the site has admitted. */
-  abstract isOf(admission: Admission): boolean;
 
   /** The public id under which this visitor's messages appear. */
   abstract get selfId(): string | null;
@@ -156,21 +155,10 @@ export abstract class Chat {
     return null;
   }
 
-  /** Announce the visitor's name to the chat service, where the site cannot do it. */
-  abstract setName(name: string): Promise<void>;
-
   abstract history(beforeId: string | null, limit: number): Promise<HistoryPage>;
   abstract changes(cursor: Cursor | null): Promise<Changes>;
   /** Bring a thread up to date where changes cannot be listed. */
   async fillGaps(_state: ThreadState): Promise<void> {}
-
-  abstract send(text: string, clientKey: string): Promise<ThreadMessage>;
-  /** Send what only managers will see; for managers. */
-  abstract whisper(text: string, clientKey: string): Promise<ThreadMessage>;
-  abstract edit(messageId: string, text: string): Promise<ThreadMessage>;
-  abstract remove(messageId: string): Promise<void>;
-  /** Post what `upload` brought to the service; on our hub, posting it again finds the first message. */
-  abstract sendUploaded(uploaded: UploadedFile): Promise<ThreadMessage>;
 
   /** Get the SDK object; one of our own reads the browser's storage unless it is given an id. */
   protected abstract newCore(): Promise<ChatixCore>;
@@ -196,7 +184,7 @@ export abstract class Chat {
   }
 
   #throwIfGone(): void {
-    if (this.isGone) throw new LineError("The page has gone.", false);
+    if (this.isGone) throw noLine();
   }
 
   /** Make an SDK object of our own, which leads where the site says. */
@@ -210,7 +198,7 @@ export abstract class Chat {
   protected async connect(core: ChatixCore): Promise<void> {
     core.chat.sendPage = async () => {}; // Q24: address and title of the page are nobody's business
     const started = await startOrFail(core);
-    if (!started || !this.hub) throw new LineError("The chat service did not let us in.", false);
+    if (!started || !this.hub) throw noLine();
     this.hub.whenClosed(() => this.#closed());
   }
 
@@ -241,7 +229,7 @@ export abstract class Chat {
   /** Connect again after the line closed; what was registered on the SDK object stays. */
   async restart(access: Access): Promise<void> {
     const hub = this.hub;
-    if (!hub) throw new LineError("The chat was never started.", false);
+    if (!hub) throw noLine();
     this.access = access;
     if (access.ticket) {
       (await this.loadSdk()).setApiBase(access.websiteId, access.apiUrl);
@@ -285,21 +273,13 @@ export abstract class Chat {
     }
   }
 
-  /** Bring a file to the service, for `sendUploaded`. It takes as long as it takes, while something moves. */
-  async upload(file: File, transfer: Transfer): Promise<UploadedFile> {
-    if (!this.isConnected) throw new LineError("There is no connection.", false);
-    const { uploadFile } = await loadWriting().catch(rethrowAsLineError);
-    // The line was let in once and stays; for each upload the ticket is looked at. A new line has a new one.
-    return uploadFile(this.core, file, this.access.chatroomId, transfer, () => void this.drop());
-  }
-
   /** Give up a line that seems dead; `restart` may follow. */
   async drop(): Promise<void> {
     await this.hub?.stop().catch(ignore);
   }
 
-  protected get core(): ChatixCore {
-    if (!this.sdk) throw new LineError("The chat was never started.", false);
+  get core(): ChatixCore {
+    if (!this.sdk) throw noLine();
     return this.sdk;
   }
 
@@ -310,7 +290,7 @@ export abstract class Chat {
   /** Make a call that is answered or fails within a time, with one of our two errors. */
   protected async call<T>(action: () => Promise<T>): Promise<T> {
     // Q17: the client refuses by itself while it is not connected; nothing was sent then.
-    if (!this.isConnected) throw new LineError("There is no connection.", false);
+    if (!this.isConnected) throw noLine();
     return this.answered(action(), ANSWER_TIMEOUT_MS);
   }
 
@@ -326,12 +306,8 @@ export abstract class Chat {
 
   /** Q16: neither the SDK nor its client ever gives up waiting. */
   protected async answered<T>(answer: Promise<T>, timeoutMs: number): Promise<T> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const silence = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new LineError("The chat service does not answer.", true)), timeoutMs);
-    });
     try {
-      return await Promise.race([answer, silence]);
+      return await within(timeoutMs, answer);
     } catch (error) {
       if (error instanceof LineError) {
         void this.drop();
@@ -339,9 +315,20 @@ export abstract class Chat {
       }
       const message = error instanceof Error ? error.message : String(error);
       throw (await this.wasRefused()) ? refusal(message) : new LineError(message, true);
-    } finally {
-      clearTimeout(timer);
     }
+  }
+}
+
+/** Settle as an answer does; or reject with LineError when it takes too long. */
+export async function within<T>(timeoutMs: number, answer: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const silence = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new LineError("The chat service does not answer.", true)), timeoutMs);
+  });
+  try {
+    return await Promise.race([answer, silence]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

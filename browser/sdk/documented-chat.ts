@@ -1,9 +1,13 @@
 import type ChatixCore from "chatix-core/src/js/chatixcore.js";
 import type { SdkMessage } from "chatix-core/src/js/chatixcore.js";
+import { loadWriting } from "../load-writing";
+import type { Admission } from "../site";
 import type { ThreadMessage, ThreadState } from "../thread-state";
-import { type Changes, Chat, guarded, type HistoryPage, RefusedError } from "./chat";
+import { type Changes, Chat, guarded, type HistoryPage, RefusedError, rethrowAsLineError } from "./chat";
 import { comparePages } from "./compare-pages";
+import type { Posting } from "./posting";
 import type { UploadedFile } from "./upload";
+import type { Transfer } from "./upload-request";
 import { fileFrom, type Json, MANAGER_FLAG } from "./wire";
 
 /** Callbacks of the SDK that tell what happens in a chatroom. */
@@ -18,7 +22,9 @@ export type RoomHandlers = Pick<
 >;
 
 /** A chat by what the SDK documents, and no more. */
-export abstract class DocumentedChat extends Chat {
+export abstract class DocumentedChat extends Chat implements Posting {
+  abstract readonly isVisitorOfSite: boolean;
+  abstract isOf(admission: Admission): boolean;
   override readonly isGapProof = false;
   readonly #names = new Map<string, Promise<string | null>>();
   #managers: Promise<Map<string, string | null>> | null = null;
@@ -34,7 +40,7 @@ export abstract class DocumentedChat extends Chat {
   }
 
   /** Q21: `setName` is awaited by the SDK, `setVisitor` is not. */
-  override async setName(name: string): Promise<void> {
+  async announce(name: string): Promise<void> {
     const before = this.selfName;
     if (before === name) return;
     try {
@@ -61,24 +67,29 @@ export abstract class DocumentedChat extends Chat {
     throw new RefusedError("This service has no list of changes.");
   }
 
-  override async whisper(): Promise<never> {
+  async whisper(): Promise<never> {
     throw new RefusedError("This service has no whispers for pages.");
   }
 
-  override async edit(): Promise<never> {
+  async edit(): Promise<never> {
     throw new RefusedError("This service lets nobody change what was posted.");
   }
 
-  override async remove(): Promise<never> {
+  async remove(): Promise<never> {
     throw new RefusedError("This service lets nobody change what was posted.");
   }
 
-  override async sendUploaded({ draft }: UploadedFile): Promise<ThreadMessage> {
+  async upload(file: File, transfer: Transfer): Promise<UploadedFile> {
+    const { uploadBySdk } = await loadWriting().catch(rethrowAsLineError);
+    return uploadBySdk(this, file, transfer);
+  }
+
+  async sendUploaded({ draft }: UploadedFile): Promise<ThreadMessage> {
     const { connection } = this.core.chat;
     return this.#named(await this.call(() => connection.sendChatroomMessage(draft, this.access.chatroomId)));
   }
 
-  override async send(text: string): Promise<ThreadMessage> {
+  async send(text: string): Promise<ThreadMessage> {
     // Q2: the text comes first, whatever the README says.
     const stored = await this.call(() => this.core.sendChatroomTextMessage(text, this.access.chatroomId));
     return this.#named(stored);

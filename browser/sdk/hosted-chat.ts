@@ -1,8 +1,9 @@
 import type ChatixCore from "chatix-core/src/js/chatixcore.js";
 import type { Access, Admission } from "../site";
 import { findLocks } from "../storage";
-import { LineError, TicketRefusedError } from "./chat";
+import { LineError } from "./chat";
 import { DocumentedChat } from "./documented-chat";
+import { TicketRefusedError } from "./hosted-errors";
 import { loadSdk } from "./load-sdk";
 
 /** Where the SDK keeps its visitor id. */
@@ -20,9 +21,9 @@ const invalidTickets = new Set<string>();
  * Whoever is signed in or has taken part has an id from the site; others have one that the SDK asks for.
  */
 export class HostedChat extends DocumentedChat {
-  override readonly isVisitorOfSite = true;
+  readonly isVisitorOfSite = true;
 
-  override isOf({ ticket }: Admission): boolean {
+  isOf({ ticket }: Admission): boolean {
     return ticket === this.access.ticket;
   }
 

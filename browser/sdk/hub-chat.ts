@@ -1,9 +1,6 @@
 import type ChatixCore from "chatix-core/src/js/chatixcore.js";
-import type { Admission } from "../site";
-import type { ThreadMessage } from "../thread-state";
-import { type Changes, Chat, guarded, type HistoryPage, RefusedError } from "./chat";
+import { type Changes, Chat, guarded, type HistoryPage } from "./chat";
 import { loadHubSdk } from "./hub-sdk";
-import type { UploadedFile } from "./upload";
 import { type Cursor, changeFrom, fromUnix, type Json, listOf, messageFrom, numberOrNull } from "./wire";
 
 /**
@@ -13,15 +10,10 @@ import { type Cursor, changeFrom, fromUnix, type Json, listOf, messageFrom, numb
  */
 export class HubChat extends Chat {
   override readonly isGapProof = true;
-  override readonly isVisitorOfSite = true;
   protected override readonly loadSdk = loadHubSdk;
   #isManager = false;
   /** The hub's time, and when it was asked for by a clock that nobody sets: too late rather than too early. */
   #clock: { readonly hubMs: number; readonly askedAt: number } | null = null;
-
-  override isOf({ visitor }: Admission): boolean {
-    return visitor.id === this.selfId;
-  }
 
   override get selfId(): string | null {
     return this.access.visitor.id;
@@ -39,9 +31,6 @@ export class HubChat extends Chat {
     const clock = this.#clock;
     return clock && new Date(clock.hubMs + performance.now() - clock.askedAt);
   }
-
-  /** The site announces names to our hub (take part). */
-  override async setName(): Promise<void> {}
 
   override async history(beforeId: string | null, limit: number): Promise<HistoryPage> {
     const answer = await this.#read("GetChatroomHistory", this.access.chatroomId, beforeId, limit);
@@ -61,38 +50,6 @@ export class HubChat extends Chat {
       hasMore: answer?.has_more === true,
       total: numberOrNull(answer?.total),
     };
-  }
-
-  override async send(text: string, clientKey: string): Promise<ThreadMessage> {
-    return this.#save({ type: 0, content: text, uuid: clientKey });
-  }
-
-  /** A method of its own: whatever goes wrong, a whisper is never posted for all. */
-  override async whisper(text: string, clientKey: string): Promise<ThreadMessage> {
-    return this.#stored("SendChatroomWhisper", text, this.access.chatroomId, clientKey);
-  }
-
-  override async edit(messageId: string, text: string): Promise<ThreadMessage> {
-    return this.#stored("UpdateChatroomMessage", messageId, text, this.access.chatroomId);
-  }
-
-  override async remove(messageId: string): Promise<void> {
-    await this.#invoke("DeleteChatroomMessage", messageId, this.access.chatroomId);
-  }
-
-  /** The URL is the key by which the hub knows a repetition. */
-  override async sendUploaded({ draft }: UploadedFile): Promise<ThreadMessage> {
-    return this.#save(draft);
-  }
-
-  #save(draft: object): Promise<ThreadMessage> {
-    return this.#stored("SaveChatroomMessage", draft, this.access.chatroomId);
-  }
-
-  async #stored(method: string, ...parameters: unknown[]): Promise<ThreadMessage> {
-    const message = messageFrom(await this.#invoke(method, ...parameters));
-    if (!message) throw new RefusedError("The chat service's answer cannot be understood.");
-    return message;
   }
 
   /** With a ticket given, the SDK neither reads nor writes the browser's storage (Q27). */
@@ -151,14 +108,15 @@ export class HubChat extends Chat {
    */
   async #read(method: string, ...parameters: unknown[]): Promise<Json | null> {
     const askedAt = performance.now();
-    const answer = await this.#invoke(method, ...parameters);
+    const answer = await this.invoke(method, ...parameters);
     if (typeof answer?.is_closed === "boolean") this.listener.closedChanged(answer.is_closed);
     if (typeof answer?.now === "number") this.#clock = { hubMs: fromUnix(answer.now).getTime(), askedAt };
     this.#isManager = answer?.is_manager === true;
     return answer;
   }
 
-  #invoke(method: string, ...parameters: unknown[]): Promise<Json | null> {
+  /** Call a method of the hub. */
+  invoke(method: string, ...parameters: unknown[]): Promise<Json | null> {
     return this.call(async () => ((await this.hub?.invoke(method, ...parameters)) ?? null) as Json | null);
   }
 }

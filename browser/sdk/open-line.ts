@@ -21,9 +21,9 @@ export async function openLine(
   const { connectionId, webSocketUrl } = await negotiate(hubUrl, signal);
   signal.throwIfAborted();
   if (webSocketUrl) {
-    const line = new WebSocketLine(webSocketUrl, connectionId, events);
+    const line = new WebSocketLine(webSocketUrl, connectionId, events, signal);
     try {
-      await readyUnlessAborted(line, signal);
+      await line.ready;
       return line;
     } catch (error) {
       if (signal.aborted || hasHadWebSocket || line.hasOpened) throw error;
@@ -32,14 +32,4 @@ export async function openLine(
   const { openByFullClient } = await loadFullClient();
   signal.throwIfAborted();
   return openByFullClient(hubUrl, !webSocketUrl, methods, events, signal);
-}
-
-async function readyUnlessAborted(line: WebSocketLine, signal: AbortSignal): Promise<void> {
-  const stop = () => void line.stop();
-  signal.addEventListener("abort", stop);
-  try {
-    await line.ready;
-  } finally {
-    signal.removeEventListener("abort", stop);
-  }
 }

@@ -5,7 +5,7 @@
  */
 
 import type ChatixCore from "chatix-core/src/js/chatixcore.js";
-import { MissingError } from "./chat";
+import { MissingError } from "./hosted-errors";
 
 /** What of the SDK's documented calls the section cannot do without; 0.1.x has not all of them. */
 const NEEDED_CALLS = [

@@ -47,8 +47,11 @@ export class WebSocketLine implements Line {
   #silence: ReturnType<typeof setTimeout> | undefined;
   #ping: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param url With the token of the negotiated connection in it. */
-  constructor(url: string, connectionId: string | null, events: LineEvents) {
+  /**
+   * @param url With the token of the negotiated connection in it.
+   * @param signal Says that the line is not wanted any more.
+   */
+  constructor(url: string, connectionId: string | null, events: LineEvents, signal: AbortSignal) {
     this.connectionId = connectionId;
     this.#events = events;
     this.ready = new Promise((resolve, reject) => {
@@ -62,7 +65,8 @@ export class WebSocketLine implements Line {
       this.#send({ protocol: "json", version: 1 });
     };
     socket.onmessage = ({ data }) => this.#receive(data);
-    socket.onclose = socket.onerror = () => this.#end(new Error("The WebSocket was closed."));
+    socket.onclose = socket.onerror = () => this.#end(new Error("The connection was closed."));
+    signal.addEventListener("abort", () => this.#end());
     this.#expectWithin(OPEN_TIMEOUT_MS);
   }
 

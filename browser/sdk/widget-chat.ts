@@ -1,8 +1,9 @@
 import type ChatixCore from "chatix-core/src/js/chatixcore.js";
 import type { Access } from "../site";
 import { hearAlso } from "./callbacks";
-import { LineError, MissingError, RefusedError, START_TIMEOUT_MS } from "./chat";
+import { LineError, RefusedError, START_TIMEOUT_MS } from "./chat";
 import { DocumentedChat } from "./documented-chat";
+import { MissingError } from "./hosted-errors";
 import {
   findHub,
   hasSignOfLife,
@@ -34,7 +35,7 @@ const hints = new Set<string>();
  * joined and left, and the visitor's name is changed only when the reader posts under it.
  */
 export class WidgetChat extends DocumentedChat {
-  override readonly isVisitorOfSite = false;
+  readonly isVisitorOfSite = false;
   readonly #going = new AbortController();
   #releases: (() => void)[] = [];
   /** The connection whose end is news for us; `null` also where the widget hides it. */
@@ -60,7 +61,7 @@ export class WidgetChat extends DocumentedChat {
     return whileWanted(super.upload(file, transfer), [transfer.signal, this.#line.signal], longestMs);
   }
 
-  override isOf(): boolean {
+  isOf(): boolean {
     return true;
   }
 

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { Attachments } from "../../browser/attachments";
 import { CommentForm } from "../../browser/comment-form";
-import type { FileLimits } from "../../browser/site";
+import type { FileLimits } from "../../browser/limits";
 
 const limits: FileLimits = { most: 3, bytes: 1000, pixels: 100, types: ["text/plain", "image/png"] };
 

@@ -8,6 +8,7 @@ import {
   RefusedError,
 } from "../../browser/sdk/chat";
 import { newChat } from "../../browser/sdk/new-chat";
+import { postingOf } from "../../browser/sdk/posting";
 import type { Access } from "../../browser/site";
 import { API_URL, FakeHub, FakeSocket } from "./fake-hub";
 import { loadParts } from "./parts";
@@ -23,7 +24,7 @@ const hubAccess: Access = {
   chatroomId: "room-1",
   ticket: "ticket-1",
   visitor: { id: "me", name: "Robin", isManager: false, isSignedIn: false, isPersistent: true },
-  limits: { messageChars: 100, nameChars: 20, pageSize: 3, editWindowMs: 0, files: null },
+  limits: { page_size: 3 },
 };
 const hostedAccess: Access = { ...hubAccess, mode: "hosted", websiteId: "site", ticket: null };
 
@@ -146,25 +147,29 @@ describe("on our own hub", () => {
 
   test("sends text with the client key, and takes the stored message for the answer", async () => {
     const chat = await started();
-    const message = await chat.send("hello", "key-1");
+    const message = await postingOf(chat).send("hello", "key-1");
     expect(message).toMatchObject({ id: "m1", text: "hello", senderId: "me" });
     expect(hub.callsOf("SaveChatroomMessage")).toEqual([
       [{ type: 0, content: "hello", uuid: "key-1" }, "room-1"],
     ]);
-    expect((await chat.send("hello", "key-1")).id).toBe("m1");
+    expect((await postingOf(chat).send("hello", "key-1")).id).toBe("m1");
     expect(hub.messages).toHaveLength(1);
   });
 
   test("whispers, edits and deletes by methods of our hub", async () => {
     hub.isManager = true;
     const chat = await started();
-    const whisper = await chat.whisper("Psst", "key-1");
+    const whisper = await postingOf(chat).whisper("Psst", "key-1");
     expect(whisper).toMatchObject({ id: "m1", text: "Psst", isWhisper: true });
     expect(hub.callsOf("SendChatroomWhisper")).toEqual([["Psst", "room-1", "key-1"]]);
-    expect(await chat.edit("m1", "Psst!")).toMatchObject({ id: "m1", text: "Psst!", isWhisper: true });
-    await chat.remove("m1");
+    expect(await postingOf(chat).edit("m1", "Psst!")).toMatchObject({
+      id: "m1",
+      text: "Psst!",
+      isWhisper: true,
+    });
+    await postingOf(chat).remove("m1");
     expect(hub.messages).toEqual([]);
-    await expect(chat.remove("m1")).rejects.toThrow("There is no such message.");
+    await expect(postingOf(chat).remove("m1")).rejects.toThrow("There is no such message.");
     expect(hub.callsOf("SaveChatroomMessage")).toEqual([]);
   });
 
@@ -247,14 +252,18 @@ describe("on our own hub", () => {
 
   test("what the hub refuses is told in its words", async () => {
     const chat = await started();
-    await expect(chat.send("forbidden", "k")).rejects.toThrow(new RefusedError("This cannot be posted."));
+    await expect(postingOf(chat).send("forbidden", "k")).rejects.toThrow(
+      new RefusedError("This cannot be posted."),
+    );
   });
 
   test("who is too early is told when to come again", async () => {
     const sentence = "There were too many comments in a short time. Please try again in 12 seconds.";
     const chat = await started();
     hub.failures.push({ target: "SaveChatroomMessage", message: sentence });
-    const error = await chat.send("again", "k").catch((caught) => caught);
+    const error = await postingOf(chat)
+      .send("again", "k")
+      .catch((caught) => caught);
     expect(error).toBeInstanceOf(BusyError);
     expect(error).toMatchObject({ message: sentence, retryAfterMs: 12_000 });
   });
@@ -271,7 +280,7 @@ describe("on our own hub", () => {
   test("an answer that never comes ends the connection (Q16)", async () => {
     const chat = await started();
     hub.isSilent = true;
-    const sending = chat.send("hello?", "k");
+    const sending = postingOf(chat).send("hello?", "k");
     const failure = expect(sending).rejects.toMatchObject({ name: "LineError", mayHaveArrived: true });
     await vi.advanceTimersByTimeAsync(15_000);
     await failure;
@@ -282,8 +291,14 @@ describe("on our own hub", () => {
   test("a line that breaks under a call may have carried it; a call without a line has not (Q17)", async () => {
     const chat = await started();
     hub.losesAnswers = true;
-    await expect(chat.send("hello", "k")).rejects.toMatchObject({ name: "LineError", mayHaveArrived: true });
-    await expect(chat.send("hello", "k")).rejects.toMatchObject({ name: "LineError", mayHaveArrived: false });
+    await expect(postingOf(chat).send("hello", "k")).rejects.toMatchObject({
+      name: "LineError",
+      mayHaveArrived: true,
+    });
+    await expect(postingOf(chat).send("hello", "k")).rejects.toMatchObject({
+      name: "LineError",
+      mayHaveArrived: false,
+    });
     expect(hub.messages).toHaveLength(1);
   });
 
@@ -428,10 +443,10 @@ describe("on the hosted service", () => {
 
   test("announces the guest's name once (Q21) and sends the text first (Q2)", async () => {
     const chat = await started(hostedAccess);
-    await chat.setName("Robin");
-    await chat.setName("Robin");
+    await postingOf(chat).announce("Robin");
+    await postingOf(chat).announce("Robin");
     expect(hub.callsOf("SaveVisitorInfo")).toHaveLength(1);
-    const message = await chat.send("hello", "ignored");
+    const message = await postingOf(chat).send("hello", "ignored");
     expect(message).toMatchObject({ text: "hello", senderId: "fresh-id", senderName: "Robin" });
     expect(hub.callsOf("SaveChatroomMessage")[0]?.[1]).toBe("room-1");
   });

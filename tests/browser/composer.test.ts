@@ -6,11 +6,12 @@ import type { Visitor } from "../../browser/site";
 
 const guest: Visitor = { id: "me", name: null, isManager: false, isSignedIn: false, isPersistent: false };
 const limits = {
-  messageChars: 10,
-  nameChars: 20,
-  pageSize: 3,
-  editWindowMs: 0,
-  files: { most: 2, bytes: 10, pixels: 100, types: ["text/plain", "image/png"] },
+  message_chars: 10,
+  name_chars: 20,
+  files: 2,
+  file_bytes: 10,
+  image_pixels: 100,
+  file_types: ["text/plain", "image/png"],
 };
 
 let drafts: Draft[];
@@ -193,21 +194,21 @@ describe("files", () => {
     expect(composer.hasContent).toBe(false);
     form.mayPost = true;
     expect(control.hidden).toBe(false);
-    form.setVisitor(guest, { ...limits, files: null });
+    form.setVisitor(guest, { ...limits, files: 0 });
     expect(control.hidden).toBe(true);
   });
 
   test("and texts: what would be refused is said while it is written, once, and taken back when it fits", () => {
-    type("x".repeat(limits.messageChars + 1));
+    type("x".repeat(limits.message_chars + 1));
     const sentence = error();
     expect(sentence).toMatch(/^A comment has at most/);
-    type("x".repeat(limits.messageChars + 2));
+    type("x".repeat(limits.message_chars + 2));
     expect(error()).toBe(sentence);
     expect(textBox().getAttribute("aria-invalid")).toBe("true");
     expect(document.activeElement).not.toBe(textBox());
     type("fits");
     expect([error(), textBox().hasAttribute("aria-invalid")]).toEqual([null, false]);
-    nameBox().value = "R".repeat(limits.nameChars + 1);
+    nameBox().value = "R".repeat(limits.name_chars + 1);
     nameBox().dispatchEvent(new Event("input", { bubbles: true }));
     expect(error()).toMatch(/^A name has at most/);
   });
@@ -355,7 +356,7 @@ describe("whispers", () => {
   });
 
   test.each([
-    ["are not taken by this site", () => form.setVisitor(manager, { ...limits, files: null })],
+    ["are not taken by this site", () => form.setVisitor(manager, { ...limits, files: 0 })],
     [
       "would go to a closed thread",
       () => {

@@ -1,14 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Connector, isRefusal, type LineState, REST_AFTER_HIDDEN_MS } from "../../browser/connector";
-import {
-  BusyError,
-  type Chat,
-  type ChatListener,
-  GoneError,
-  LineError,
-  MissingError,
-  TicketRefusedError,
-} from "../../browser/sdk/chat";
+import { BusyError, type Chat, type ChatListener, GoneError, LineError } from "../../browser/sdk/chat";
+import { MissingError, TicketRefusedError } from "../../browser/sdk/hosted-errors";
 import { type Access, type Site, SiteError } from "../../browser/site";
 
 const access = { mode: "hub", chatroomId: "room" } as Access;

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from "vitest";
 import { foldIfTall } from "../../browser/fold";
-import { isTall } from "../../browser/tall";
+import { isTall } from "../../browser/rich-text";
 
 const TALL = "a line\n".repeat(31);
 

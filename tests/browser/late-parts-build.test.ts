@@ -15,7 +15,8 @@ test("what two parts take has one place in the section's list, whatever they cal
   const second = takeFromSection('class A{}import{Chat as n}from"section:browser/chat.ts";new n', taken);
   expect(first).toBe(`const{0:t,1:link,2:e}=${EXPORTS};t(e,link);`);
   expect(second).toBe(`const{2:n}=${EXPORTS};class A{}new n`);
-  expect(givingSection(taken).split("\n")).toEqual([
+  expect(givingSection(taken, "browser/sdk.ts").split("\n")).toEqual([
+    'import "./browser/sdk.ts";',
     'import { make as e0 } from "./browser/dom.ts";',
     'import { link as e1 } from "./browser/dom.ts";',
     'import { Chat as e2 } from "./browser/chat.ts";',

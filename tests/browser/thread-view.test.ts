@@ -20,7 +20,8 @@ beforeEach(() => {
   state = new ThreadState();
   kept = new Set();
   loadEarlier = async () => {};
-  view = new ThreadView(() => loadEarlier(), tools);
+  view = new ThreadView(() => loadEarlier());
+  view.tools = tools;
   document.body.replaceChildren(view.element);
 });
 

@@ -33,10 +33,11 @@ class HandSocket {
 
 const told = vi.fn();
 const closed = vi.fn();
+let going = new AbortController();
 const frame = (data: unknown) => HandSocket.last.onmessage?.({ data });
 
 function newLine(): WebSocketLine {
-  return new WebSocketLine("ws://hub.test/v1/chat?id=token", "connection-1", { told, closed });
+  return new WebSocketLine("ws://hub.test/v1/chat?id=token", "connection-1", { told, closed }, going.signal);
 }
 
 async function openLine(): Promise<WebSocketLine> {
@@ -56,6 +57,7 @@ const outcomeOf = (promise: Promise<unknown>) =>
 beforeEach(() => {
   vi.useFakeTimers();
   vi.stubGlobal("WebSocket", HandSocket);
+  going = new AbortController();
   told.mockReset();
   closed.mockReset();
 });
@@ -83,7 +85,7 @@ describe("the handshake", () => {
   test("a socket that is refused, or neither opens nor fails, did not get through", async () => {
     const refused = newLine();
     HandSocket.last.onerror?.();
-    expect(await outcomeOf(refused.ready)).toBe("The WebSocket was closed.");
+    expect(await outcomeOf(refused.ready)).toBe("The connection was closed.");
     const held = newLine();
     const outcome = outcomeOf(held.ready);
     vi.advanceTimersByTime(8_000);
@@ -124,7 +126,7 @@ describe("calls", () => {
     const line = await openLine();
     const answer = outcomeOf(line.invoke("Add", []));
     HandSocket.last.onclose?.();
-    expect(await answer).toBe("The WebSocket was closed.");
+    expect(await answer).toBe("The connection was closed.");
     expect(closed).toHaveBeenCalledOnce();
   });
 });

@@ -1,7 +1,9 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { type Chat, type ChatListener, LineError, MissingError, RefusedError } from "../../browser/sdk/chat";
+import { type Chat, type ChatListener, LineError, RefusedError } from "../../browser/sdk/chat";
+import { MissingError } from "../../browser/sdk/hosted-errors";
 import { newChat } from "../../browser/sdk/new-chat";
 import { listRooms } from "../../browser/sdk/page-widget";
+import { postingOf } from "../../browser/sdk/posting";
 import type { Access } from "../../browser/site";
 import { FakeCore, FakePageHub, message, putOnPage } from "./fake-widget";
 import { loadParts } from "./parts";
@@ -17,7 +19,7 @@ const access: Access = {
   chatroomId: "room-1",
   ticket: null,
   visitor: { id: null, name: null, isManager: false, isSignedIn: false, isPersistent: false },
-  limits: { messageChars: 100, nameChars: 20, pageSize: 3, editWindowMs: 0, files: null },
+  limits: { page_size: 3 },
 };
 
 let core: FakeCore;
@@ -72,7 +74,7 @@ describe("the widget's SDK object", () => {
     const { messages } = await chat.history(null, 3);
     expect(messages).toMatchObject([{ id: "m1", text: "first", senderName: "name of other" }]);
     expect(core.getChatroomMessages.mock.calls).toEqual([["room-1", null, 3]]);
-    expect(await chat.send("hello", "key")).toMatchObject({ id: "m2", text: "hello" });
+    expect(await postingOf(chat).send("hello", "key")).toMatchObject({ id: "m2", text: "hello" });
     expect(core.sendChatroomTextMessage.mock.calls).toEqual([["hello", "room-1"]]);
     expect(chat.selfId).toBe("widget-visitor");
     expect(chat.isGapProof).toBe(false);
@@ -108,28 +110,34 @@ describe("the widget's SDK object", () => {
   test("keeps its visitor's name until the reader posts under one, and gets it back if that fails", async () => {
     core.visitor.name = "Robin";
     const chat = await started();
-    await chat.setName("Robin");
+    await postingOf(chat).announce("Robin");
     expect(core.setName).not.toHaveBeenCalled();
     core.setName.mockImplementationOnce(async (name) => {
       core.visitor.name = name;
       throw new Error("This name cannot be used.");
     });
-    await expect(chat.setName("Admin")).rejects.toBeInstanceOf(RefusedError);
+    await expect(postingOf(chat).announce("Admin")).rejects.toBeInstanceOf(RefusedError);
     expect(core.visitor.name).toBe("Robin");
-    await chat.setName("Kim");
+    await postingOf(chat).announce("Kim");
     expect(core.visitor.name).toBe("Kim");
   });
 
   test("says no in the service's words, and that the line broke in ours", async () => {
     const chat = await started();
     core.sendChatroomTextMessage.mockRejectedValueOnce(new Error("Too long."));
-    await expect(chat.send("x", "key")).rejects.toThrow(new RefusedError("Too long."));
+    await expect(postingOf(chat).send("x", "key")).rejects.toThrow(new RefusedError("Too long."));
     core.sendChatroomTextMessage.mockImplementationOnce(async () => {
       core.hub?.close();
       throw new Error("Connection closed.");
     });
-    await expect(chat.send("x", "key")).rejects.toMatchObject({ name: "LineError", mayHaveArrived: true });
-    await expect(chat.send("x", "key")).rejects.toMatchObject({ name: "LineError", mayHaveArrived: false });
+    await expect(postingOf(chat).send("x", "key")).rejects.toMatchObject({
+      name: "LineError",
+      mayHaveArrived: true,
+    });
+    await expect(postingOf(chat).send("x", "key")).rejects.toMatchObject({
+      name: "LineError",
+      mayHaveArrived: false,
+    });
   });
 });
 
@@ -140,7 +148,7 @@ describe("an upload", () => {
     const chat = await started();
     const draft = { ...message("m3", ""), file_url: "/files/x" };
     core.uploaded.mockResolvedValue([draft]);
-    const uploaded = await chat.upload(new File(["x"], "x.txt"), transfer);
+    const uploaded = await postingOf(chat).upload(new File(["x"], "x.txt"), transfer);
     expect(uploaded).toEqual({ url: "/files/x", draft });
     chat.depart(false);
   });
@@ -150,7 +158,7 @@ describe("an upload", () => {
     core.uploaded.mockReturnValue(new Promise(() => {}));
     const ending = new AbortController();
     if (when === "before it began") ending.abort();
-    const upload = chat.upload(new File(["x"], "x.txt"), { ...transfer, signal: ending.signal });
+    const upload = postingOf(chat).upload(new File(["x"], "x.txt"), { ...transfer, signal: ending.signal });
     const failure = expect(upload).rejects.toBeInstanceOf(LineError);
     await vi.advanceTimersByTimeAsync(10);
     ending.abort();
@@ -168,7 +176,7 @@ describe("an upload", () => {
       }),
     );
     const ending = new AbortController();
-    const upload = chat.upload(new File(["x"], "x.txt"), { ...transfer, signal: ending.signal });
+    const upload = postingOf(chat).upload(new File(["x"], "x.txt"), { ...transfer, signal: ending.signal });
     const failure = expect(upload).rejects.toThrow("given up");
     await vi.advanceTimersByTimeAsync(10);
     ending.abort();
@@ -224,7 +232,7 @@ describe("waiting for the widget", () => {
 
     const giveUp = new AbortController();
     let hasCome = false;
-    void (error as MissingError).untilItComes(giveUp.signal).then(() => {
+    void (error as MissingError).missing.untilItComes(giveUp.signal).then(() => {
       hasCome = true;
     });
     await vi.advanceTimersByTimeAsync(600_000);
@@ -341,7 +349,9 @@ describe("an outage", () => {
   test("a call that is not answered ends the line for us only (Q16)", async () => {
     const chat = await started();
     core.sendChatroomTextMessage.mockReturnValueOnce(new Promise(() => {}));
-    const failed = chat.send("hello?", "key").catch((error: unknown) => error);
+    const failed = postingOf(chat)
+      .send("hello?", "key")
+      .catch((error: unknown) => error);
     await vi.advanceTimersByTimeAsync(15_000);
     expect(await failed).toMatchObject({ name: "LineError", mayHaveArrived: true });
     expect(heard).toEqual([["line closed"]]);
@@ -372,17 +382,19 @@ describe("a build that hides its connection", () => {
     const chat = await started();
     expect(core.getAllChatrooms).toHaveBeenCalledWith(1, 1);
     core.sendChatroomTextMessage.mockRejectedValueOnce(new Error("Too long."));
-    await expect(chat.send("x", "key")).rejects.toBeInstanceOf(RefusedError);
+    await expect(postingOf(chat).send("x", "key")).rejects.toBeInstanceOf(RefusedError);
     core.sendChatroomTextMessage.mockRejectedValueOnce(new Error("Not connected."));
     core.getAllChatrooms.mockRejectedValueOnce(new Error("Not connected."));
-    await expect(chat.send("x", "key")).rejects.toBeInstanceOf(LineError);
+    await expect(postingOf(chat).send("x", "key")).rejects.toBeInstanceOf(LineError);
     chat.depart(false);
   });
 
   test("takes no files, as they would be posted to no room (Q1)", async () => {
     const chat = await started();
     const transfer = { signal: new AbortController().signal, progressed() {} };
-    await expect(chat.upload(new File(["x"], "x.txt"), transfer)).rejects.toBeInstanceOf(RefusedError);
+    await expect(postingOf(chat).upload(new File(["x"], "x.txt"), transfer)).rejects.toBeInstanceOf(
+      RefusedError,
+    );
     chat.depart(false);
   });
 

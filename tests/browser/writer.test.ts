@@ -12,8 +12,7 @@ vi.mock("../../browser/load-writing", () => {
 });
 
 const guest: Visitor = { id: "me", name: null, isManager: false, isSignedIn: false, isPersistent: false };
-const files = { most: 2, bytes: 1000, pixels: null, types: null };
-const limits = { messageChars: 100, nameChars: 20, pageSize: 3, editWindowMs: 0, files };
+const limits = { message_chars: 100, name_chars: 20, files: 2 };
 const access = { mode: "hub", websiteId: "w", chatroomId: "r" } as Access;
 const notes = new File(["notes"], "notes.txt", { type: "text/plain" });
 
@@ -49,6 +48,9 @@ beforeEach(() => {
     state: () => new ThreadState(),
     takePart: vi.fn(),
     posted: vi.fn(),
+    edited: vi.fn(),
+    removed: vi.fn(),
+    equip: vi.fn(),
   });
   writer.form.setVisitor(guest, limits);
   document.body.replaceChildren(writer.form.element);
@@ -219,7 +221,7 @@ describe("what does not come", () => {
     type("Hello");
     post();
     await fail();
-    expect(note()).toMatch(/could not be loaded.*copy what you have written and reload the page/);
+    expect(note()).toMatch(/could not be loaded.*Copy what you have written before you reload the page/);
     expect([writer.form.text.readOnly, writer.form.text.value]).toEqual([false, "Hello"]);
     line = null;
     post();

@@ -6,12 +6,10 @@
  * client is fetched where they do not get through.
  */
 
-import { type Line, type LineEvents, SERVER_TIMEOUT_MS } from "../line";
+import type { Line, LineEvents } from "../line";
 import { openLine } from "../open-line";
 import { WebSocketLine } from "../web-socket-line";
 import { rebase } from "./api-base";
-
-export { SERVER_TIMEOUT_MS };
 
 type Handler = (...parameters: never[]) => unknown;
 
@@ -58,17 +56,8 @@ export class RestartableConnection {
     return this.#line?.connectionId ?? null;
   }
 
-  /** Q13: the SDK reads the old client's numbers. */
-  get connectionState(): number {
-    return this.state === "Connected" ? 1 : 0;
-  }
-
-  /** Q18: the SDK sets 11.6 days. */
-  get serverTimeoutInMilliseconds(): number {
-    return SERVER_TIMEOUT_MS;
-  }
-
-  set serverTimeoutInMilliseconds(_timeoutMs: number) {}
+  /** Q18: the SDK sets 11.6 days; the lines have a limit of their own. */
+  declare serverTimeoutInMilliseconds: number;
 
   on(method: string, handler: Handler): void {
     const key = method.toLowerCase();
@@ -90,7 +79,7 @@ export class RestartableConnection {
 
   async invoke(method: string, ...parameters: unknown[]): Promise<unknown> {
     // Q17: what was never sent can be sent again.
-    if (!this.#line) throw new Error("Cannot send data if the connection is not in the 'Connected' State.");
+    if (!this.#line) throw new Error("There is no connection.");
     return this.#line.invoke(method, parameters);
   }
 
