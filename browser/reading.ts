@@ -89,7 +89,9 @@ export class Reading {
     const isLoaded = loadAids.loaded !== null;
     // Without the aids these would have other heights. Links have not: they are text until then.
     const mustWait = !isLoaded && messages.some(({ file, text }) => file || isTall(text));
-    const hasLinks = !isLoaded && messages.some((it) => mayHaveLinks(it.text) && !this.#view.shows(it));
+    const isUnlinked = (it: ThreadMessage) =>
+      mayHaveLinks(it.text) && (this.#isCoarse || !this.#view.shows(it));
+    const hasLinks = !isLoaded && messages.some(isUnlinked);
     const draw = () => {
       this.#draw((mustWait || hasLinks) && !loadAids.loaded);
       done();

@@ -103,6 +103,48 @@ test("what the part that shows files cannot do yet is done when it has come", as
   expect(document.querySelector("dialog")?.open).toBe(true);
 });
 
+test("links are text until the part comes that makes them, and those that the site has made stay", async () => {
+  const load = lateLoader(await import("../../browser/aids"));
+  vi.doMock("../../browser/load-aids", () => ({ loadAids: load }));
+  const { ThreadSync } = await import("../../browser/thread-sync");
+  const { ThreadView } = await import("../../browser/thread-view");
+  const { Reading } = await import("../../browser/reading");
+  const view = new ThreadView(async () => {});
+  const rendered = document.createElement("div");
+  rendered.innerHTML = `<article class="chatix-comment" id="comment-m1"><span class="chatix-avatar"></span>
+    <p class="chatix-byline"></p><div class="chatix-text">see <a href="https://a.test/">https://a.test/</a></div></article>`;
+  view.adopt(rendered);
+  document.body.append(view.element);
+  const frame = { region: document.body, count: 0 } as never;
+  const thread = new ThreadSync();
+  const reading = new Reading(thread, view, document.createElement("form"), frame, async () => {});
+  const links = () => [...view.list.querySelectorAll(".chatix-text a")].map((link) => link.textContent);
+  const made = view.list.querySelector(".chatix-text a");
+  thread.add(message(1, { text: "see https://a.test/" }));
+  reading.render();
+  await settled();
+  expect(load).not.toHaveBeenCalled();
+  thread.add(message(2, { text: "or https://b.test/" }));
+  thread.add(message(3, { text: "nothing to see" }));
+  reading.render();
+  const plain = view.articleOf("m3")?.querySelector(".chatix-text")?.firstChild;
+  expect(view.articleOf("m2")?.textContent).toContain("or https://b.test/");
+  await settled();
+  expect(links()).toEqual(["https://a.test/"]);
+  expect(view.list.querySelector(".chatix-text a")).toBe(made);
+  // The first time it could not be had.
+  reading.render();
+  await settled();
+  expect(load).toHaveBeenCalledTimes(2);
+  expect(links()).toEqual(["https://a.test/", "https://b.test/"]);
+  // What has no links is not touched: a reader may have marked some of it.
+  expect(view.articleOf("m3")?.querySelector(".chatix-text")?.firstChild).toBe(plain);
+  thread.state.update(message(1, { text: "not https://a.test/", editedAt: new Date() }));
+  reading.render();
+  expect(view.articleOf("m1")?.querySelector(".chatix-text")?.textContent).toBe("not https://a.test/");
+  expect(links()).toEqual(["https://a.test/", "https://b.test/"]);
+});
+
 test("a chat on the hosted service whose part does not come is a broken line", async () => {
   const loader = Object.assign(() => Promise.reject(new TypeError("Failed to fetch")), { loaded: null });
   vi.doMock("../../browser/load-part", () => ({ partLoader: () => loader }));
