@@ -200,7 +200,7 @@ export class ThreadView {
     if (message.isWhisper) parts.push(whisperMark());
     article.setAttribute("aria-label", strings.commentBy(authorOf(message)));
     const spaced = parts.flatMap((part) => [part, " "]);
-    article.querySelector(".chatix-byline")?.replaceChildren(...spaced.slice(0, -1));
+    setByline(article, make("p", { class: "chatix-byline" }, ...spaced.slice(0, -1)));
     this.#refreshAge(article, message);
   }
 
@@ -210,9 +210,7 @@ export class ThreadView {
   }
 
   #refreshAge(article: HTMLElement, message: ThreadMessage): void {
-    const time = article.querySelector("time");
-    const age = formatAge(message.sentAt, this.now());
-    if (time && time.textContent !== age) time.textContent = age;
+    setText(article.querySelector("time"), formatAge(message.sentAt, this.now()));
   }
 
   async #showEarlier(loadEarlier: () => Promise<void>): Promise<void> {
@@ -282,12 +280,28 @@ function skipGone(article: Element | null): Element | null {
   return article?.classList.contains("chatix-gone") ? skipGone(article.nextElementSibling) : article;
 }
 
+/** What is there already stays: to lay out hundreds of comments anew would hold up the page. */
+function setText(element: Element | null, text: string): void {
+  if (element && element.textContent !== text) element.textContent = text;
+}
+
+/** The same for the byline, but for its time, in the reader's time zone, and its age, which is refreshed anyway. */
+function setByline(article: HTMLElement, byline: HTMLElement): void {
+  const known = article.querySelector(".chatix-byline");
+  const [before, after] = [known, byline].map((it) => it?.querySelector("time"));
+  if (before && after) {
+    before.title = after.title;
+    after.textContent = before.textContent;
+  }
+  if (!known?.isEqualNode(byline)) known?.replaceWith(byline);
+}
+
 /** Text that is there already stays as it is, with the links that the site has made in it. */
 function fillArticle(article: HTMLElement, message: ThreadMessage, isCoarse: boolean): void {
   article.classList.toggle("chatix-whisper", message.isWhisper);
   const avatar = article.querySelector<HTMLElement>(".chatix-avatar");
   if (avatar) {
-    avatar.textContent = initialOf(authorOf(message));
+    setText(avatar, initialOf(authorOf(message)));
     avatar.dataset.tone = String(toneOf(message.senderId));
   }
   const body = article.querySelector(".chatix-text");
