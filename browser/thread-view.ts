@@ -306,7 +306,8 @@ function fillArticle(article: HTMLElement, message: ThreadMessage, isCoarse: boo
   }
   const body = article.querySelector(".chatix-text");
   const { file, text } = message;
-  if (file || isCoarse || body?.textContent !== text) body?.replaceChildren(contentOf(file, text));
+  const isThere = body?.textContent === text && (!isCoarse || body.firstElementChild !== null);
+  if (file || !isThere) body?.replaceChildren(contentOf(file, text));
 }
 
 /** A file that cannot be shown is named, and links are text. */

@@ -97,3 +97,61 @@ def test_where_it_does_not_come_the_reader_is_told_and_keeps_the_text(site: Site
     section(page).get_by_role("button", name="Post comment").click()
     expect(comment(page, "Posted in vain")).to_have_count(1)
     expect(section(page).get_by_text("What it takes to post could not be loaded.")).to_have_count(0)
+
+
+def older_page(page: Page, kind: str) -> None:
+    """Have pages be as a cache would have kept them from before the site moved to the hub that it has now."""
+    change = 'setAttribute("data-sdk", "hosted")' if kind == "site" else 'removeAttribute("data-sdk")'
+    page.add_init_script(f"""
+        new MutationObserver(() => document.querySelector("chatix-comments")?.{change})
+          .observe(document, {{ childList: true, subtree: true }});
+    """)
+
+
+@pytest.mark.parametrize("kind", ["site", "hosted_site"])
+def test_a_page_from_before_the_site_moved_between_hubs_works_all_the_same(
+    kind: str, request: pytest.FixtureRequest, new_reader: NewReader
+) -> None:
+    site: Site = request.getfixturevalue(kind)
+    url = site.post_url(site.slugs()[0])
+    reader, other = new_reader(), new_reader()
+    page = reader.context.new_page()
+    names = loaded_by(page)
+    older_page(page, kind)
+    page.goto(url)
+    reach_section(page)
+    elsewhere = other.open(url)
+    reach_section(elsewhere)
+    write(page, "From an old page", name="Robin")
+    expect(comment(elsewhere, "From an old page")).to_have_count(1)
+    write(elsewhere, "From a new one", name="Kim")
+    expect(comment(page, "From a new one")).to_have_count(1)
+    choose(page, picture("swifts.png"))
+    section(page).get_by_role("button", name="Post comment").click()
+    expect(section(elsewhere).get_by_role("img", name="swifts.png")).to_be_visible()
+    assert ("section-hosted.js" in names, "sdk.js" in names) == (kind == "site", True)
+    assert other.problems == []
+
+
+def test_a_link_is_one_from_the_start_where_the_site_has_rendered_it_and_soon_where_it_comes_live(
+    site: Site, new_reader: NewReader
+) -> None:
+    url = site.post_url(site.slugs()[0])
+    writer = new_reader().open(url)
+    reach_section(writer)
+    write(writer, "The first: https://example.org/one", name="Robin")
+    expect(comment(writer, "The first").get_by_role("link", name="https://example.org/one")).to_be_visible()
+    page = new_reader().context.new_page()
+    names = loaded_by(page)
+    wait_until(lambda: "example.org/one" in str(page.request.get(url).text()), "the page has it")
+    page.goto(url)
+    page.evaluate("window.made = document.querySelector('.chatix-text a')")
+    reach_section(page)
+    expect_live(page)
+    assert page.evaluate("window.made === document.querySelector('.chatix-text a')")
+    assert "aids.js" not in names
+    write(writer, "The second: https://example.org/two")
+    link = comment(page, "The second").get_by_role("link", name="https://example.org/two")
+    expect(link).to_have_attribute("rel", re.compile("nofollow ugc"))
+    assert "aids.js" in names
+    assert page.evaluate("window.made === document.querySelector('.chatix-text a')")
