@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import math
@@ -987,6 +988,31 @@ class TestFiles:
         assert (cache.max_age, cache.immutable, cache.public, cache.no_store) == (31_536_000, True, True, False)
         assert "Set-Cookie" not in answer.headers
 
+    @pytest.mark.parametrize("accepted", ["gzip", "br, gzip;q=0.5", "*"])
+    def test_they_are_packed_for_browsers_that_take_it(self, client: FlaskClient, accepted: str) -> None:
+        url = "/chatix-comments/static/comments-ABCD1234.css"
+        with client.get(url, headers={"Accept-Encoding": accepted}) as answer:
+            assert (answer.status_code, answer.mimetype, gzip.decompress(answer.data)) == (200, "text/css", b"content")
+        assert (answer.content_encoding, answer.vary.to_header()) == ("gzip", "Accept-Encoding")
+        assert (answer.cache_control.max_age, answer.cache_control.immutable) == (31_536_000, True)
+        assert answer.content_length == len(answer.data)
+        with client.head(url, headers={"Accept-Encoding": accepted}) as head:
+            assert (head.content_length, head.content_encoding) == (answer.content_length, "gzip")
+        # The one is not taken for the other.
+        with client.get(url) as plain:
+            assert plain.headers["ETag"] != answer.headers["ETag"]
+        for known, accepts in ((answer, accepted), (plain, "identity")):
+            headers = {"Accept-Encoding": accepts, "If-None-Match": known.headers["ETag"]}
+            with client.get(url, headers=headers) as again:
+                assert again.status_code == 304
+
+    @pytest.mark.parametrize("accepted", [None, "", "identity", "gzip;q=0", "br"])
+    def test_they_are_sent_as_they_are_to_others(self, client: FlaskClient, accepted: str | None) -> None:
+        headers = {} if accepted is None else {"Accept-Encoding": accepted}
+        with client.get("/chatix-comments/static/comments-ABCD1234.css", headers=headers) as answer:
+            assert (answer.data, answer.headers.get("Content-Encoding")) == (b"content", None)
+        assert answer.vary.to_header() == "Accept-Encoding"
+
     @pytest.mark.parametrize("name", ["NOTICE.txt", "manifest.json"])
     def test_other_names_are_asked_for_each_time(self, client: FlaskClient, name: str) -> None:
         with client.get(f"/chatix-comments/static/{name}") as answer:
@@ -995,8 +1021,8 @@ class TestFiles:
 
     @pytest.mark.parametrize("name", ["nothing.js", "../views.py", "%2e%2e/views.py", "comments-ABCD1234.js"])
     def test_nothing_else_is_served_or_kept(self, client: FlaskClient, name: str) -> None:
-        answer = client.get(f"/chatix-comments/static/{name}")
-        assert answer.status_code == 404
+        answer = client.get(f"/chatix-comments/static/{name}", headers={"Accept-Encoding": "gzip"})
+        assert (answer.status_code, answer.headers.get("Content-Encoding")) == (404, None)
         assert answer.cache_control.max_age is None
 
 
