@@ -131,6 +131,19 @@ def test_a_page_is_morphed_around_a_section(blog: FittedBlog, new_reader: NewRea
     assert reader.problems == []
 
 
+def test_a_page_refresh_of_turbo_leaves_the_section_as_it_is(blog: FittedBlog, new_reader: NewReader) -> None:
+    reader = new_reader()
+    page, lines, mine, count = begin(blog, reader, "turbo", "refreshed")
+    page.evaluate("globalThis.element = document.querySelector('chatix-comments')")
+    page.evaluate("document.querySelector('h1').textContent = 'changed'")
+    page.evaluate("Turbo.visit(location.href, { action: 'replace' })")
+    expect(page.get_by_role("heading", name="refreshed")).to_be_visible()
+    expect_whole(page, mine, count)
+    expect_lines(page, lines, 1)
+    assert page.evaluate("element.isConnected && globalThis.isSamePage")
+    assert reader.problems == []
+
+
 def test_a_section_is_swapped_into_a_page_that_had_none_and_out_again(blog: FittedBlog, new_reader: NewReader) -> None:
     reader = new_reader()
     begin(blog, reader, "htmx", "swapped")[0].close()
